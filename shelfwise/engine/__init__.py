@@ -1,0 +1,1 @@
+"""Bundle and live state in, answer out."""

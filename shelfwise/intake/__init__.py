@@ -1,0 +1,1 @@
+"""What comes in: feeds and logs, checked, cleaned and reported."""

@@ -1,0 +1,1 @@
+"""The record in, bundle out: dataset, training, baselines, evaluation, report."""

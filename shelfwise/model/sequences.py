@@ -1,0 +1,134 @@
+"""Ids inside, ids outside, and the one shape behaviour has everywhere: ragged sequences of events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int32]
+Longs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+
+
+class IdMap:
+    """The only border between outside ids (text) and inside ids (0 … n-1). Immutable."""
+
+    __slots__ = ("_inside", "outside")
+
+    def __init__(self, outside: Iterable[str]) -> None:
+        self.outside: tuple[str, ...] = tuple(outside)
+        self._inside = {name: index for index, name in enumerate(self.outside)}
+        if len(self._inside) != len(self.outside):
+            raise ValueError("ids repeat")
+
+    def __len__(self) -> int:
+        return len(self.outside)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._inside
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outside)
+
+    def inside(self, name: str) -> int:
+        """The inside id, or -1 when unknown."""
+        return self._inside.get(name, -1)
+
+    def inside_all(self, names: Iterable[str]) -> Ints:
+        get = self._inside.get
+        return np.fromiter((get(name, -1) for name in names), np.int32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sequences:
+    """Events of many customers, each customer's in time order, one after the other (CSR layout).
+
+    offsets: int64 [n + 1]; customer i owns rows offsets[i]:offsets[i+1].
+    item:    int32 [rows], inside product id.
+    kind:    int8  [rows], EventType.code.
+    time:    int64 [rows], seconds since 1970 UTC (a plain counter for data without times).
+    price:   float32 [rows], price of one piece, NaN when unknown.
+    quantity: float32 [rows].
+    """
+
+    offsets: Longs
+    item: Ints
+    kind: npt.NDArray[np.int8]
+    time: Longs
+    price: Floats
+    quantity: Floats
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def rows(self) -> int:
+        return len(self.item)
+
+    def lengths(self) -> Longs:
+        return np.diff(self.offsets)
+
+    def items_of(self, index: int) -> Ints:
+        return self.item[self.offsets[index] : self.offsets[index + 1]]
+
+    def take(self, rows: npt.NDArray[np.bool_]) -> Sequences:
+        """Keep the rows where the mask [rows] is true; every customer stays, some perhaps empty."""
+        kept = np.concatenate(([0], np.cumsum(rows)))
+        return Sequences(
+            offsets=kept[self.offsets].astype(np.int64),
+            item=self.item[rows],
+            kind=self.kind[rows],
+            time=self.time[rows],
+            price=self.price[rows],
+            quantity=self.quantity[rows],
+        )
+
+    def select(self, customers: npt.NDArray[np.integer] | slice) -> Sequences:
+        """Only these customers, in this order."""
+        chosen = np.arange(len(self))[customers]
+        starts, lengths = self.offsets[chosen], self.lengths()[chosen]
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+        return Sequences(
+            offsets=offsets,
+            item=self.item[rows],
+            kind=self.kind[rows],
+            time=self.time[rows],
+            price=self.price[rows],
+            quantity=self.quantity[rows],
+        )
+
+    def last(self, n: int) -> Sequences:
+        """Each customer's newest n events."""
+        position = np.arange(self.rows) - np.repeat(self.offsets[:-1], self.lengths())
+        return self.take(position >= np.repeat(self.lengths() - n, self.lengths()))
+
+    def before(self, time: int) -> Sequences:
+        """Events strictly before `time` (seconds)."""
+        return self.take(self.time < time)
+
+
+def sequences_of(
+    items: Sequence[Sequence[int]],
+    *,
+    kinds: Sequence[Sequence[int]] | None = None,
+    times: Sequence[Sequence[int]] | None = None,
+) -> Sequences:
+    """Sequences from plain lists; kinds default to purchase (3), times to 0, 1, 2, …"""
+    lengths = [len(row) for row in items]
+    rows = sum(lengths)
+    return Sequences(
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        item=np.fromiter((i for row in items for i in row), np.int32, rows),
+        kind=np.full(rows, 3, np.int8)
+        if kinds is None
+        else np.fromiter((i for row in kinds for i in row), np.int8, rows),
+        time=np.fromiter((i for row in items for i in range(len(row))), np.int64, rows)
+        if times is None
+        else np.fromiter((i for row in times for i in row), np.int64, rows),
+        price=np.full(rows, np.nan, np.float32),
+        quantity=np.ones(rows, np.float32),
+    )

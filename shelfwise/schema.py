@@ -1,0 +1,269 @@
+"""The vocabulary: products, events, campaigns, and every column name, once.
+
+Product fields follow the Google Merchant feed, event types GA4 e-commerce. Records are frozen,
+keyword-only and checked when made; times are UTC. In frames (polars) and in the store a time is
+microseconds since 1970-01-01 UTC (Int64), a missing text is "" and a missing number null.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+import polars as pl
+
+from shelfwise.errors import InvalidRecord
+
+MAX_ID = 200  # characters of any id
+MAX_TITLE = 1_000
+MAX_TEXT = 20_000  # characters of a description
+MAX_QUERY = 1_000
+MAX_ATTRIBUTES = 1_000
+CLOCK_SKEW = timedelta(minutes=10)  # how far in the future an event's time may lie
+
+Attribute = str | float | bool
+
+
+class EventType(StrEnum):
+    """GA4 e-commerce event names. The order is fixed: `code` is what networks and bundles store."""
+
+    VIEW_ITEM = "view_item"
+    ADD_TO_CART = "add_to_cart"
+    REMOVE_FROM_CART = "remove_from_cart"
+    PURCHASE = "purchase"
+    SEARCH = "search"
+    VIEW_ITEM_LIST = "view_item_list"
+    SELECT_ITEM = "select_item"
+    ADD_TO_WISHLIST = "add_to_wishlist"
+    RATE = "rate"
+
+    @property
+    def code(self) -> int:
+        return _CODES[self]
+
+
+_CODES: dict[EventType, int] = {kind: code for code, kind in enumerate(EventType)}
+EVENT_TYPES: tuple[EventType, ...] = tuple(EventType)
+#: Types that say a customer turned to a product: what sequences are made of.
+#: (A removal, a list shown or a search is kept in the record but is no positive signal for a product.)
+POSITIVE_TYPES: frozenset[EventType] = frozenset(
+    {
+        EventType.VIEW_ITEM,
+        EventType.ADD_TO_CART,
+        EventType.PURCHASE,
+        EventType.SELECT_ITEM,
+        EventType.ADD_TO_WISHLIST,
+        EventType.RATE,
+    }
+)
+
+
+class Availability(StrEnum):
+    IN_STOCK = "in_stock"
+    OUT_OF_STOCK = "out_of_stock"
+    PREORDER = "preorder"
+    BACKORDER = "backorder"
+
+
+#: Columns of a product frame and of the store's product table, in order. `attributes` is JSON text.
+PRODUCT_COLUMNS: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "title": pl.String(),
+    "description": pl.String(),
+    "brand": pl.String(),
+    "product_type": pl.String(),
+    "price": pl.Float64(),
+    "currency": pl.String(),
+    "availability": pl.String(),
+    "image_link": pl.String(),
+    "link": pl.String(),
+    "item_group_id": pl.String(),
+    "gtin": pl.String(),
+    "mpn": pl.String(),
+    "created": pl.Int64(),
+    "attributes": pl.String(),
+}
+
+#: Columns of an event frame and of the store's event table, in order.
+EVENT_COLUMNS: dict[str, pl.DataType] = {
+    "id": pl.String(),
+    "type": pl.String(),
+    "time": pl.Int64(),
+    "customer": pl.String(),
+    "session": pl.String(),
+    "product": pl.String(),
+    "quantity": pl.Float64(),
+    "price": pl.Float64(),
+    "value": pl.Float64(),
+    "query": pl.String(),
+    "request_id": pl.String(),
+}
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def to_micros(time: datetime) -> int:
+    """Microseconds since the epoch; exact, without a float between."""
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def check_text(name: str, value: str, limit: int, *, required: bool = False) -> None:
+    """Raise InvalidRecord unless `value` is text of at most `limit` characters without control characters."""
+    if not isinstance(value, str):
+        raise InvalidRecord(name, f"must be text, not {type(value).__name__}")
+    if required and not value.strip():
+        raise InvalidRecord(name, "is required; give it a value")
+    if len(value) > limit:
+        raise InvalidRecord(name, f"is {len(value)} characters long; at most {limit} are kept")
+    if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs") and c not in "\t\n\r" for c in value):
+        raise InvalidRecord(name, "contains control characters; remove them")
+
+
+def check_number(name: str, value: float | None, *, low: float, high: float) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidRecord(name, f"must be a finite number, not {value!r}")
+    if not low <= value <= high:
+        raise InvalidRecord(name, f"is {value:g}; it must lie between {low:g} and {high:g}")
+
+
+def check_time(name: str, value: datetime, *, future: bool = False) -> None:
+    if value.tzinfo is None or value.utcoffset() != timedelta(0):
+        raise InvalidRecord(name, "must be in UTC, for example 2024-05-01T12:00:00Z")
+    if value < _EPOCH:
+        raise InvalidRecord(name, f"is {value:%Y-%m-%d}, before 1970")
+    if not future and value > now() + CLOCK_SKEW:
+        raise InvalidRecord(name, f"is {value.isoformat()}, in the future; check the sender's clock")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Product:
+    """One product as the shop's feed tells it. Raises InvalidRecord.
+
+    price: in `currency` units (12.5 is twelve and a half), None when unknown.
+    product_type: the category path, levels joined by " > ".
+    created: when the product came to the catalogue; None until the store fills it in.
+    """
+
+    id: str
+    title: str = ""
+    description: str = ""
+    brand: str = ""
+    product_type: str = ""
+    price: float | None = None
+    currency: str = ""
+    availability: Availability = Availability.IN_STOCK
+    image_link: str = ""
+    link: str = ""
+    item_group_id: str = ""
+    gtin: str = ""
+    mpn: str = ""
+    created: datetime | None = None
+    attributes: Mapping[str, Attribute] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_text("id", self.id, MAX_ID, required=True)
+        check_text("title", self.title, MAX_TITLE)
+        check_text("description", self.description, MAX_TEXT)
+        for name in ("brand", "product_type", "item_group_id", "gtin", "mpn", "currency"):
+            check_text(name, getattr(self, name), MAX_TITLE)
+        for name in ("image_link", "link"):
+            check_text(name, getattr(self, name), 4_000)
+        check_number("price", self.price, low=0, high=1e12)
+        if self.created is not None:
+            check_time("created", self.created, future=True)
+        try:
+            object.__setattr__(self, "availability", Availability(self.availability))
+        except ValueError:
+            known = ", ".join(Availability)
+            raise InvalidRecord("availability", f"is {self.availability!r}; use one of {known}") from None
+        if len(self.attributes) > MAX_ATTRIBUTES:
+            raise InvalidRecord("attributes", f"has {len(self.attributes)} entries; at most {MAX_ATTRIBUTES}")
+        for key, value in self.attributes.items():
+            check_text("attributes", key, MAX_ID, required=True)
+            if isinstance(value, str):
+                check_text(f"attributes.{key}", value, MAX_TEXT)
+            elif not isinstance(value, bool):
+                check_number(f"attributes.{key}", value, low=-1e15, high=1e15)
+
+    @property
+    def category(self) -> str:
+        """The first level of `product_type`: what "Popular in …" names."""
+        return self.product_type.split(" > ", 1)[0]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One thing a shopper did. Raises InvalidRecord.
+
+    quantity: pieces (or weight), above 0. price: of one piece. value: the stars of a `rate` event.
+    At least one of customer and session is given; an event with both signs that session in.
+    """
+
+    type: EventType
+    id: str = ""
+    time: datetime = field(default_factory=now)
+    customer: str = ""
+    session: str = ""
+    product: str = ""
+    quantity: float = 1.0
+    price: float | None = None
+    value: float | None = None
+    query: str = ""
+    request_id: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "type", EventType(self.type))
+        except ValueError:
+            known = ", ".join(EventType)
+            raise InvalidRecord("type", f"is {self.type!r}; use one of {known}") from None
+        if not self.id:
+            object.__setattr__(self, "id", uuid.uuid4().hex)
+        for name in ("id", "customer", "session", "product", "request_id"):
+            check_text(name, getattr(self, name), MAX_ID)
+        check_text("query", self.query, MAX_QUERY)
+        check_time("time", self.time)
+        check_number("quantity", self.quantity, low=1e-9, high=1e9)
+        check_number("price", self.price, low=0, high=1e12)
+        check_number("value", self.value, low=-1e6, high=1e6)
+        if not self.customer and not self.session:
+            raise InvalidRecord("customer", "give a customer or a session: whose event is it?")
+        if self.type is EventType.SEARCH:
+            if not self.query.strip():
+                raise InvalidRecord("query", "a search event needs its query")
+        elif not self.product and self.type is not EventType.VIEW_ITEM_LIST:
+            raise InvalidRecord("product", f"a {self.type} event needs its product")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Campaign:
+    """A campaign: who was addressed (`customers`), with what (`products`), from `start` to `end`."""
+
+    id: str
+    title: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+    customers: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_text("id", self.id, MAX_ID, required=True)
+        check_text("title", self.title, MAX_TITLE)
+        if self.start and self.end and self.end < self.start:
+            raise InvalidRecord("end", "lies before start")

@@ -1,0 +1,117 @@
+"""Every setting, once: name, default, unit, help.
+
+Read from `shelfwise.toml` in the shop's folder; an environment variable `SHELFWISE_<NAME>` wins over the
+file. An unknown key is an error that names the nearest known one. docs/settings.md is checked against
+this table by a test, and so is that every setting is read somewhere.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from shelfwise.errors import SettingsError
+
+FILE = "shelfwise.toml"
+PREFIX = "SHELFWISE_"
+#: Variables that share the prefix and are no settings.
+NOT_SETTINGS = frozenset({"SHELFWISE_SHOP", "SHELFWISE_DATA", "SHELFWISE_KEY"})
+
+
+class Settings(BaseSettings):
+    """A shop's settings. Units stand in each description."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    # The shop
+    name: str = Field("Shop", max_length=200, description="The shop's name, shown on pages and reports.")
+    language: Literal["en", "zh"] = Field("en", description="Language of reasons and reports: en or zh.")
+    currency: str = Field("USD", max_length=3, description="Currency of prices that come without one (ISO 4217).")
+
+    # The record
+    store: str = Field(
+        "", description="Where products and events are kept: empty for SQLite in the shop's folder, or postgresql://…"
+    )
+    durable: bool = Field(
+        True, description="Force each write to disk before acknowledging it (fsync). Off only for throw-away shops."
+    )
+
+    # Encoders
+    text_encoder: Literal["use", "none"] = Field(
+        "use", description="Text vectors: use (multilingual Universal Sentence Encoder) or none."
+    )
+    image_encoder: Literal["efficientnet-lite0", "none"] = Field(
+        "efficientnet-lite0", description="Photo vectors: efficientnet-lite0 or none."
+    )
+    threads: int = Field(0, ge=0, le=1024, description="Threads for encoding and training; 0 is one a core.")
+
+    # Learning
+    network: Literal["lstm", "gru", "transformer"] = Field("gru", description="The sequence tower.")
+    width: int = Field(128, ge=8, le=2048, description="Dimensions of item and customer vectors.")
+    history: int = Field(50, ge=1, le=1000, description="Newest events of a customer the network and engine read.")
+    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adamw", description="Optimiser of the network.")
+    learning_rate: float = Field(0.001, gt=0, le=10, description="Highest learning rate.")
+    dropout: float = Field(0.3, ge=0, lt=1, description="Dropout in the network, 0 to 1.")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="L2 weight decay.")
+    epochs: int = Field(30, ge=1, le=10_000, description="Most passes over the data; early stopping may end before.")
+    minutes: float = Field(0, ge=0, le=10_000, description="Most minutes of training the network; 0 is no limit.")
+    seed: int = Field(0, ge=0, le=2**31, description="Seed of everything random, so that a run can be repeated.")
+    validation_days: int = Field(14, ge=1, le=365, description="Newest days kept from training to choose and to stop.")
+
+    # Serving
+    host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes over the one store.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+def load_settings(folder: Path) -> Settings:
+    """The settings of the shop in `folder`. Raises SettingsError."""
+    path = folder / FILE
+    try:
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid TOML: {error}") from None
+    for key in values:
+        _check_known(key, str(path))
+    for variable in os.environ:
+        if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
+            _check_known(variable.removeprefix(PREFIX).lower(), "the environment")
+    try:
+        return Settings(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"{path}: {name}: {first['msg']} (it is {first['input']!r})") from None
+
+
+def _check_known(key: str, where: str) -> None:
+    if key not in Settings.model_fields:
+        near = difflib.get_close_matches(key, Settings.model_fields, n=1, cutoff=0.0)
+        raise SettingsError(f"{where}: unknown setting {key!r}; did you mean {near[0]!r}?")
+
+
+def template() -> str:
+    """The text of a new shelfwise.toml: every setting as a comment with its help and default."""
+    lines = ["# Settings of this shop. Remove the # of a line to change it.", ""]
+    for name, spec in Settings.model_fields.items():
+        default = spec.default
+        shown = str(default).lower() if isinstance(default, bool) else f'"{default}"' if isinstance(default, str) else default
+        lines += [f"# {spec.description}", f"# {name} = {shown}", ""]
+    return "\n".join(lines)

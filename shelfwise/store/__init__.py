@@ -1,0 +1,1 @@
+"""The record: products and events, durable before they are acknowledged."""
