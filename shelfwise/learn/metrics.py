@@ -33,6 +33,7 @@ Mask = npt.NDArray[np.bool_]
 #: Names of the metrics that `ranking` computes for each k, in the order reports show them.
 METRICS: tuple[str, ...] = ("precision", "recall", "hit_rate", "ndcg", "mrr", "map")
 CONFIDENCE = 0.95
+_SLICE = 256  # customers whose item vectors are gathered at a time: small enough to stay in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +222,18 @@ def diversity(ids: Ints, *, vectors: Floats | None = None, groups: Ints | None =
     size = there.sum(axis=1).astype(np.float64)
     pairs = size * (size - 1) / 2
     alike = np.zeros(len(ids))
-    for start in range(0, len(ids), 4096):
-        part, mask = ids[start : start + 4096], there[start : start + 4096]
+    for start in range(0, len(ids), _SLICE):
+        part, mask = ids[start : start + _SLICE], there[start : start + _SLICE]
         if vectors is not None:
             # Σ over pairs of a·b is (|Σ a|² - Σ |a|²) / 2.
-            rows = np.where(mask[:, :, None], vectors[part], 0).astype(np.float64)
-            alike[start : start + 4096] = ((rows.sum(axis=1) ** 2).sum(axis=1) - (rows**2).sum(axis=(1, 2))) / 2
+            rows = vectors[part]
+            rows[~mask] = 0
+            total = rows.sum(axis=1)
+            alike[start : start + _SLICE] = (np.vecdot(total, total) - np.vecdot(rows, rows).sum(axis=1)) / 2
         elif groups is not None:
             group = np.where(mask, groups[part], -1)
             same = (group[:, :, None] == group[:, None, :]) & (group >= 0)[:, :, None]
-            alike[start : start + 4096] = (same.sum(axis=(1, 2)) - (group >= 0).sum(axis=1)) / 2
+            alike[start : start + _SLICE] = (same.sum(axis=(1, 2)) - (group >= 0).sum(axis=1)) / 2
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(pairs > 0, 1 - alike / pairs, np.nan)
 
