@@ -41,9 +41,8 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Key:
-    """What the shop keeps of a key. `digest` is the SHA-256 of the secret, hexadecimal; `id` is no secret."""
+    """What the shop keeps of a key. `digest` is the SHA-256 of the secret, hexadecimal; names are unique."""
 
-    id: str
     name: str
     scopes: frozenset[Scope]
     digest: str
@@ -62,7 +61,7 @@ class KeyRing:
         self._stamp: tuple[int, int, int] | None = None
         self._keys: tuple[Key, ...] = ()
 
-    def keys(self) -> tuple[Key, ...]:
+    def list(self) -> tuple[Key, ...]:
         """Every key, oldest first."""
         try:
             stat = self._path.stat()
@@ -81,7 +80,7 @@ class KeyRing:
         """The key behind `secret`. Raises Forbidden when none was given, it is unknown or lacks `scope`."""
         found: Key | None = None
         digest = _digest(secret[:MAX_SECRET])
-        for key in self.keys():  # all of them, always: the time taken tells nothing
+        for key in self.list():  # all of them, always: the time taken tells nothing
             if hmac.compare_digest(key.digest, digest):
                 found = key
         if not secret:
@@ -95,8 +94,8 @@ class KeyRing:
             raise Forbidden(f"the key {found.name!r} lacks the scope {scope}; make one with it")
         return found
 
-    def create(self, name: str, scopes: Iterable[str]) -> tuple[Key, str]:
-        """A new key and its secret, which is shown here once and never again. Raises InvalidRecord."""
+    def create(self, name: str, scopes: Iterable[str]) -> str:
+        """Make a key and return its secret, which is shown here once and never again. Raises InvalidRecord."""
         check_text("name", name, MAX_NAME, required=True)
         try:
             chosen = frozenset(Scope(scope) for scope in scopes)
@@ -105,25 +104,27 @@ class KeyRing:
         if not chosen:
             raise InvalidRecord("scopes", f"are empty; use some of {', '.join(Scope)}")
         secret = PREFIX + secrets.token_urlsafe(32)
-        key = Key(id=secrets.token_hex(4), name=name, scopes=chosen, digest=_digest(secret), created=now())
+        key = Key(name=name, scopes=chosen, digest=_digest(secret), created=now())
         with _locked(self._path):
-            self._write((*self.keys(), key))
-        return key, secret
+            keys = self.list()
+            if any(other.name == name for other in keys):
+                raise InvalidRecord("name", f"{name!r} is taken; choose another or revoke that key first")
+            self._write((*keys, key))
+        return secret
 
-    def revoke(self, id: str) -> bool:
-        """Take the key with this id out; False when there is none."""
+    def revoke(self, name: str) -> None:
+        """Take the key's rights away, in running servers too. Raises InvalidRecord when there is none."""
         with _locked(self._path):
-            keys = self.keys()
-            kept = tuple(key for key in keys if key.id != id)
+            keys = self.list()
+            kept = tuple(key for key in keys if key.name != name)
             if len(kept) == len(keys):
-                return False
+                names = ", ".join(repr(key.name) for key in keys) or "none yet"
+                raise InvalidRecord("name", f"no key is called {name!r}; the shop's keys: {names}")
             self._write(kept)
-        return True
 
     def _write(self, keys: tuple[Key, ...]) -> None:
         rows = [
             {
-                "id": key.id,
                 "name": key.name,
                 "scopes": sorted(key.scopes),
                 "sha256": key.digest,
@@ -172,7 +173,6 @@ def _read(path: Path) -> tuple[Key, ...]:
         rows: list[dict[str, Any]] = orjson.loads(path.read_bytes())["keys"]
         return tuple(
             Key(
-                id=str(row["id"]),
                 name=str(row["name"]),
                 scopes=frozenset(Scope(scope) for scope in row["scopes"]),
                 digest=_checked_digest(row["sha256"]),
