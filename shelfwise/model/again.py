@@ -1,6 +1,6 @@
 """Again: what a customer buys time and again, how often, how lately, and whether it is due.
 
-    score = Σ 2^(-age / half life) + ε · 2^(-age of the newest / 30 days)   over the days the customer turned to a product
+    score = Σ 2^(-age / half life) + ε · 2^(-age of the newest / 30 days)   over the days of the product
 
 With an endless half life this is plain personal frequency, ties going to the most recent. A product that comes in a
 rhythm (bread each week, coffee each month) is further weighed by how its time since the last purchase compares with its

@@ -1,0 +1,202 @@
+"""The record as arrays: ids mapped once, every customer's events in time order, what is known of each product.
+
+Frames are streamed from the store, so memory is the arrays themselves (about 26 bytes an event) plus one frame and the
+sort's permutation; cost is linear in events but for that sort. Anonymous sessions are customers of their own
+(sessions that signed in come from the store under their customer already).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shelfwise.errors import NotEnoughData
+from shelfwise.model.recommender import Items, Progress
+from shelfwise.model.sequences import IdMap, Ints, Longs, Sequences
+from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, to_micros
+from shelfwise.settings import Settings
+
+if TYPE_CHECKING:
+    from shelfwise.store import Store
+
+SECOND = 1_000_000  # microseconds
+SEPARATOR = " > "
+_SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
+_KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """items: every product of the catalogue, then those that only events name. customers: ids, and sessions nobody
+    signed in to, marked `session:`. sequences: positive events, row i for customer i. features: row i for item i.
+    """
+
+    items: IdMap
+    customers: IdMap
+    sequences: Sequences
+    features: Items
+
+    def split(self, time: datetime | int, days: float | None = None) -> tuple[Sequences, Sequences]:
+        """Events strictly before `time` (UTC, or seconds since 1970) and those from it on (for `days`): both over all
+        customers, so that row i is the same customer in both."""
+        cut = to_micros(time) // SECOND if isinstance(time, datetime) else time
+        after = self.sequences.time >= cut
+        if days is not None:
+            after &= self.sequences.time < cut + int(days * 86_400)
+        return self.sequences.before(cut), self.sequences.take(after)
+
+
+def read_dataset(
+    store: Store,
+    folder: Path | None,
+    settings: Settings,
+    progress: Progress | None = None,
+    *,
+    until: datetime | None = None,
+    encode: bool = True,
+) -> Dataset:
+    """The store's positive events (those before `until`, if given) and its products.
+
+    folder: where vectors of texts and photos are cached; None or encode=False leaves products without vectors.
+    Raises NotEnoughData when no positive event names a product.
+    """
+    products = store.products_frame()
+    names: dict[str, int] = {name: at for at, name in enumerate(products["id"])}
+    customers: dict[str, int] = {}
+    columns = _Columns()
+    total = store.counts().events
+    frames = store.event_frames(until=until, types=sorted(POSITIVE_TYPES))
+    for frame in frames:
+        columns.add(frame, names, customers)
+        if progress:
+            progress(columns.rows, total, "events read")
+    if not columns.rows:
+        raise NotEnoughData("no event names a product yet; load events first (`shelfwise load events FILE`)")
+    sequences = columns.sequences(len(customers))
+    features = _items(products, len(names))
+    if encode and folder is not None:
+        features = _encoded(features, products, folder, settings, progress)
+    return Dataset(IdMap(names), IdMap(customers), sequences, features)
+
+
+class _Columns:
+    """Grows one array a column by whole frames; ids are mapped frame by frame, so each text is seen once a frame."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self._parts: dict[str, list[npt.NDArray[Any]]] = {
+            name: [] for name in ("owner", "item", "kind", "time", "price", "quantity")
+        }
+
+    def add(self, frame: pl.DataFrame, names: dict[str, int], customers: dict[str, int]) -> None:
+        frame = frame.filter(pl.col("product") != "")
+        owner = frame.select(
+            pl.when(pl.col("customer") != "").then(pl.col("customer")).otherwise(_SESSION + pl.col("session"))
+        ).to_series()
+        parts = {
+            "owner": _mapped(owner, customers),
+            "item": _mapped(frame["product"], names),
+            "kind": frame["type"].replace_strict(_KINDS, return_dtype=pl.Int8).to_numpy(),
+            "time": (frame["time"] // SECOND).to_numpy(),
+            "price": frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+            "quantity": frame["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
+        }
+        for name, values in parts.items():
+            self._parts[name].append(values)
+        self.rows += len(frame)
+
+    def sequences(self, customers: int) -> Sequences:
+        """Sorted by customer, then time, then arrival. Frames come in time order, so a stable sort by customer is
+        enough; it is checked, since a wrong order would let the future in."""
+        owner = self._take("owner")
+        time = self._take("time")
+        if np.any(time[1:] < time[:-1]):
+            order = np.lexsort((time, owner))
+        else:
+            order = np.argsort(owner, kind="stable")
+        counts = np.bincount(owner, minlength=customers)
+        del owner
+        return Sequences(
+            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+            time=time[order],
+            item=self._take("item")[order],
+            kind=self._take("kind")[order],
+            price=self._take("price")[order],
+            quantity=self._take("quantity")[order],
+        )
+
+    def _take(self, name: str) -> npt.NDArray[Any]:
+        return np.concatenate(self._parts.pop(name))
+
+
+def _mapped(texts: pl.Series, known: dict[str, int]) -> Ints:
+    """Inside ids of a column; texts seen for the first time get the next ones, in order of appearance."""
+    distinct = texts.unique(maintain_order=True)
+    for text in distinct:
+        known.setdefault(text, len(known))
+    codes = pl.Series([known[text] for text in distinct], dtype=pl.Int32)
+    return texts.replace_strict(distinct, codes, return_dtype=pl.Int32).to_numpy()
+
+
+def _items(products: pl.DataFrame, n: int) -> Items:
+    category, category_names = _coded(products["product_type"], n)
+    brand, brand_names = _coded(products["brand"], n)
+    price = np.full(n, np.nan, np.float32)
+    price[: len(products)] = products["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    created: Longs = np.zeros(n, np.int64)
+    created[: len(products)] = (products["created"].fill_null(0) // SECOND).to_numpy()
+    return Items(
+        n=n,
+        category=category,
+        category_names=category_names,
+        brand=brand,
+        brand_names=brand_names,
+        price=price,
+        created=created,
+    )
+
+
+def _coded(texts: pl.Series, n: int) -> tuple[Ints, tuple[str, ...]]:
+    """Codes int32 [n] into the sorted distinct texts, -1 for "" and for products only events name."""
+    names = texts.filter(texts != "").unique().sort()
+    codes = np.full(n, -1, np.int32)
+    if len(names):
+        table = pl.Series(np.arange(len(names), dtype=np.int32))
+        mapped = texts.replace_strict(names, table, default=-1, return_dtype=pl.Int32)
+        codes[: len(texts)] = mapped.to_numpy()
+    return codes, tuple(names)
+
+
+def levels(category: Ints, names: Iterable[str], depth: int) -> tuple[Ints, tuple[str, ...]]:
+    """The same categories cut after `depth` levels of the path (1 is the first): codes int32 [n] and their names."""
+    cut = [SEPARATOR.join(name.split(SEPARATOR)[:depth]) for name in names]
+    distinct = sorted(set(cut))
+    at = {name: code for code, name in enumerate(distinct)}
+    table = np.array([*(at[name] for name in cut), -1], np.int32)
+    return table[category], tuple(distinct)
+
+
+def _encoded(
+    features: Items, products: pl.DataFrame, folder: Path, settings: Settings, progress: Progress | None
+) -> Items:
+    from dataclasses import replace
+
+    from shelfwise.model.encoders import VectorCache, encode_products
+
+    cache = VectorCache(folder / "cache")
+    text, image = encode_products(products, folder, settings, cache, progress)
+    return replace(features, text=_padded(text, features.n), image=_padded(image, features.n))
+
+
+def _padded(vectors: npt.NDArray[np.float32] | None, n: int) -> npt.NDArray[np.float32] | None:
+    """Zero rows for the products that only events name."""
+    if vectors is None or len(vectors) == n:
+        return vectors
+    return np.concatenate((vectors, np.zeros((n - len(vectors), vectors.shape[1]), np.float32)))

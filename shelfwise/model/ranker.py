@@ -1,0 +1,112 @@
+"""The ranker: features of candidates → one score, by which the sources' proposals are merged.
+
+A ranker has two heads: one for answers that may repeat what the customer has bought, one for answers without it, since
+what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought. A head is boosted
+regression trees (LambdaMART, Burges 2010, as LightGBM fits it) or a weighted sum of features; `learn/rank.py` fits and
+chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.errors import BundleError
+from shelfwise.model.sequences import Floats
+
+
+class Head(Protocol):
+    """Scores candidates of one question."""
+
+    def score(self, features: Floats) -> Floats:
+        """float32 [c] for features float32 [c, f]; higher is better."""
+        ...
+
+    def tensor(self) -> npt.NDArray[Any]: ...
+
+
+class Linear:
+    """A weighted sum. weights: float32 [f]."""
+
+    def __init__(self, weights: Floats) -> None:
+        self.weights = np.ascontiguousarray(weights, np.float32)
+
+    def score(self, features: Floats) -> Floats:
+        return np.asarray(features @ self.weights, np.float32)
+
+    def tensor(self) -> Floats:
+        return self.weights
+
+
+class Trees:
+    """Boosted trees. text: a model as LightGBM writes it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._booster = lightgbm.Booster(params={"num_threads": 1, "verbose": -1}, model_str=text)
+
+    @property
+    def width(self) -> int:
+        return self._booster.num_feature()
+
+    def score(self, features: Floats) -> Floats:
+        if not len(features):
+            return np.zeros(0, np.float32)
+        # One thread: waking a second costs more than a few hundred candidates.
+        found = self._booster.predict(features, num_threads=1, raw_score=True)
+        return np.asarray(found, np.float32)
+
+    def tensor(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(self.text.encode(), np.uint8)
+
+
+class Ranker:
+    """One score for each candidate. Thread-safe.
+
+    features: names of the columns, in order; whoever asks must compute exactly these.
+    repeats, new: the heads for answers with and without products already bought.
+    """
+
+    def __init__(self, features: Sequence[str], *, repeats: Head, new: Head) -> None:
+        self.features = tuple(features)
+        self.repeats = repeats
+        self.new = new
+
+    def score(self, features: Floats, exclude_purchased: bool = False) -> Floats:
+        """float32 [c] for features float32 [c, len(self.features)]; higher is better."""
+        head = self.new if exclude_purchased else self.repeats
+        return head.score(features)
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything learned, as arrays for a bundle."""
+        return {
+            "features": np.frombuffer("\n".join(self.features).encode(), np.uint8),
+            "kinds": np.array([isinstance(self.repeats, Trees), isinstance(self.new, Trees)], np.uint8),
+            "repeats": self.repeats.tensor(),
+            "new": self.new.tensor(),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The ranker `tensors` gave. Raises BundleError where they are none."""
+        try:
+            names = tensors["features"].tobytes().decode().split("\n")
+            trees = [bool(kind) for kind in tensors["kinds"]]
+            heads: list[Head] = []
+            for is_trees, name in zip(trees, ("repeats", "new"), strict=True):
+                if is_trees:
+                    boosted = Trees(tensors[name].tobytes().decode())
+                    width = boosted.width
+                    heads.append(boosted)
+                else:
+                    heads.append(Linear(tensors[name]))
+                    width = len(tensors[name])
+                if width != len(names):
+                    raise BundleError(f"the ranker reads {width} features and names {len(names)}; train again")
+        except (KeyError, ValueError, lightgbm.basic.LightGBMError) as error:
+            raise BundleError(f"the ranker cannot be read ({error}); train again") from None
+        return cls(names, repeats=heads[0], new=heads[1])
