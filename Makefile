@@ -1,0 +1,88 @@
+# make            what can be made
+# Everything is installed into .venv, pinned by constraints.txt; a second `make install` takes no time.
+# PyTorch for NVIDIA GPUs is large. Without such a GPU on Linux, this fetches the small build instead:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make install
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+# The newest of these that is there and new enough makes the environment; `make install PYTHON=…` chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# Few threads each: libraries that all take every core at once only stand in each other's way.
+THREADS ?= 2
+ONE_POOL := OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) POLARS_MAX_THREADS=$(THREADS)
+# What `make demo` starts with, for example ARGS="--port 8001".
+ARGS ?=
+
+.PHONY: help install demo test check format bench constraints clean
+
+help:  ## Show this
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+
+install: $(VENV)/.installed-dev  ## Make .venv with the shelfwise command and everything to develop with
+
+demo: $(VENV)/.installed  ## Learn from a real retailer's year and answer on http://127.0.0.1:8000 (SHELFWISE_PORT)
+	$(BIN)/shelfwise demo $(ARGS)
+
+test: check .postgres  ## Check, then run every test
+	$(ONE_POOL) $(BIN)/python -m pytest -q --durations=10
+
+check: $(VENV)/.installed-dev  ## Lint, formatting, strict types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+format: $(VENV)/.installed-dev  ## Format and mend what can be mended without a person
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev  ## Measure speed and quality: every program of benchmarks/, one after the other
+	mkdir -p bench-out
+	for program in benchmarks/*.py; do echo "== $$program"; \
+		$(BIN)/python "$$program" 2>&1 | tee "bench-out/$$(basename "$$program" .py).txt"; done
+
+constraints: $(VENV)/.installed-dev  ## Pin what is installed now in constraints.txt
+	{ echo "# Versions that were tested together; \`make constraints\` writes this file."; \
+	  $(PIP) freeze --exclude-editable | grep -vE '^(#|nvidia-|triton|pip=|setuptools=)' | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; \
+	} > constraints.new && mv constraints.new constraints.txt
+
+clean:  ## Remove what was made here, the environment too
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis bench-out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps lie inside the environment, so that they vanish with it.
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Shelfwise needs Python 3.11 or newer. On Debian 12+ or Ubuntu 24.04+: sudo apt-get install python3 python3-venv" >&2; exit 1; fi
+	@if ! $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "$(PYTHON) cannot make a virtual environment here. On Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; fi
+	[ -x $(BIN)/python ] && $(BIN)/python -m pip --version > /dev/null || $(PYTHON) -m venv --clear $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e .
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { \
+		echo "LightGBM needs the OpenMP library of this system. On Debian or Ubuntu: sudo apt-get install libgomp1" >&2; exit 1; }
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
+	$(PIP) install -c constraints.txt -e '.[dev,postgres]'
+	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { \
+		echo "LightGBM needs the OpenMP library of this system. On Debian or Ubuntu: sudo apt-get install libgomp1" >&2; exit 1; }
+	touch $@ $(VENV)/.installed
+
+# The tests of the PostgreSQL store start a server of their own; without its programs they are skipped, saying so.
+.PHONY: .postgres
+.postgres:
+	@if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null && ! command -v initdb > /dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+			apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends postgresql; \
+		else echo "PostgreSQL's tests will be skipped: its server is not installed (Debian, Ubuntu: sudo apt-get install postgresql)" >&2; fi; fi

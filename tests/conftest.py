@@ -1,0 +1,36 @@
+"""What all tests share: few threads, no settings from outside, the way to the real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+# Before NumPy, Polars or PyTorch are imported: on a small machine, pools of all of them at once only wait.
+_THREADS = str(min(2, os.cpu_count() or 1))
+for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
+    os.environ.setdefault(_variable, _THREADS)
+
+import pytest  # noqa: E402
+from hypothesis import settings  # noqa: E402
+
+# Timing is never asserted, so no example has a deadline; in CI the examples are the same each time.
+settings.register_profile("shelfwise", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("shelfwise")
+
+_DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SHELFWISE_PORT=9000 in a developer's shell is none of a test's business."""
+    for variable in os.environ:
+        if variable.startswith("SHELFWISE_") and variable != "SHELFWISE_DATA":
+            monkeypatch.delenv(variable)
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real data; the test is skipped where there is none."""
+    if not _DATA.is_dir():
+        pytest.skip(f"no real data: set SHELFWISE_DATA or put it into {_DATA}")
+    return _DATA
