@@ -76,13 +76,18 @@ class KeyRing:
             self._stamp = stamp
         return self._keys
 
-    def check(self, secret: str, scope: Scope) -> Key:
-        """The key behind `secret`. Raises Forbidden when none was given, it is unknown or lacks `scope`."""
+    def find(self, secret: str) -> Key | None:
+        """The key behind `secret`, None when there is none."""
         found: Key | None = None
         digest = _digest(secret[:MAX_SECRET])
         for key in self.list():  # all of them, always: the time taken tells nothing
             if hmac.compare_digest(key.digest, digest):
                 found = key
+        return found
+
+    def check(self, secret: str, scope: Scope) -> Key:
+        """The key behind `secret`. Raises Forbidden when none was given, it is unknown or lacks `scope`."""
+        found = self.find(secret)
         if not secret:
             raise Forbidden(
                 "this shop asks for a key: send the header `Authorization: Bearer KEY`; "

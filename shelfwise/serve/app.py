@@ -1,0 +1,267 @@
+"""The HTTP API over one shop: events and products in, recommendations out.
+
+The engine answers inside the event loop: an answer takes a millisecond or so, and handing it to a thread and
+back would cost more than it saves. What takes longer (encoding a new product, loading a new bundle, following
+other processes) runs on one thread beside it, one at a time. Events are acknowledged once they are on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fastapi_offline
+from fastapi import FastAPI
+from fastapi.openapi.docs import get_swagger_ui_html
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+
+import shelfwise
+from shelfwise.engine import Answer, Filters
+from shelfwise.errors import ShelfwiseError
+from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
+from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
+from shelfwise.serve.openapi import described, document
+from shelfwise.serve.wire import (
+    QUESTION,
+    SIMILAR,
+    Refused,
+    failure,
+    invalid,
+    parse_events,
+    parse_fields,
+    parse_json,
+    parse_products,
+    success,
+)
+from shelfwise.shop import Shop
+from shelfwise.store import EventWriter
+from shelfwise.trust.keys import KeyRing, Scope
+
+MAX_QUESTION = 64 * 1024  # bytes of a question
+MAX_BATCH = 4 * 1024 * 1024  # bytes of events or products at once
+FOLLOW_SECONDS = 0.2  # how often other processes' products and bundles are looked for
+MAX_WAITING = 16  # catalogue changes that may wait for the one thread
+ROUTES = frozenset({"/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/health", "/metrics", "/docs"})
+_ASSETS = Path(fastapi_offline.__file__).parent / "static"
+_JSON = "application/json"
+log = logging.getLogger("shelfwise.serve")
+T = TypeVar("T")
+
+
+def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
+    """The API of an open shop. Without keys it answers only requests that name a loopback host.
+
+    own: the process is there for this app alone, which then closes the shop when it ends.
+    """
+    service = Service(shop, own=own)
+    app = FastAPI(
+        title=f"{shop.settings.name}: Shelfwise",
+        version=shelfwise.__version__,
+        description="Events and products in, recommendations out. Every reply carries `request_id`; "
+        "every failure has one shape: `error` with `code`, `message` and `field`.",
+        openapi_url="/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=service.lifespan,
+        middleware=[Middleware(Gate, access=service.access, metrics=service.metrics, routes=ROUTES)],
+        redirect_slashes=False,
+    )
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Refused, _http_error)
+
+    ask = described("Answer", body="recommend", scope=Scope.READ)
+    app.post("/v1/recommend", summary="What to show this customer here", **ask)(service.recommend)
+    ingest = described("Accepted", body="events", scope=Scope.INGEST)
+    app.post("/v1/events", summary="Record what shoppers did", **ingest)(service.events)
+    ask = described("Answer", 404, body="similar", scope=Scope.READ)
+    app.post("/v1/similar", summary="Products like this one", **ask)(service.similar)
+    put = described("Stored", 429, body="products", scope=Scope.INGEST)
+    app.put("/v1/products", summary="Add or replace products", **put)(service.put_products)
+    delete = described("Deleted", 404, 429, scope=Scope.INGEST)
+    app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
+    app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
+    app.get("/metrics", include_in_schema=False)(service.measured)
+    app.get("/docs", include_in_schema=False)(_docs)
+    app.mount("/docs/assets", StaticFiles(directory=_ASSETS))
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
+    return app
+
+
+class Service:
+    """The handlers over one shop, and what lives as long as the server does."""
+
+    def __init__(self, shop: Shop, *, own: bool) -> None:
+        self.shop = shop
+        self._own = own
+        self.metrics = Metrics()
+        self.access = Access(KeyRing(shop.folder), loopback=is_loopback(shop.settings.host))
+        self._writer: EventWriter | None = None
+        self._thread: ThreadPoolExecutor | None = None
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-catalogue")
+        self._writer = EventWriter(self.shop.store)
+        follower = asyncio.create_task(self._follow())
+        if self._own:
+            # What is loaded so far leaves the garbage collector's sight: a pass over a large catalogue's objects
+            # would hold answers up for tens of milliseconds.
+            gc.collect()
+            gc.freeze()
+        try:
+            yield
+        finally:
+            follower.cancel()
+            with suppress(asyncio.CancelledError):
+                await follower
+            await self._writer.close()
+            self._thread.shutdown(wait=True)
+            self.metrics.stopped()
+            if self._own:
+                self.shop.close()
+
+    async def recommend(self, request: Request) -> Response:
+        self.access.admit(request, Scope.READ)
+        values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), QUESTION)
+        seeds = values.get("seeds", ())
+        for index, seed in enumerate(seeds):
+            if not self.shop.knows(seed):
+                raise invalid(f"seeds[{index}]", f"no product has the id {seed!r}")
+        answer = self.shop.recommend(
+            customer=values.get("customer", ""),
+            session=values.get("session", ""),
+            surface=values.get("surface", "home"),
+            seeds=tuple(seeds),
+            k=values.get("k", 12),
+            filters=_filters(values),
+            exclude_purchased=values.get("exclude_purchased", False),
+        )
+        return _answered(request, answer)
+
+    async def similar(self, request: Request) -> Response:
+        self.access.admit(request, Scope.READ)
+        values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
+        answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=_filters(values))
+        return _answered(request, answer)
+
+    async def events(self, request: Request) -> Response:
+        self.access.admit(request, Scope.INGEST)
+        events = parse_events(await read_body(request, MAX_BATCH))
+        for index, event in enumerate(events):
+            if event.product and not self.shop.knows(event.product):
+                where = f"events[{index}].product" if len(events) > 1 else "product"
+                raise invalid(where, f"no product has the id {event.product!r}; PUT it to /v1/products first")
+        assert self._writer is not None, "the app's lifespan has not begun"
+        appended = await self._writer.append(events)
+        self.metrics.ingested(Counter(str(event.type) for event in events), appended.duplicates)
+        return _done(
+            request,
+            accepted=appended.accepted,
+            duplicates=appended.duplicates,
+            ids=[event.id for event in events],
+        )
+
+    async def put_products(self, request: Request) -> Response:
+        self.access.admit(request, Scope.INGEST)
+        products = parse_products(await read_body(request, MAX_BATCH))
+        stored = await self._beside(self.shop.put_products, products)
+        return _done(request, stored=stored)
+
+    async def delete_product(self, request: Request) -> Response:
+        self.access.admit(request, Scope.INGEST)
+        id = request.path_params["id"]
+        if not await self._beside(self.shop.delete_product, id):
+            raise Refused(404, "unknown_product", f"no product has the id {id!r}", "id")
+        return _done(request, deleted=id)
+
+    async def health(self, request: Request) -> Response:
+        return _done(
+            request,
+            status="ok",
+            version=shelfwise.__version__,
+            bundle=self.shop.bundle_version,
+            products=self.shop.product_count,
+        )
+
+    async def measured(self, request: Request) -> Response:
+        self.access.admit(request, Scope.ADMIN)
+        self.metrics.catalogue(self.shop.product_count)
+        return Response(await asyncio.to_thread(self.metrics.text), headers={"content-type": CONTENT_TYPE})
+
+    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Run a catalogue change on the one thread beside the event loop."""
+        if self._waiting >= MAX_WAITING:
+            raise Refused(429, "busy", "many catalogue changes wait already; try again", headers={"retry-after": "1"})
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        finally:
+            self._waiting -= 1
+
+    async def _follow(self) -> None:
+        """See what other processes change: products and bundles. What fails is tried again; the old keeps serving."""
+        loop = asyncio.get_running_loop()
+        told = ""
+        while True:
+            await asyncio.sleep(FOLLOW_SECONDS)
+            try:
+                await loop.run_in_executor(self._thread, self.shop.refresh)
+                told = ""
+            except ShelfwiseError as error:
+                if str(error) != told:  # once, not five times a second
+                    log.error("the catalogue or bundle in use stays: %s", error)
+                told = str(error)
+
+
+def _filters(values: dict[str, Any]) -> Filters:
+    return Filters(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.get("filters", {}).items()})
+
+
+def _answered(request: Request, answer: Answer) -> Response:
+    request.scope["state"]["request_id"] = answer.request_id
+    return _done(
+        request,
+        items=[
+            {"product": item.product, "score": item.score, "sources": item.sources, "reason": item.reason}
+            for item in answer.items
+        ],
+    )
+
+
+def _done(request: Request, **content: Any) -> Response:
+    return Response(success(request.scope["state"]["request_id"], **content), media_type=_JSON)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    refused = as_refused(error)
+    return Response(
+        failure(request.scope["state"]["request_id"], refused), refused.status, refused.headers, media_type=_JSON
+    )
+
+
+async def _docs(_: Request) -> HTMLResponse:
+    """Swagger's page from this server's own files: nothing is loaded from elsewhere."""
+    page = get_swagger_ui_html(
+        openapi_url="/openapi.json",
+        title="Shelfwise API",
+        swagger_js_url="/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url="/docs/assets/swagger-ui.css",
+        swagger_favicon_url="/docs/assets/favicon.png",
+        swagger_ui_parameters={"validatorUrl": None},
+    )
+    page.headers["content-security-policy"] = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+    )
+    return page

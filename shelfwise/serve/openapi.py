@@ -1,0 +1,160 @@
+"""The OpenAPI document, made from the tables that `wire` parses with: what is shown is what is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from shelfwise.serve.wire import (
+    EVENT,
+    MAX_EVENTS,
+    MAX_PRODUCTS,
+    PRODUCT,
+    QUESTION,
+    SIMILAR,
+    Field,
+    schema_of,
+)
+from shelfwise.trust.keys import Scope
+
+Schema = dict[str, Any]
+_TEXT = {"type": "string"}
+
+
+def _reply(**properties: Schema) -> Schema:
+    properties = {"request_id": {**_TEXT, "description": "Names this request, in logs and later events."}} | properties
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+SCHEMAS: dict[str, Schema] = {
+    "Event": schema_of(EVENT),
+    "Product": schema_of(PRODUCT),
+    "Question": schema_of(QUESTION),
+    "Similar": schema_of(SIMILAR),
+    "Answer": _reply(
+        items={
+            "type": "array",
+            "description": "Best first.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "product": _TEXT,
+                    "score": {"type": "number", "description": "Higher is better; only to compare within an answer."},
+                    "sources": {"type": "array", "items": _TEXT, "description": "What proposed the product."},
+                    "reason": {**_TEXT, "description": "For the shopper's eyes."},
+                },
+                "required": ["product", "score", "sources", "reason"],
+            },
+        }
+    ),
+    "Accepted": _reply(
+        accepted={"type": "integer", "description": "Events recorded now, safe on disk."},
+        duplicates={"type": "integer", "description": "Events whose id was recorded before."},
+        ids={"type": "array", "items": _TEXT, "description": "Every event's id, in the order sent."},
+    ),
+    "Stored": _reply(stored={"type": "integer", "description": "Products added or replaced."}),
+    "Deleted": _reply(deleted={**_TEXT, "description": "The product's id."}),
+    "Health": _reply(
+        status={"type": "string", "enum": ["ok"]},
+        version=_TEXT,
+        bundle={"type": ["string", "null"], "description": "The bundle in use; null before the first training."},
+        products={"type": "integer"},
+    ),
+    "Failure": _reply(
+        error={
+            "type": "object",
+            "properties": {
+                "code": {**_TEXT, "description": "For programs."},
+                "message": {**_TEXT, "description": "For people: what is wrong and how to mend it."},
+                "field": {"type": ["string", "null"], "description": "Where, for example events[3].price."},
+            },
+            "required": ["code", "message", "field"],
+        }
+    ),
+}
+
+_FAILURES = {
+    400: "The body is not JSON.",
+    401: "A key is needed.",
+    403: "The key lacks the scope.",
+    404: "No such product.",
+    413: "Too much at once.",
+    415: "Not sent as application/json.",
+    422: "A field breaks a rule; `field` names it.",
+    429: "Too many catalogue changes wait.",
+}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _many(name: str, plural: str, limit: int) -> Schema:
+    rows = {"type": "array", "items": _ref(name), "minItems": 1, "maxItems": limit}
+    wrapped = {"type": "object", "properties": {plural: rows}, "required": [plural], "additionalProperties": False}
+    return {"oneOf": [_ref(name), rows, wrapped]}
+
+
+BODIES: Mapping[str, tuple[Schema, Any]] = {
+    "events": (
+        _many("Event", "events", MAX_EVENTS),
+        {"type": "purchase", "customer": "42", "product": "A-1", "quantity": 2, "price": 3.5},
+    ),
+    "products": (
+        _many("Product", "products", MAX_PRODUCTS),
+        {"id": "A-1", "title": "Oat milk 1 l", "product_type": "Grocery > Drinks", "price": 2.19, "currency": "USD"},
+    ),
+    "recommend": (_ref("Question"), {"customer": "42", "surface": "home", "k": 12}),
+    "similar": (_ref("Similar"), {"product": "A-1", "k": 6}),
+}
+
+
+def described(reply: str, *failures: int, body: str | None = None, scope: Scope | None = None) -> dict[str, Any]:
+    """Keyword arguments of a FastAPI route that say what it takes and answers."""
+    extra: Schema = {}
+    if body is not None:
+        schema, example = BODIES[body]
+        extra["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": example}},
+        }
+        failures = (400, 413, 415, 422, *failures)
+    if scope is not None:
+        extra["security"] = [{"key": []}]
+        extra["x-scope"] = str(scope)
+        failures = (401, 403, *failures)
+    responses: dict[int | str, Schema] = {
+        200: {"description": "Done.", "content": {"application/json": {"schema": _ref(reply)}}}
+    }
+    for status in sorted(set(failures)):
+        responses[status] = {
+            "description": _FAILURES[status],
+            "content": {"application/json": {"schema": _ref("Failure")}},
+        }
+    return {"responses": responses, "openapi_extra": extra, "response_model": None}
+
+
+def document(app: FastAPI) -> Schema:
+    """The whole document, made once."""
+    if app.openapi_schema is None:
+        made = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = made.setdefault("components", {})
+        components["schemas"] = SCHEMAS
+        components["securitySchemes"] = {
+            "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key of the shop (`shelfwise keys create`); the header X-API-Key works too.",
+            }
+        }
+        for path in made["paths"].values():
+            for operation in path.values():
+                operation["responses"].pop("422", None) if "requestBody" not in operation else None
+        app.openapi_schema = made
+    return app.openapi_schema
+
+
+__all__ = ["SCHEMAS", "Field", "described", "document"]
