@@ -47,7 +47,7 @@ class Trees:
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._booster = lightgbm.Booster(params={"num_threads": 1, "verbose": -1}, model_str=text)
+        self._booster = lightgbm.Booster(model_str=text)
 
     @property
     def width(self) -> int:
