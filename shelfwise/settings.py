@@ -8,8 +8,10 @@ this table by a test, and so is that every setting is read somewhere.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -107,11 +109,19 @@ def _check_known(key: str, where: str) -> None:
         raise SettingsError(f"{where}: unknown setting {key!r}; did you mean {near[0]!r}?")
 
 
-def template() -> str:
-    """The text of a new shelfwise.toml: every setting as a comment with its help and default."""
+def template(chosen: Mapping[str, Any] | None = None) -> str:
+    """The text of a new shelfwise.toml: `chosen` set, every other setting a comment with its default.
+
+    Raises SettingsError for an unknown name."""
+    chosen = chosen or {}
+    for key in chosen:
+        _check_known(key, "new shop")
     lines = ["# Settings of this shop. Remove the # of a line to change it.", ""]
     for name, spec in Settings.model_fields.items():
-        default = spec.default
-        shown = str(default).lower() if isinstance(default, bool) else f'"{default}"' if isinstance(default, str) else default
-        lines += [f"# {spec.description}", f"# {name} = {shown}", ""]
+        line = f"{name} = {_toml(chosen.get(name, spec.default))}"
+        lines += [f"# {spec.description}", line if name in chosen else f"# {line}", ""]
     return "\n".join(lines)
+
+
+def _toml(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)  # of text, numbers and booleans, JSON's form is TOML's

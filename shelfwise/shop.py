@@ -1,0 +1,311 @@
+"""Shop: one folder, and the Python API over everything below.
+
+my-shop/
+  shelfwise.toml   settings, every one explained
+  record.db        products and events (SQLite; or a PostgreSQL database, by setting)
+  bundles/         what was learned, by version; one is in use
+  cache/           vectors of texts and photos, by content
+  reports/         quality and evaluation reports
+  keys.json        hashes of the API's keys
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import polars as pl
+
+from shelfwise.engine.catalogue import Catalogue
+from shelfwise.engine.engine import Engine
+from shelfwise.engine.request import Answer, Filters, Request
+from shelfwise.errors import BundleError, ShopError, UnknownProduct
+from shelfwise.intake import QualityReport
+from shelfwise.model.bundle import Bundle, Bundles
+from shelfwise.model.encoders import VectorCache, encode_products
+from shelfwise.model.recommender import Progress
+from shelfwise.schema import PRODUCT_COLUMNS, Event, Product
+from shelfwise.settings import FILE, Settings, load_settings, template
+from shelfwise.store import Appended, Counts, Store, open_store
+from shelfwise.store.rows import product_row
+from shelfwise.trust.keys import KeyRing
+
+if TYPE_CHECKING:
+    from shelfwise.learn.evaluate import Evaluation
+
+
+class Shop:
+    """An existing shop's folder. A context manager; one Shop serves many threads.
+
+    Raises ShopError when the folder is no shop, SettingsError when its settings are wrong.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder).resolve()
+        if not (self.folder / FILE).exists():
+            raise ShopError(f"{folder} is not a shop: it has no {FILE}; make one with `shelfwise init {folder}`")
+        self.settings: Settings = load_settings(self.folder)
+        self.keys = KeyRing(self.folder)
+        self._bundles = Bundles(self.folder / "bundles")
+        self._engine: Engine | None = None
+        self._version = ""
+        self._revision = -1
+        self._refreshing = threading.Lock()
+
+    @classmethod
+    def create(cls, folder: Path | str, **settings: Any) -> Self:
+        """Make a shop in a new or empty folder; `settings` are written into its shelfwise.toml."""
+        path = Path(folder)
+        if (path / FILE).exists():
+            raise ShopError(f"{folder} is a shop already; its settings are in {path / FILE}")
+        text = template(settings)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / FILE).write_text(text, "utf-8")
+        shop = cls(path)
+        shop.store.counts()
+        return shop
+
+    def close(self) -> None:
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The record
+
+    @cached_property
+    def store(self) -> Store:
+        url = self.settings.store or f"sqlite:///{self.folder / 'record.db'}"
+        return open_store(url, durable=self.settings.durable)
+
+    def counts(self) -> Counts:
+        return self.store.counts()
+
+    def load_products(
+        self,
+        file: Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        format: str | None = None,
+        images: Path | None = None,
+        progress: Progress | None = None,
+    ) -> QualityReport:
+        """Load a product feed. Raises UnreadableFile, having changed nothing."""
+        from shelfwise.intake import load_products
+
+        return load_products(file, self.store, mapping=mapping, format=format, images=images, progress=progress)
+
+    def load_events(
+        self,
+        file: Path,
+        *,
+        mapping: Mapping[str, str] | None = None,
+        format: str | None = None,
+        progress: Progress | None = None,
+    ) -> QualityReport:
+        """Load an event log. Raises UnreadableFile, having changed nothing."""
+        from shelfwise.intake import load_events
+
+        return load_events(file, self.store, mapping=mapping, format=format, progress=progress)
+
+    def load_dataset(self, name: str, *, file: Path | None = None, progress: Progress | None = None) -> QualityReport:
+        """Load public data: complete_journey, or online_retail from its file."""
+        from shelfwise.intake import datasets
+
+        if name == "complete_journey":
+            return datasets.complete_journey(self.store, progress=progress)
+        if name == "online_retail":
+            if file is None:
+                raise ShopError("online_retail needs its file: --file online_retail.csv.gz")
+            return datasets.online_retail(file, self.store, progress=progress)
+        raise ShopError(f"no public data is named {name!r}; use complete_journey or online_retail")
+
+    def check(self) -> QualityReport:
+        """The record's quality, also written to reports/quality.md and reports/quality.json."""
+        from shelfwise.intake import check
+
+        report = check(self.store)
+        report.write(self.folder / "reports")
+        return report
+
+    def put_products(self, products: Sequence[Product]) -> int:
+        """Insert or replace products: durable, and recommendable by content, when this returns."""
+        stored = self.store.put_products(products)
+        if self._engine is not None:
+            self.refresh()
+        return stored
+
+    def delete_product(self, product: str) -> bool:
+        """Take a product out of the catalogue; False when there is none of this id."""
+        found = self.store.delete_product(product)
+        if self._engine is not None:
+            self.refresh()
+        return found
+
+    def append_events(self, events: Sequence[Event]) -> Appended:
+        """Record events; durable when this returns, and known to the very next answer."""
+        return self.store.append_events(events)
+
+    def last_events(self, *, customer: str = "", session: str = "", n: int) -> list[Event]:
+        return self.store.last_events(customer=customer, session=session, n=n)
+
+    # Learning
+
+    def train(self, progress: Progress | None = None) -> str:
+        """Learn from the record, write bundle and report, put it to use; the bundle's version.
+
+        Raises NotEnoughData. What was served before keeps serving until the new bundle is whole.
+        """
+        from shelfwise.learn.pipeline import learn_bundle
+        from shelfwise.learn.report import write_training_report
+
+        bundle = learn_bundle(self.store, self.folder, self.settings, progress)
+        version = self._bundles.add(bundle)
+        write_training_report(bundle, self.settings, self.folder / "reports" / version)
+        return version
+
+    def evaluate(
+        self, *, only: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> tuple[Evaluation, Path]:
+        """Time split, whole catalogue, every baseline: the evaluation and the folder of its report."""
+        from shelfwise.learn.evaluate import evaluate
+        from shelfwise.learn.report import write_report
+
+        result = evaluate(self.store, self.folder, self.settings, only=only, progress=progress)
+        folder = self.folder / "reports" / f"evaluation-{datetime.now(UTC):%Y%m%d-%H%M%S}"
+        write_report(result, folder, language=self.settings.language)
+        return result, folder
+
+    def next_period(
+        self, cutoff: datetime, days: int, *, only: Iterable[str] | None = None, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """The benchmark `next-period` on this shop's record."""
+        from shelfwise.learn.next_period import next_period
+
+        return next_period(self.store, self.folder, self.settings, cutoff, days, only=only, progress=progress)
+
+    # Bundles
+
+    def bundles(self) -> list[dict[str, Any]]:
+        """version, created, metrics and current (bool) of every bundle, newest first."""
+        return self._bundles.list()
+
+    def bundle(self) -> Bundle:
+        """The bundle in use. Raises BundleError when nothing was learned yet."""
+        return self._bundles.load()
+
+    def use_bundle(self, version: str) -> None:
+        self._bundles.use(version)
+
+    def rollback(self) -> str:
+        return self._bundles.rollback()
+
+    # Answers
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use. Raises BundleError when nothing was learned yet."""
+        if self._engine is None:
+            self.refresh()
+        if self._engine is None:
+            raise BundleError("nothing was learned yet; run `shelfwise train`")
+        return self._engine
+
+    @property
+    def bundle_version(self) -> str:
+        return self._version
+
+    @property
+    def product_count(self) -> int:
+        return len(self._engine.catalogue) if self._engine else self.counts().products
+
+    def refresh(self) -> None:
+        """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
+
+        A bundle that cannot be loaded raises BundleError and leaves the one in use serving.
+        """
+        with self._refreshing:
+            version = self._bundles.current()
+            if version and version != self._version:
+                self._swap(version)
+            if self._engine is not None and self.store.product_revision() != self._revision:
+                self._revision, changes = self.store.product_changes(self._revision)
+                self._apply(self._engine.catalogue, [c.product for c in changes if c.product is not None])
+                for change in changes:
+                    if change.product is None:
+                        self._engine.catalogue.delete(change.id)
+
+    def _swap(self, version: str) -> None:
+        bundle = self._bundles.load(version)
+        revision = self.store.product_revision()
+        frame = self.store.products_frame()
+        text, image = self._vectors(frame)
+        catalogue = Catalogue(bundle, frame=frame, text=text, image=image)
+        self._engine = Engine(bundle, catalogue, language=self.settings.language, history=self.settings.history)
+        self._version, self._revision = version, revision
+
+    def _apply(self, catalogue: Catalogue, products: list[Product]) -> None:
+        if products:
+            frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
+            catalogue.upsert(products, *self._vectors(frame))
+
+    def _vectors(self, frame: pl.DataFrame) -> tuple[Any, Any]:
+        return encode_products(frame, self.folder, self.settings, self._cache)
+
+    @cached_property
+    def _cache(self) -> VectorCache:
+        return VectorCache(self.folder / "cache")
+
+    def recommend(
+        self,
+        *,
+        customer: str = "",
+        session: str = "",
+        surface: str = "home",
+        seeds: Sequence[str] = (),
+        k: int = 12,
+        filters: Filters | None = None,
+        exclude_purchased: bool = False,
+        now: datetime | None = None,
+    ) -> Answer:
+        """Products for a customer or a session, from their events up to this moment. Raises InvalidRequest."""
+        request = Request(
+            customer=customer,
+            session=session,
+            surface=surface,
+            seeds=tuple(seeds),
+            k=k,
+            filters=filters or Filters(),
+            exclude_purchased=exclude_purchased,
+            now=now,
+        )
+        engine = self.engine
+        return engine.recommend(request, engine.state(request, self._history(request)))
+
+    def _history(self, request: Request) -> Any:
+        return self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
+
+    def similar(self, product: str, *, k: int = 12, filters: Filters | None = None) -> Answer:
+        """Products like this one or bought with it. Raises UnknownProduct."""
+        return self.engine.similar(product, k, filters or Filters())
+
+    def knows(self, product: str) -> bool:
+        """Is there such a product, in the live catalogue or in the record?"""
+        if self._engine is not None and product in self._engine.catalogue:
+            return True
+        return self.store.product(product) is not None
+
+    def title(self, product: str) -> str:
+        """The product's title. Raises UnknownProduct."""
+        found = self.store.product(product)
+        if found is None:
+            raise UnknownProduct(product)
+        return found.title or found.id
