@@ -1,0 +1,125 @@
+"""State: what is known of who asks, the same shape live (from the record) and offline (cut from the dataset)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.schema import POSITIVE_TYPES, EventType
+
+PURCHASE = EventType.PURCHASE.code
+_ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
+_POSITIVE = np.zeros(len(EventType), np.bool_)
+_POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
+_NONE = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """The newest events of one customer or session, oldest first.
+
+    events: one-row `Sequences` of positive events (`schema.POSITIVE_TYPES`); items are catalogue rows. Long enough
+            for personal frequency (`settings.memory`); the network reads the newest `settings.history` of it.
+    now:    seconds, when the answer is asked for.
+    cart:   rows in the cart: added, and neither removed nor bought since.
+    """
+
+    events: Sequences
+    now: int
+    cart: Ints = field(default_factory=lambda: _NONE)
+
+
+def states_of(histories: Sequences, now: Longs | int) -> list[State]:
+    """One state a history: how evaluation asks. now: seconds, [len(histories)] or one for all."""
+    times = np.broadcast_to(np.asarray(now, np.int64), len(histories))
+    bounds = histories.offsets.tolist()
+    return [
+        State(events=_one_row(histories, slice(bounds[i], bounds[i + 1])), now=int(times[i]))
+        for i in range(len(histories))
+    ]
+
+
+def state_of(
+    items: Ints,
+    kinds: npt.NDArray[np.int8],
+    times: Longs,
+    prices: Floats,
+    quantities: Floats,
+    *,
+    now: int,
+) -> State:
+    """State from columns of the record, oldest first: how serving asks.
+
+    items: int32 [m] catalogue rows, -1 for none or unknown (left out). kinds: EventType codes. times: seconds.
+    A removal takes back the addition it answers: the product is no longer wanted, so neither counts. Searches and
+    lists shown say nothing of one product and are left out.
+    """
+    keep = _POSITIVE[kinds] & (items >= 0)
+    cart = _NONE
+    if (kinds == _ADD).any():
+        in_cart: dict[int, list[int]] = {}
+        for position in np.flatnonzero(
+            ((kinds == _ADD) | (kinds == _REMOVE) | (kinds == PURCHASE)) & (items >= 0)
+        ).tolist():
+            item, kind = int(items[position]), int(kinds[position])
+            if kind == _ADD:
+                in_cart.setdefault(item, []).append(position)
+            elif kind == _REMOVE:
+                for added in in_cart.pop(item, ()):
+                    keep[added] = False
+            else:
+                in_cart.pop(item, None)
+        cart = np.fromiter(in_cart, np.int32, len(in_cart))
+    return State(
+        events=Sequences(
+            offsets=np.array([0, int(keep.sum())], np.int64),
+            item=items[keep].astype(np.int32, copy=False),
+            kind=kinds[keep].astype(np.int8, copy=False),
+            time=times[keep].astype(np.int64, copy=False),
+            price=prices[keep].astype(np.float32, copy=False),
+            quantity=quantities[keep].astype(np.float32, copy=False),
+        ),
+        now=now,
+        cart=cart,
+    )
+
+
+def empty_state(now: int) -> State:
+    """Nothing is known: a first visit."""
+    none = np.empty(0, np.float32)
+    return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, none, now=now)
+
+
+def rows_of(products: Sequence[str], row: Callable[[str], int | None]) -> Ints:
+    """Catalogue rows of outside ids, -1 for unknown ones."""
+    return np.fromiter((-1 if (found := row(name)) is None else found for name in products), np.int32, len(products))
+
+
+def extended(events: Sequences, items: Sequence[int], kind: int, time: int) -> Sequences:
+    """A one-row history with these newest events after it."""
+    m = len(items)
+    if not m:
+        return events
+    return Sequences(
+        offsets=np.array([0, events.rows + m], np.int64),
+        item=np.concatenate((events.item, np.array(items, np.int32))),
+        kind=np.concatenate((events.kind, np.full(m, kind, np.int8))),
+        time=np.concatenate((events.time, np.full(m, time, np.int64))),
+        price=np.concatenate((events.price, np.full(m, np.nan, np.float32))),
+        quantity=np.concatenate((events.quantity, np.ones(m, np.float32))),
+    )
+
+
+def _one_row(histories: Sequences, rows: slice) -> Sequences:
+    return Sequences(
+        offsets=np.array([0, rows.stop - rows.start], np.int64),
+        item=histories.item[rows],
+        kind=histories.kind[rows],
+        time=histories.time[rows],
+        price=histories.price[rows],
+        quantity=histories.quantity[rows],
+    )
