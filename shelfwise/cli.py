@@ -24,7 +24,7 @@ from shelfwise.shop import Shop
 app = typer.Typer(
     name="shelfwise",
     help="Search and recommendations learned from a shop's own behaviour, photos and texts.\n\n"
-    "A shop is one folder. The way of the data: init → load products → load events → check → train → recommend, serve.\n\n"
+    "A shop is one folder. The way of the data: init → load products → load events → check → train → serve.\n\n"
     "See it at once, on a real retailer's year: shelfwise demo",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -135,7 +135,7 @@ def init(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")] 
 @load.command("products")
 def load_products(
     file: Annotated[
-        Path, typer.Argument(help="Google Merchant CSV/TSV/XML, Shopify CSV, JSON Lines or Parquet; .gz too.")
+        Path, typer.Argument(help="Google Merchant CSV/TSV/XML, Shopify CSV, JSON Lines, Parquet; .gz too.")
     ],
     shop: ShopFolder = HERE,
     mapping: Mapping = None,
@@ -154,7 +154,7 @@ def load_products(
 @load.command("events")
 def load_events(
     file: Annotated[
-        Path, typer.Argument(help="GA4 BigQuery export (JSON Lines), CSV, JSON Lines or Parquet; .gz too.")
+        Path, typer.Argument(help="GA4 BigQuery export, CSV, JSON Lines or Parquet; .gz too.")
     ],
     shop: ShopFolder = HERE,
     mapping: Mapping = None,
@@ -295,9 +295,8 @@ def show_answer(shop: Shop, answer: Any, as_json: bool) -> None:
         return
     table = Table("product", "title", "reason", "score", "sources", box=None, header_style="bold")
     for item in answer.items:
-        table.add_row(
-            item.product, shop.title(item.product)[:60], item.reason, f"{item.score:.3f}", ", ".join(item.sources)
-        )
+        title, sources = shop.title(item.product)[:60], ", ".join(item.sources)
+        table.add_row(item.product, title, item.reason, f"{item.score:.3f}", sources)
     out.print(table)
 
 
