@@ -1,21 +1,45 @@
 """Time split → every model through one evaluation: whole catalogue, with intervals, by segment.
 
-`compare` is the one way in which anything here is measured; the benchmarks use it too.
+`compare` is the one way in which anything here is measured; the benchmarks use it too. `evaluate` asks about the
+newest days of the record (`validation_days`): models know what happened before, each customer with a past is asked
+at that moment, and what they bought in those days is relevant. Networks choose when to stop on as many days just
+before; models that only count choose there too and are then fitted again up to the very moment, so that the
+baselines are as strong as they can be.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
+from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.learn import metrics
-from shelfwise.learn.metrics import Doubles, Estimate, Relevant
+from shelfwise.learn.dataset import Dataset, levels, read_dataset
+from shelfwise.learn.metrics import Doubles, Estimate, Mask, Relevant
+from shelfwise.learn.results import MAIN, SEGMENT_METRICS, Evaluation, Facts, Result, Segment, Table
+from shelfwise.model.again import Again
+from shelfwise.model.cooccurrence import Cooccurrence
+from shelfwise.model.ease import Ease
+from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Items, Progress, Recommender, recommend
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.schema import EventType
+from shelfwise.settings import Settings
+
+if TYPE_CHECKING:
+    from shelfwise.store import Store
+
+KS: tuple[int, ...] = (10, 20)
+DAY = 86_400
+LEAST = 20  # customers with purchases in the window; fewer say nothing
+_CATEGORIES = 8  # the largest categories get a segment each
+_HEAD = 0.5  # the most bought products that make up this share of all purchases are the head
 
 
 @runtime_checkable
@@ -101,3 +125,235 @@ def compare(
 def _tell(progress: Progress | None, done: int, total: int, status: str) -> None:
     if progress is not None:
         progress(done, total, status)
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A model to measure. refit: fit it a second time, with what it chose on validation, up to the cutoff."""
+
+    model: Recommender | Lister
+    baseline: bool = True
+    refit: bool = True
+
+
+def evaluate(
+    store: Store,
+    folder: Path,
+    settings: Settings,
+    *,
+    only: Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure every model (or `only` these, by name) on the newest `validation_days` of the shop's record.
+
+    folder: the shop's, where vectors of texts and photos are cached and training keeps its checkpoints.
+    Raises NotEnoughData, and InvalidRequest for an unknown model.
+    """
+    models = contestants(settings, folder)
+    if only is not None and (chosen := list(only)):
+        known = [one.model.name for one in models]
+        for name in chosen:
+            if name not in known:
+                raise InvalidRequest("only", f"no model is called {name!r}; there are {', '.join(known)}")
+        models = [one for one in models if one.model.name in chosen]
+    return measure(read_dataset(store, folder, settings, progress), settings, models, progress)
+
+
+def contestants(settings: Settings, folder: Path) -> list[Contestant]:  # noqa: ARG001
+    """Every model that reports show, ours first."""
+    return [
+        Contestant(Popularity()),
+        Contestant(Again()),
+        Contestant(Cooccurrence()),
+        Contestant(Ease()),
+    ]
+
+
+def measure(
+    dataset: Dataset,
+    settings: Settings,
+    models: Sequence[Contestant],
+    progress: Progress | None = None,
+    *,
+    fitted: bool = False,
+) -> Evaluation:
+    """Like `evaluate`, over a dataset and models at hand. fitted: they are fitted already, on events before the
+    newest `validation_days` and no later."""
+    until = int(dataset.sequences.time.max()) // DAY * DAY + DAY
+    cutoff = until - settings.validation_days * DAY
+    past, window = dataset.split(cutoff)
+    purchases = window.kind == EventType.PURCHASE.code
+    relevant = Relevant.distinct(window.take(purchases) if purchases.any() else window)
+    asked = np.flatnonzero((past.lengths() > 0) & (relevant.lengths() > 0))
+    if len(asked) < LEAST:
+        raise NotEnoughData(
+            f"only {len(asked)} customers with a past chose a product in the newest {settings.validation_days} days, "
+            f"and {LEAST} are needed: load more events, or raise the setting validation_days"
+        )
+    histories, relevant = past.select(asked), relevant.select(asked)
+    seconds = {} if fitted else _fit(models, dataset, cutoff, settings, progress)
+    ground = _Ground.of(dataset.features, past, histories, seed=settings.seed)
+    again = np.isin(relevant.keys(dataset.features.n), Relevant.distinct(histories).keys(dataset.features.n))
+    tables = []
+    for key, wanted, exclude_seen in (("everything", relevant, False), ("new", relevant.keep(~again), True)):
+        rows = compare(
+            [one.model for one in models],
+            None,
+            histories,
+            wanted,
+            dataset.features,
+            KS,
+            exclude_seen,
+            progress,
+            now=np.full(len(asked), cutoff, np.int64),
+        )
+        baselines = {one.model.name for one in models if one.baseline}
+        tables.append(
+            Table(
+                key=key,
+                n=int((wanted.lengths() > 0).sum()),
+                rows=tuple(ground.result(row, rows, baselines, seconds.get(row.name, 0.0)) for row in rows),
+                segments=tuple(ground.segments(rows, wanted)),
+            )
+        )
+    return Evaluation(
+        shop=settings.name,
+        language=settings.language,
+        made=datetime.now(UTC),
+        facts=Facts(
+            products=dataset.features.n,
+            customers=len(dataset.customers),
+            events=dataset.sequences.rows,
+            first=int(dataset.sequences.time.min()),
+            cutoff=cutoff,
+            until=until,
+            days=settings.validation_days,
+            with_text=_with(dataset.features.text),
+            with_photo=_with(dataset.features.image),
+            relevant="purchase" if purchases.any() else "any",
+        ),
+        tables=tuple(tables),
+        curves={one.model.name: list(getattr(one.model, "history", [])) for one in models},
+        settings=settings.model_dump(mode="json", exclude={"store", "host", "port", "workers"}),
+    )
+
+
+def _with(vectors: Floats | None) -> int:
+    return 0 if vectors is None else int(vectors.any(axis=1).sum())
+
+
+def _fit(
+    models: Sequence[Contestant], dataset: Dataset, cutoff: int, settings: Settings, progress: Progress | None
+) -> dict[str, float]:
+    """Seconds of fitting by model. Nothing from the cutoff on is seen."""
+    past, _ = dataset.split(cutoff)
+    train, validation = dataset.split(cutoff - settings.validation_days * DAY, settings.validation_days)
+    if not train.rows or not validation.rows:
+        raise NotEnoughData(
+            f"the record is too short: it must reach back further than twice {settings.validation_days} days; "
+            "load more events, or lower the setting validation_days"
+        )
+    seconds = {}
+    for place, one in enumerate(models):
+        if not isinstance(one.model, Recommender):
+            continue
+        _tell(progress, place, len(models), f"fitting {one.model.name}")
+        started = time.perf_counter()
+        one.model.fit(train, dataset.features, validation=validation, progress=progress)
+        if one.refit:
+            one.model.fit(past, dataset.features, progress=progress)
+        seconds[one.model.name] = time.perf_counter() - started
+    return seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ground:
+    """What results are judged by besides hits: who the customers are, how well known the products are."""
+
+    features: Items
+    popularity: Longs  # [n_items], customers who turned to the product before the cutoff
+    customers: int
+    events: Longs  # [n], length of each customer's history
+    head: Mask  # [n_items]
+    seed: int
+
+    @classmethod
+    def of(cls, features: Items, past: Sequences, histories: Sequences, *, seed: int) -> _Ground:
+        popularity = np.bincount(Relevant.distinct(past).ids, minlength=features.n)
+        order = np.argsort(-popularity, kind="stable")
+        before = np.cumsum(popularity[order]) - popularity[order]
+        head = np.zeros(features.n, np.bool_)
+        head[order] = before < _HEAD * popularity.sum()
+        return cls(
+            features=features,
+            popularity=popularity,
+            customers=int((past.lengths() > 0).sum()),
+            events=histories.lengths(),
+            head=head,
+            seed=seed,
+        )
+
+    def result(self, row: Row, rows: Sequence[Row], baselines: set[str], fit_seconds: float) -> Result:
+        ids = row.ids[:, : KS[0]]
+        vectors = self.features.text if self.features.text is not None else self.features.image
+        groups = (
+            self.features.category if self.features.category is not None else np.full(self.features.n, -1, np.int32)
+        )
+        spread = (
+            metrics.diversity(ids, vectors=vectors) if vectors is not None else metrics.diversity(ids, groups=groups)
+        )
+        beyond = metrics.summarise(
+            {"diversity": spread, "novelty": metrics.novelty(ids, self.popularity, self.customers)}, seed=self.seed
+        )
+        unequal = metrics.gini(ids, self.features.n)
+        beyond = {"coverage": metrics.coverage(ids, self.features.n), **beyond}
+        beyond["gini"] = Estimate(unequal, np.nan, np.nan, len(ids))
+        against = metrics.summarise(
+            {
+                other.name: row.values[MAIN] - other.values[MAIN]
+                for other in rows
+                if other.name in baselines and other.name != row.name
+            },
+            seed=self.seed,
+        )
+        return Result(
+            name=row.name,
+            baseline=row.name in baselines,
+            fit_seconds=fit_seconds,
+            score_seconds=row.score_seconds,
+            metrics=row.estimates(seed=self.seed),
+            beyond=beyond,
+            against=against,
+        )
+
+    def segments(self, rows: Sequence[Row], relevant: Relevant) -> Iterator[Segment]:
+        """Customers by length of history, products by popularity, the largest categories by name."""
+        there = relevant.lengths() > 0
+        if not there.any():
+            return
+        few = int(np.quantile(self.events[there], 0.25))
+        for name, mask in (("new", self.events <= few), ("old", self.events > few)):
+            yield from self._segment(rows, relevant.keep(mask[relevant.owners()]), "customers", name, few)
+        for name, mask in (("head", self.head), ("tail", ~self.head)):
+            yield from self._segment(rows, relevant.keep(mask[relevant.ids]), "products", name, int(mask.sum()))
+        if self.features.category is None or len(self.features.category_names) < 2:
+            return
+        category, names = levels(self.features.category, self.features.category_names, 1)
+        of_relevant = category[relevant.ids]
+        sizes = np.bincount(of_relevant[of_relevant >= 0], minlength=len(names))
+        for code in np.argsort(-sizes, kind="stable")[:_CATEGORIES]:
+            kept = relevant.keep(of_relevant == code)
+            yield from self._segment(rows, kept, "categories", names[code], int((category == code).sum()))
+
+    def _segment(self, rows: Sequence[Row], relevant: Relevant, group: str, name: str, size: int) -> Iterator[Segment]:
+        chosen = np.flatnonzero(relevant.lengths() > 0)
+        if len(chosen) < LEAST:
+            return
+        part = relevant.select(chosen)
+        values: dict[str, Doubles] = {}
+        for row in rows:
+            found = metrics.ranking(row.ids[chosen], part, KS[:1])
+            values |= {f"{row.name} {key}": found[key] for key in SEGMENT_METRICS}
+        estimates = metrics.summarise(values, seed=self.seed)
+        results = {row.name: {key: estimates[f"{row.name} {key}"] for key in SEGMENT_METRICS} for row in rows}
+        yield Segment(group=group, name=name, size=size, n=len(chosen), results=results)

@@ -72,6 +72,10 @@ class Relevant:
         """int64 [rows]: which customer each row belongs to."""
         return np.repeat(np.arange(len(self), dtype=np.int64), self.lengths())
 
+    def keys(self, n_items: int) -> Longs:
+        """int64 [rows]: one number for each (customer, product), ascending."""
+        return self.owners() * n_items + self.ids
+
     def keep(self, rows: Mask) -> Relevant:
         """Only the rows where the mask [rows] is true; every customer stays, some perhaps with nothing."""
         kept = np.concatenate(([0], np.cumsum(rows, dtype=np.int64)))
