@@ -27,8 +27,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import shelfwise
-from shelfwise.engine import Answer, Filters
-from shelfwise.errors import ShelfwiseError
+from shelfwise.engine.request import Answer, Filters
+from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import described, document
@@ -114,6 +114,7 @@ class Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-catalogue")
         self._writer = EventWriter(self.shop.store)
+        await self._refreshed("")
         follower = asyncio.create_task(self._follow())
         if self._own:
             # What is loaded so far leaves the garbage collector's sight: a pass over a large catalogue's objects
@@ -134,6 +135,7 @@ class Service:
 
     async def recommend(self, request: Request) -> Response:
         self.access.admit(request, Scope.READ)
+        self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), QUESTION)
         seeds = values.get("seeds", ())
         for index, seed in enumerate(seeds):
@@ -152,6 +154,7 @@ class Service:
 
     async def similar(self, request: Request) -> Response:
         self.access.admit(request, Scope.READ)
+        self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
         answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=_filters(values))
         return _answered(request, answer)
@@ -200,6 +203,11 @@ class Service:
         self.metrics.catalogue(self.shop.product_count)
         return Response(await asyncio.to_thread(self.metrics.text), headers={"content-type": CONTENT_TYPE})
 
+    def _ready(self) -> None:
+        """Loading the first bundle is the follower's work, not a request's."""
+        if not self.shop.bundle_version:
+            raise BundleError("nothing was learned yet; run `shelfwise train`, and the answers begin")
+
     async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run a catalogue change on the one thread beside the event loop."""
         if self._waiting >= MAX_WAITING:
@@ -212,17 +220,20 @@ class Service:
 
     async def _follow(self) -> None:
         """See what other processes change: products and bundles. What fails is tried again; the old keeps serving."""
-        loop = asyncio.get_running_loop()
         told = ""
         while True:
             await asyncio.sleep(FOLLOW_SECONDS)
-            try:
-                await loop.run_in_executor(self._thread, self.shop.refresh)
-                told = ""
-            except ShelfwiseError as error:
-                if str(error) != told:  # once, not five times a second
-                    log.error("the catalogue or bundle in use stays: %s", error)
-                told = str(error)
+            told = await self._refreshed(told)
+
+    async def _refreshed(self, told: str) -> str:
+        """Follow once; what went wrong, which is logged unless `told` already."""
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self.shop.refresh)
+        except ShelfwiseError as error:
+            if str(error) != told:
+                log.error("the catalogue and bundle in use stay: %s", error)
+            return str(error)
+        return ""
 
 
 def _filters(values: dict[str, Any]) -> Filters:

@@ -1,0 +1,276 @@
+"""How fast the HTTP API answers: latency at a steady rate, requests at saturation, events taken in durably.
+
+    python benchmarks/serve.py --shop PATH [--rate 200] [--seconds 20] [--json]
+
+Without a shop at PATH the demo's shop is made there first. The server runs as it does in service (Granian, worker
+processes) over a copy of the shop on the same disk, so that the shop itself is not written to. The client is a
+process of its own: plain sockets, requests made before the clock starts. In the open loop a request's time counts
+from when it was due, not from when the client got round to it; due times do not wait for answers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+CONNECTIONS = 32
+
+
+def encode(path: str, body: dict[str, Any]) -> bytes:
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {len(content)}"
+    )
+    return head.encode() + b"\r\n\r\n" + content
+
+
+class Connection:
+    """One keep-alive connection with at most one request under way."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.begun = 0.0
+        self._parts = b""
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, request: bytes, begun: float) -> None:
+        self.begun = begun
+        self._parts = b""
+        self.socket.sendall(request)
+
+    def receive(self) -> int:
+        """Read what has come: the answer's status, or 0 while it is not whole."""
+        part = self.socket.recv(65536)
+        if not part:
+            raise ConnectionError("the server closed the connection")
+        self._parts += part
+        head, found, body = self._parts.partition(b"\r\n\r\n")
+        if not found:
+            return 0
+        lower = head.lower()
+        at = lower.index(b"content-length:") + 15
+        length = int(lower[at:].split(b"\r\n", 1)[0])
+        return int(head[9:12]) if len(body) >= length else 0
+
+
+def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> dict[str, Any]:
+    """Send at due times 1 / rate apart; a busy connection never delays a request: another is opened."""
+    idle = deque(Connection(port) for _ in range(8))
+    busy: set[Connection] = set()
+    times: list[float] = []
+    late: list[float] = []
+    statuses: dict[int, int] = {}
+    source = cycle(requests)
+    begun = time.perf_counter() + 0.05
+    total = int(rate * seconds)
+    sent = 0
+    while sent < total or busy:
+        now = time.perf_counter()
+        due = begun + sent / rate
+        if sent < total and now >= due:
+            connection = idle.pop() if idle else Connection(port)
+            connection.send(next(source), due)
+            late.append(time.perf_counter() - due)
+            busy.add(connection)
+            sent += 1
+            continue
+        wait = max(0.0, due - now) if sent < total else 5.0
+        ready, _, _ = select.select(list(busy), [], [], wait)
+        if not ready and sent >= total:
+            break
+        for connection in ready:
+            status = connection.receive()
+            if status:
+                times.append(time.perf_counter() - connection.begun)
+                statuses[status] = statuses.get(status, 0) + 1
+                busy.remove(connection)
+                idle.append(connection)
+    times.sort()
+    late.sort()
+    at = lambda values, share: round(values[min(len(values) - 1, int(share * len(values)))] * 1000, 3)  # noqa: E731
+    return {
+        "rate": rate,
+        "seconds": seconds,
+        "requests": total,
+        "unanswered": len(busy),
+        "statuses": statuses,
+        "p50_ms": at(times, 0.5),
+        "p90_ms": at(times, 0.9),
+        "p99_ms": at(times, 0.99),
+        "p99.9_ms": at(times, 0.999),
+        "max_ms": round(times[-1] * 1000, 3),
+        "client_late_p99_ms": at(late, 0.99),
+    }
+
+
+def saturation(port: int, requests: list[bytes], connections: int, seconds: float) -> dict[str, Any]:
+    """Every connection sends its next request as soon as it has its answer."""
+    poll = select.epoll()
+    mine: dict[int, Connection] = {}
+    source = cycle(requests)
+    begun = time.perf_counter()
+    for _ in range(connections):
+        connection = Connection(port)
+        mine[connection.fileno()] = connection
+        poll.register(connection.fileno(), select.EPOLLIN)
+        connection.send(next(source), time.perf_counter())
+    end = begun + seconds
+    statuses: dict[int, int] = {}
+    times: list[float] = []
+    now = begun
+    while now < end:
+        for number, _ in poll.poll(1.0):
+            connection = mine[number]
+            status = connection.receive()
+            if status:
+                now = time.perf_counter()
+                times.append(now - connection.begun)
+                statuses[status] = statuses.get(status, 0) + 1
+                connection.send(next(source), now)
+        now = time.perf_counter()
+    times.sort()
+    done = sum(statuses.values())
+    return {
+        "connections": connections,
+        "seconds": seconds,
+        "statuses": statuses,
+        "per_second": round(done / (now - begun), 1),
+        "p50_ms": round(times[len(times) // 2] * 1000, 3),
+        "p99_ms": round(times[int(len(times) * 0.99)] * 1000, 3),
+    }
+
+
+def client(spec: dict[str, Any]) -> dict[str, Any]:
+    """Run one load from its description, in a process of its own."""
+    if spec["kind"] == "events":
+        kinds, chance = ["view_item", "add_to_cart", "purchase"], random.Random(spec["seed"])
+        requests = [
+            encode(
+                "/v1/events",
+                {
+                    "type": chance.choice(kinds),
+                    "session": f"benchmark-{chance.randrange(100_000)}",
+                    "product": chance.choice(spec["products"]),
+                },
+            )
+            for _ in range(20_000)
+        ]
+        return saturation(spec["port"], requests, CONNECTIONS, spec["seconds"])
+    requests = [encode("/v1/recommend", {"customer": customer, "k": 12}) for customer in spec["customers"]]
+    if spec["kind"] == "open":
+        return open_loop(spec["port"], requests, spec["rate"], spec["seconds"])
+    return saturation(spec["port"], requests, CONNECTIONS, spec["seconds"])
+
+
+def load(**spec: Any) -> dict[str, Any]:
+    done = subprocess.run(
+        [sys.executable, __file__, "--client"], input=json.dumps(spec), capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+@contextmanager
+def server(shop: Path, workers: int) -> Iterator[int]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    code = (
+        "import sys; from pathlib import Path; from shelfwise.serve.server import serve\n"
+        "if __name__ == '__main__': serve(Path(sys.argv[1]), '127.0.0.1', int(sys.argv[2]), int(sys.argv[3]), "
+        "lambda *told: print(told, flush=True))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(shop), str(port), str(workers)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        if not process.stdout.readline():
+            raise SystemExit("the server did not start")
+        time.sleep(1.0 + 2.0 * (workers > 1))  # the other workers
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shop", type=Path, required=True)
+    parser.add_argument("--rate", type=float, default=200)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--json", action="store_true", help="only JSON on standard output")
+    arguments = parser.parse_args()
+    note = sys.stderr if arguments.json else sys.stdout
+
+    from shelfwise.settings import FILE
+    from shelfwise.shop import Shop
+
+    if not (arguments.shop / FILE).exists():
+        subprocess.run(
+            [sys.executable, "-m", "shelfwise.cli", "demo", "--no-serve", "--shop", str(arguments.shop)], check=True
+        )
+    with tempfile.TemporaryDirectory(dir=arguments.shop.resolve().parent, prefix="bench-serve-") as room:
+        copy = Path(room) / "shop"
+        shutil.copytree(arguments.shop, copy)
+        with Shop(copy) as shop:
+            counts = shop.counts()
+            customers: set[str] = set()
+            for frame in shop.store.event_frames():
+                customers.update(frame["customer"].unique().to_list())
+            products = shop.store.products_frame()["id"].to_list()
+        chance = random.Random(0)
+        asked = sorted(customers - {""})
+        chance.shuffle(asked)
+        products = chance.sample(products, min(2_000, len(products)))
+        results: dict[str, Any] = {
+            "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+            "shop": {"products": counts.products, "events": counts.events, "customers": counts.customers},
+        }
+
+        def measure(name: str, workers: int, **spec: Any) -> None:
+            with server(copy, workers) as port:
+                warm = {**spec, "seconds": 3.0}
+                load(port=port, customers=asked[-200:], products=products, seed=1, **warm)
+                results[name] = {"workers": workers} | load(
+                    port=port, customers=asked, products=products, seed=2, **spec
+                )
+            print(name, json.dumps(results[name]), file=note, flush=True)
+
+        seconds = arguments.seconds
+        measure("recommend_open_loop", 1, kind="open", rate=arguments.rate, seconds=seconds)
+        measure("recommend_saturation_1", 1, kind="saturation", seconds=seconds / 2)
+        measure("recommend_saturation_2", 2, kind="saturation", seconds=seconds / 2)
+        measure("events_1", 1, kind="events", seconds=seconds / 2)
+        measure("events_2", 2, kind="events", seconds=seconds / 2)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--client"]:
+        print(json.dumps(client(json.load(sys.stdin))))
+    else:
+        main()
