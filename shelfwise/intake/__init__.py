@@ -1,1 +1,5 @@
-"""What comes in: feeds and logs, checked, cleaned and reported."""
+"""What comes in: product feeds, event logs, public data; checked, cleaned, reported."""
+
+from shelfwise.intake.report import Issue, QualityReport
+
+__all__ = ["Issue", "QualityReport"]

@@ -1,0 +1,254 @@
+# ruff: noqa: E501 (the tables of words are wide)
+"""One value at a time: text, money, units, availability as feeds write them → as the vocabulary has them."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import unicodedata
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from shelfwise.schema import Availability
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_HIDDEN_ELEMENT = re.compile(r"<(script|style|template|head)\b[^>]*>.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
+_COMMENT = re.compile(r"<!--.*?(-->|$)", re.DOTALL)
+_BLOCK = re.compile(r"</?(p|br|div|li|ul|ol|h[1-6]|tr|td|th|table|section|hr)\b[^>]*>", re.IGNORECASE)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]{0,5000}>|<!DOCTYPE[^>]*>", re.IGNORECASE)
+_SPACE = re.compile(r"\s+")
+
+
+def clean_text(text: str, *, markup: bool = True) -> str:
+    """NFKC, HTML removed and entities unescaped (if `markup`), control characters removed, whitespace folded."""
+    if text.isascii() and text.isalnum():
+        return text
+    if markup and ("<" in text or "&" in text):
+        text = strip_html(text)
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    if not text.isprintable():
+        text = _CONTROL.sub(" ", text)
+    return _SPACE.sub(" ", text).strip()
+
+
+def strip_html(text: str) -> str:
+    """The words of an HTML fragment. Feeds escape it once or twice, so it is unescaped up to twice.
+
+    "a < b" and "<3" are no tags and stay.
+    """
+    for _ in range(2):
+        if "<" in text:
+            text = _COMMENT.sub(" ", text)
+            text = _HIDDEN_ELEMENT.sub(" ", text)
+            text = _BLOCK.sub(" ", text)
+            text = _TAG.sub("", text)
+        if "&" not in text:
+            return text
+        text = html.unescape(text)
+    return _TAG.sub("", _BLOCK.sub(" ", text)) if "<" in text else text
+
+
+# Money
+
+_SYMBOLS = {
+    "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "JPY", "元": "CNY", "円": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB",
+    "₺": "TRY", "₫": "VND", "₪": "ILS", "฿": "THB", "₴": "UAH", "₦": "NGN", "₱": "PHP", "zł": "PLN", "Kč": "CZK",
+    "Rs": "INR", "R$": "BRL", "A$": "AUD", "C$": "CAD", "US$": "USD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD",
+    "NZ$": "NZD", "CN¥": "CNY", "Ft": "HUF",
+}  # fmt: skip
+#: Of these a "$" or "kr" alone may be one: the shop's own currency decides, else the first that fits.
+_SHARED = {"$": ("USD", "AUD", "CAD", "HKD", "MXN", "NZD", "SGD", "TWD"), "kr": ("SEK", "DKK", "NOK", "ISK")}
+_DOT_GROUPS = frozenset(
+    {"EUR", "BRL", "DKK", "NOK", "ISK", "IDR", "VND", "TRY", "CLP", "COP", "ARS", "PYG", "HUF", "JPY"}
+)
+_AMOUNT = re.compile(r"[-+−(]?\d[\d.,'’\u00a0\u202f  ]*|[-+−]?[.,]\d+")
+_CODE = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])")
+
+
+def parse_money(text: str, currency: str = "") -> tuple[float, str] | None:
+    """'52.00 USD', '€1.234,56', '1,234.50', '¥1,200', 'Rs. 500', '1 234,50 kr' → (amount, ISO 4217 code).
+
+    None when there is no amount, or more than one. `currency` is the shop's: the code when the text has none, and
+    what a shared sign ("$", "kr", "¥") means where it fits. A lone comma followed by exactly three digits groups
+    thousands ("1,200"); a lone dot does so only beside a currency written that way ("€1.200"); else it is decimal.
+    Negative amounts come back negative: whether they may be is the schema's to say.
+    """
+    text = text.strip()
+    if not text or len(text) > 100:
+        return None
+    try:
+        if text[-1].isdigit() and text.isascii() and "," not in text and "_" not in text and "e" not in text.lower():
+            amount = float(text)
+            return (amount, currency) if math.isfinite(amount) else None
+    except ValueError:
+        pass
+    amounts = _AMOUNT.findall(text)
+    if len(amounts) != 1:
+        return None
+    digits = amounts[0]
+    rest = re.sub(r"(?<=\d)\.?[-–—](?=\s|$)", "", text).replace(digits.rstrip(), " ", 1)  # "500.-" is 500
+    code = _currency_of(rest, currency)
+    if code is None:
+        return None
+    number = _number_of(digits, dot_groups=bool(rest.strip()) and code in _DOT_GROUPS)
+    if number is None:
+        return None
+    if "-" in rest or "−" in rest or text[0] + text[-1] == "()":  # "-€5", "$-5", "($5)"
+        number = -abs(number)
+    return number, code
+
+
+def _currency_of(rest: str, currency: str) -> str | None:
+    rest = rest.strip().strip("()").strip()
+    if found := _CODE.search(rest):
+        return found.group(1)
+    words = rest.replace("-", " ").replace("−", " ").replace("/", " ").split()
+    for word in words:
+        name = word.strip(".:") if word not in _SYMBOLS else word.rstrip(".") or word
+        for shared, choices in _SHARED.items():
+            if name.lower() == shared:
+                return currency if currency in choices else choices[0]
+        if name in ("¥", "￥"):
+            return "CNY" if currency == "CNY" else "JPY"
+        if name in _SYMBOLS:
+            return _SYMBOLS[name]
+        if name.upper() == "RMB":
+            return "CNY"
+        if re.fullmatch(r"[a-zA-Z]{3}", name):
+            return name.upper()
+        return None  # words that are no currency: "call us", "from"
+    return currency
+
+
+def _number_of(digits: str, *, dot_groups: bool = False) -> float | None:
+    negative = digits[0] in "-−("
+    digits = re.sub(r"[-+−('’\s\u00a0\u202f]", "", digits).rstrip(".,")
+    comma, dot = digits.rfind(","), digits.rfind(".")
+    if comma >= 0 and dot >= 0:
+        group, point = (",", ".") if dot > comma else (".", ",")
+        if digits.count(point) > 1:
+            return None
+        digits = digits.replace(group, "").replace(point, ".")
+    elif comma >= 0 or dot >= 0:
+        sign = "," if comma >= 0 else "."
+        parts = digits.split(sign)
+        grouped = all(len(part) == 3 for part in parts[1:]) and 1 <= len(parts[0]) <= 3 and parts[0] != "0"
+        if len(parts) > 2 and not grouped:
+            return None
+        if grouped and (len(parts) > 2 or sign == "," or dot_groups):
+            digits = "".join(parts)
+        else:
+            digits = ".".join(parts)
+    try:
+        number = float(digits)
+    except ValueError:
+        return None
+    return -number if negative else number
+
+
+# Units
+
+_UNITS = {
+    "g": "g", "gr": "g", "gm": "g", "gms": "g", "gram": "g", "grams": "g", "kg": "kg", "kgs": "kg", "kilo": "kg",
+    "kilogram": "kg", "kilograms": "kg", "mg": "mg", "oz": "oz", "ounce": "oz", "ounces": "oz", "lb": "lb", "lbs": "lb",
+    "pound": "lb", "pounds": "lb", "l": "l", "lt": "l", "ltr": "l", "liter": "l", "liters": "l", "litre": "l",
+    "litres": "l", "ml": "ml", "mls": "ml", "millilitre": "ml", "milliliter": "ml", "cl": "cl", "gal": "gal",
+    "gallon": "gal", "gallons": "gal", "qt": "qt", "quart": "qt", "pt": "pt", "pint": "pt", "fl oz": "fl oz", "floz": "fl oz",
+    "mm": "mm", "cm": "cm", "m": "m", "meter": "m", "metre": "m", "in": "in", "inch": "in", "inches": "in", "ft": "ft",
+    "feet": "ft", "foot": "ft", "sq ft": "sq ft", "ct": "ct", "count": "ct", "pk": "pack", "pack": "pack", "packs": "pack",
+    "pc": "pcs", "pcs": "pcs", "piece": "pcs", "pieces": "pcs", "ea": "pcs", "each": "pcs", "doz": "doz", "dozen": "doz",
+}  # fmt: skip
+_MEASURE = re.compile(r"(\d+(?:[.,/-]\d+)?|[.,]\d+)\s*((?:fl\.?\s?oz|sq\.?\s?ft|[a-zA-Z]+)\b)\.?")
+
+
+def normalise_unit(text: str) -> str:
+    """'22 LB' → '22 lb', '500g' → '500 g', '.7 OZ' → '0.7 oz', '2 CT/9 OZ' → '2 ct/9 oz'; anything else as it is."""
+
+    def one(found: re.Match[str]) -> str:
+        unit = _UNITS.get(_SPACE.sub(" ", found.group(2).lower().replace(".", "")).strip())
+        if unit is None:
+            return found.group(0)
+        number = found.group(1)
+        if number[0] in ".,":
+            number = "0" + number
+        if re.fullmatch(r"\d+,\d{1,2}", number):
+            number = number.replace(",", ".")
+        return f"{number} {unit}"
+
+    return _MEASURE.sub(one, text)
+
+
+# Availability
+
+_AVAILABILITY = {
+    "in_stock": Availability.IN_STOCK, "instock": Availability.IN_STOCK, "available": Availability.IN_STOCK,
+    "limited_availability": Availability.IN_STOCK, "limitedavailability": Availability.IN_STOCK, "yes": Availability.IN_STOCK,
+    "true": Availability.IN_STOCK, "1": Availability.IN_STOCK, "y": Availability.IN_STOCK, "active": Availability.IN_STOCK,
+    "onlineonly": Availability.IN_STOCK, "instoreonly": Availability.IN_STOCK,
+    "out_of_stock": Availability.OUT_OF_STOCK, "outofstock": Availability.OUT_OF_STOCK, "oos": Availability.OUT_OF_STOCK,
+    "unavailable": Availability.OUT_OF_STOCK, "sold_out": Availability.OUT_OF_STOCK, "soldout": Availability.OUT_OF_STOCK,
+    "discontinued": Availability.OUT_OF_STOCK, "not_available": Availability.OUT_OF_STOCK, "no": Availability.OUT_OF_STOCK,
+    "false": Availability.OUT_OF_STOCK, "0": Availability.OUT_OF_STOCK, "n": Availability.OUT_OF_STOCK,
+    "preorder": Availability.PREORDER, "pre_order": Availability.PREORDER, "presale": Availability.PREORDER,
+    "backorder": Availability.BACKORDER, "back_order": Availability.BACKORDER, "backordered": Availability.BACKORDER,
+    "available_for_order": Availability.BACKORDER,
+}  # fmt: skip
+
+
+def parse_availability(text: str) -> Availability | None:
+    """'In Stock', 'in-stock', 'https://schema.org/InStock' → in_stock; None when it is none of the known words."""
+    word = text.strip().lower().rsplit("schema.org/", 1)[-1]
+    return _AVAILABILITY.get(_SPACE.sub("_", word.replace("-", " ")))
+
+
+# Categories, times, numbers
+
+
+def clean_path(text: str) -> str:
+    """'Men>Tops >  Hoodies' and 'Men/Tops' style paths → levels joined by ' > ' (a slash within a level stays)."""
+    text = clean_text(text).replace("»", ">").replace("›", ">")
+    if ">" not in text:
+        return text
+    return " > ".join(level for level in (part.strip() for part in text.split(">")) if level)
+
+
+def parse_time(text: str) -> datetime | None:
+    """ISO 8601 (naive is UTC), RFC 2822, or an epoch in s, ms, µs or ns → UTC."""
+    text = text.strip()
+    try:
+        if re.fullmatch(r"\d{9,19}(\.\d+)?", text):
+            return _from_epoch(float(text))
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            time = parsedate_to_datetime(text)
+    except (ValueError, OverflowError, TypeError, IndexError):
+        return None
+    if time.tzinfo is None:
+        return time.replace(tzinfo=UTC)
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _from_epoch(value: float) -> datetime:
+    for limit, unit in ((1e11, 1.0), (1e14, 1e3), (1e17, 1e6)):
+        if value < limit:
+            return datetime.fromtimestamp(value / unit, UTC)
+    return datetime.fromtimestamp(value / 1e9, UTC)
+
+
+def parse_number(text: str) -> float | None:
+    """A finite number, '1.5', '1e3', '12,5' or '1,200'; None for anything else."""
+    text = text.strip()
+    try:
+        number = float(text.replace("_", "x"))
+    except ValueError:
+        found = _number_of(text) if re.fullmatch(r"[-+]?\d[\d.,]*", text) else None
+        if found is None:
+            return None
+        number = found
+    return number if math.isfinite(number) else None
