@@ -2,8 +2,8 @@
 
 An item j that comes `distance` steps after an item i in a customer's sequence adds 1 / distance to the
 weight i → j and `backward` / distance to j → i. A history is answered by the neighbours of its newest items,
-each step back counting half. Weights are deliberately not divided by the popularity of the neighbour: what often follows
-is a good guess, and a cosine, which makes rare pairs strong, lost a quarter of NDCG@10 on Amazon Beauty. The
+each step back counting half. Weights are deliberately not divided by the popularity of the neighbour: what often
+follows is a good guess, and a cosine, which makes rare pairs strong, lost a quarter of NDCG@10 on Amazon Beauty. The
 popularity of the item that asks divides a little, since a product that everybody buys tells less.
 """
 
@@ -98,15 +98,38 @@ class Cooccurrence:
         found += self._popular
         return found
 
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything learned and set, as arrays for a bundle."""
+        dials = (self.window, self.backward, self.decay, self.neighbours, self.specific, self.normalise)
+        return {
+            "indptr": self.indptr,
+            "ids": self.ids,
+            "weights": self.weights,
+            "popular": self._popular,
+            "dials": np.array(dials, np.float64),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """What `tensors` gave."""
+        window, backward, decay, neighbours, specific, normalise = tensors["dials"].tolist()
+        model = cls(
+            window=int(window),
+            backward=backward,
+            decay=decay,
+            neighbours=int(neighbours),
+            specific=specific,
+            normalise=normalise,
+        )
+        model.indptr, model.ids, model.weights = tensors["indptr"], tensors["ids"], tensors["weights"]
+        model._popular = tensors["popular"]
+        return model
+
     def _reach(self) -> int:
         """Steps back after which an event's weight is below one in a million."""
-        return (
-            1
-            if self.decay <= 0
-            else 1_000
-            if self.decay >= 1
-            else max(1, int(np.ceil(np.log(1e-6) / np.log(self.decay))))
-        )
+        if not 0 < self.decay < 1:
+            return 1 if self.decay <= 0 else 1_000
+        return max(1, int(np.ceil(np.log(1e-6) / np.log(self.decay))))
 
 
 def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) -> sparse.csr_array:
