@@ -1,1 +1,8 @@
 """The record: products and events, durable before they are acknowledged."""
+
+from shelfwise.store.events import Appended, History
+from shelfwise.store.products import ProductChange
+from shelfwise.store.store import Counts, Store, open_store
+from shelfwise.store.writer import EventWriter
+
+__all__ = ["Appended", "Counts", "EventWriter", "History", "ProductChange", "Store", "open_store"]

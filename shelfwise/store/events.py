@@ -1,0 +1,273 @@
+"""Events on a connection: append, stitch, read, forget.
+
+Stitching. An event with both a customer and a session signs that session in. The session's events recorded
+before, while nobody had signed in, become that customer's, and so do its later anonymous ones. When the session
+is seen with another customer afterwards (a shared device), events that arrive from then on belong to the new
+customer and the earlier ones stay: order of arrival decides, as it is all the record can vouch for. `events.actor`
+holds the outcome, so that a customer's last events are one range of the index (actor, time, sequence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from sqlalchemy import Column, Connection, bindparam, case, delete, func, insert, select, tuple_, update
+
+from shelfwise.schema import EVENT_COLUMNS, EventType
+from shelfwise.store.rows import Row, event_of, frame_of, type_of
+from shelfwise.store.tables import customers, events, sessions, tally
+
+CUSTOMER, SESSION = "c", "s"  # first letter of `events.actor`
+_CHUNK = 500  # values in one IN (…)
+_ROWS = 200  # rows of one INSERT
+_PIECE = 50_000  # rows held as Python objects at a time while a frame is read
+_Value = TypeVar("_Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """How many events were new, and how many were in the record already (same id)."""
+
+    accepted: int
+    duplicates: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class History:
+    """Someone's last n events in columns, oldest first.
+
+    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], microseconds since
+    1970 UTC. prices: float32 [n], of one piece, NaN unknown. quantities: float32 [n].
+    """
+
+    products: list[str]
+    kinds: npt.NDArray[np.int8]
+    times: npt.NDArray[np.int64]
+    prices: npt.NDArray[np.float32]
+    quantities: npt.NDArray[np.float32]
+
+
+def chunks(values: Iterable[_Value], size: int) -> Iterator[list[_Value]]:
+    everything = list(values)
+    for start in range(0, len(everything), size):
+        yield everything[start : start + size]
+
+
+def known(connection: Connection, column: Column[Any], values: Collection[str]) -> set[str]:
+    """Which of the values the column, a key, holds."""
+    found: set[str] = set()
+    for chunk in chunks(values, _CHUNK):
+        found.update(connection.scalars(select(column).where(column.in_(chunk))))
+    return found
+
+
+def count_up(connection: Connection, **by: int) -> None:
+    for name, step in sorted(by.items()):
+        if step:
+            connection.execute(update(tally).where(tally.c.name == name).values(value=tally.c.value + step))
+
+
+def lock(connection: Connection, name: str) -> None:
+    """One transaction at a time past here (SQLite's is alone already): arrival order is commit order, so that nobody
+    who follows `sequence` or `revision` misses one that was taken earlier and committed later."""
+    connection.execute(select(tally.c.value).where(tally.c.name == name).with_for_update())
+
+
+def append(connection: Connection, batches: Sequence[Sequence[Row]]) -> list[Appended]:
+    """Record batches of rows (values of EVENT_COLUMNS) in a write transaction; one outcome a batch."""
+    lock(connection, "events")
+    taken = known(connection, events.c.id, {row[0] for rows in batches for row in rows})
+    fresh: list[Row] = []
+    outcomes = []
+    for rows in batches:
+        before = len(fresh)
+        for row in rows:
+            if row[0] not in taken:
+                taken.add(row[0])
+                fresh.append(row)
+        accepted = len(fresh) - before
+        outcomes.append(Appended(accepted, len(rows) - accepted))
+    if fresh:
+        _record(connection, fresh)
+    return outcomes
+
+
+def _record(connection: Connection, rows: list[Row]) -> None:
+    links = _links(connection, {row[4] for row in rows if row[4]})
+    unlinked = dict(links)
+    changed: dict[str, str] = {}
+    signed_in: dict[str, str] = {}  # sessions signed in for the first time -> customer
+    resolved: list[Row] = []
+    for row in rows:
+        customer, session = row[3], row[4]
+        if session:
+            if customer:
+                if links.get(session, "") != customer:
+                    if links.get(session) == "":  # known, with nobody signed in: its rows change hands
+                        signed_in[session] = customer
+                    links[session] = changed[session] = customer
+            elif session not in links:
+                links[session] = changed[session] = ""
+        owner = customer or links[session]
+        resolved.append((*row, CUSTOMER + owner if owner else SESSION + session))
+    _insert(connection, resolved)
+    for session, customer in signed_in.items():
+        connection.execute(update(events).where(events.c.actor == SESSION + session).values(actor=CUSTOMER + customer))
+    new_sessions = [{"session": s, "customer": c} for s, c in changed.items() if s not in unlinked]
+    moved = [{"s": s, "c": c} for s, c in changed.items() if s in unlinked]
+    if new_sessions:
+        connection.execute(insert(sessions), new_sessions)
+    if moved:
+        connection.execute(
+            update(sessions).where(sessions.c.session == bindparam("s")).values(customer=bindparam("c")), moved
+        )
+    names = {row[3] for row in rows if row[3]}
+    new_customers = sorted(names - known(connection, customers.c.customer, names))
+    if new_customers:
+        connection.execute(insert(customers), [{"customer": name} for name in new_customers])
+    count_up(connection, events=len(rows), sessions=len(new_sessions), customers=len(new_customers))
+
+
+def _links(connection: Connection, names: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for chunk in chunks(names, _CHUNK):
+        query = select(sessions.c.session, sessions.c.customer).where(sessions.c.session.in_(chunk))
+        found.update((session, customer) for session, customer in connection.execute(query))
+    return found
+
+
+def _insert(connection: Connection, rows: list[Row]) -> None:
+    # Few statements with many rows: the driver gives the interpreter's lock away at each statement, and to get it
+    # back from a busy event loop takes longer than the statement.
+    for chunk in chunks(rows, _ROWS):
+        connection.exec_driver_sql(
+            _insert_sql(_mark(connection), len(chunk)), tuple(value for row in chunk for value in row)
+        )
+
+
+def _mark(connection: Connection) -> str:
+    return "?" if connection.dialect.name == "sqlite" else "%s"
+
+
+@lru_cache(maxsize=2 * _ROWS)
+def _insert_sql(mark: str, rows: int) -> str:
+    names = (*EVENT_COLUMNS, "actor")
+    row = f"({', '.join([mark] * len(names))})"
+    return f"INSERT INTO events ({', '.join(names)}) VALUES {', '.join([row] * rows)}"
+
+
+_ORDER = "ORDER BY time DESC, sequence DESC LIMIT"
+_EVENT = "SELECT id, type, time, actor, session, product, quantity, price, value, query, request_id, sequence"
+_COLUMNS = "SELECT product, type, time, price, quantity, sequence"
+
+
+def last_events(connection: Connection, customer: str, session: str, n: int) -> list[Any]:
+    rows = _last(connection, _EVENT, 2, 11, customer, session, n)
+    answer = []
+    for row in rows:
+        actor = row[3]
+        answer.append(event_of((*row[:3], actor[1:] if actor[0] == CUSTOMER else "", *row[4:])))
+    return answer
+
+
+def history(connection: Connection, customer: str, session: str, n: int) -> History:
+    rows = _last(connection, _COLUMNS, 2, 5, customer, session, n)
+    products, kinds, times, prices, quantities, _ = zip(*rows, strict=True) if rows else ((),) * 6
+    return History(
+        products=list(products),
+        kinds=np.fromiter((type_of(kind).code for kind in kinds), np.int8, len(rows)),
+        times=np.array(times, np.int64),
+        prices=np.array(prices, np.float32),
+        quantities=np.array(quantities, np.float32),
+    )
+
+
+def _last(
+    connection: Connection, columns: str, time: int, sequence: int, customer: str, session: str, n: int
+) -> list[Sequence[Any]]:
+    """The last n rows, oldest first, of the customer, of the session, or of both."""
+    mark = _mark(connection)
+    sql = f"{columns} FROM events WHERE actor = {mark} {_ORDER} {mark}"
+    read = connection.exec_driver_sql
+    rows: list[Sequence[Any]] = []
+    if customer:
+        rows += read(sql, (CUSTOMER + customer, n)).fetchall()
+    if session:
+        link = f"(SELECT customer FROM sessions WHERE session = {mark})"
+        owner = f"coalesce('{CUSTOMER}' || nullif({link}, ''), {mark})"
+        if not customer:
+            sql = f"{columns} FROM events WHERE actor = {owner} {_ORDER} {mark}"
+            rows = list(read(sql, (session, SESSION + session, n)))
+        else:
+            # Nobody has signed in to the session in an event yet, but who asks says whose it is. A session that
+            # somebody signed in to has no rows of its own.
+            rows += read(sql, (SESSION + session, n)).fetchall()
+            rows.sort(key=lambda row: (row[time], row[sequence]), reverse=True)
+            rows = rows[:n]
+    rows.reverse()
+    return rows
+
+
+_OWNER = case((events.c.actor.startswith(CUSTOMER), func.substr(events.c.actor, 2)), else_="")
+_FRAME = [_OWNER.label(name) if name == "customer" else events.c[name] for name in EVENT_COLUMNS]
+
+
+def since(connection: Connection, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
+    query = select(*_FRAME, events.c.sequence).where(events.c.sequence > sequence).order_by(events.c.sequence)
+    return _frame(connection, query.limit(limit), sequence)
+
+
+def page(
+    connection: Connection,
+    after: tuple[int, int],
+    newest: int,
+    until: int | None,
+    types: Collection[EventType] | None,
+    rows: int,
+) -> tuple[tuple[int, int], pl.DataFrame]:
+    """The next rows in the order of (time, sequence) after `after`, and where they end."""
+    query = select(*_FRAME, events.c.sequence).where(
+        tuple_(events.c.time, events.c.sequence) > after, events.c.sequence <= newest
+    )
+    if until is not None:
+        query = query.where(events.c.time < until)
+    if types is not None:
+        query = query.where(events.c.type.in_([str(kind) for kind in types]))
+    last, frame = _frame(connection, query.order_by(events.c.time, events.c.sequence).limit(rows), 0)
+    return ((frame["time"][-1], last) if frame.height else after), frame
+
+
+def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataFrame]:
+    pieces = []
+    result = connection.execute(query, execution_options={"stream_results": True})
+    for rows in result.partitions(_PIECE):
+        pieces.append(frame_of(rows, EVENT_COLUMNS))
+        last = rows[-1][-1]
+    return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
+
+
+def newest(connection: Connection) -> int:
+    return connection.scalar(select(func.max(events.c.sequence))) or 0
+
+
+def span(connection: Connection) -> tuple[int | None, int | None]:
+    """The first and the last event's time."""
+    time = events.c.time
+    first = connection.scalar(select(func.min(time)))
+    return first, connection.scalar(select(func.max(time)))
+
+
+def forget(connection: Connection, customer: str) -> int:
+    """Delete the customer's events, sessions and name; the number of events."""
+    lock(connection, "events")
+    gone = connection.execute(delete(events).where(events.c.actor == CUSTOMER + customer)).rowcount
+    links = connection.execute(delete(sessions).where(sessions.c.customer == customer)).rowcount
+    names = connection.execute(delete(customers).where(customers.c.customer == customer)).rowcount
+    count_up(connection, events=-gone, sessions=-links, customers=-names)
+    return gone

@@ -1,0 +1,98 @@
+"""Products on a connection. Each change takes the next revision, so that other processes can follow the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Connection, TextClause, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shelfwise.schema import PRODUCT_COLUMNS, Product, now, to_micros
+from shelfwise.store.events import chunks, count_up
+from shelfwise.store.rows import frame_of, product_of, product_row
+from shelfwise.store.tables import products, tally
+
+_COLUMNS = [products.c[name] for name in PRODUCT_COLUMNS]
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product as it now is, or None when it was deleted."""
+
+    id: str
+    product: Product | None
+
+
+def next_revision(connection: Connection) -> int:
+    """Take the next revision. Its row stays locked until the commit, so revisions are committed in order."""
+    counter = tally.c.name == "product_revision"
+    connection.execute(update(tally).where(counter).values(value=tally.c.value + 1))
+    return int(connection.execute(select(tally.c.value).where(counter)).scalar_one())
+
+
+def revision(connection: Connection) -> int:
+    return int(connection.execute(select(tally.c.value).where(tally.c.name == "product_revision")).scalar_one())
+
+
+def replacing(connection: Connection, source: TextClause | None = None) -> Any:
+    """`INSERT … ON CONFLICT DO UPDATE` of PRODUCT_COLUMNS, deleted, revision, from values or from a SELECT; a row that
+    says nothing new is left alone."""
+    statement: Any = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(products)
+    if source is not None:
+        names = (*PRODUCT_COLUMNS, "deleted", "revision")
+        statement = statement.from_select(names, source.columns(*(products.c[name] for name in names)))
+    values = {name: statement.excluded[name] for name in (*PRODUCT_COLUMNS, "deleted", "revision") if name != "id"}
+    differs = [products.c[name].is_distinct_from(value) for name, value in values.items() if name != "revision"]
+    return statement.on_conflict_do_update(index_elements=[products.c.id], set_=values, where=or_(*differs))
+
+
+def put(connection: Connection, given: Iterable[Product]) -> int:
+    rows = {product.id: product_row(product) for product in given}  # the last of an id counts
+    if not rows:
+        return 0
+    number = next_revision(connection)
+    created: dict[str, int] = {}
+    for chunk in chunks(rows, 500):
+        query = select(products.c.id, products.c.created).where(products.c.id.in_(chunk), ~products.c.deleted)
+        created.update((name, time) for name, time in connection.execute(query))
+    arrived = to_micros(now())
+    for name, row in rows.items():
+        if row["created"] is None:
+            row["created"] = created.get(name, arrived)
+        row |= {"deleted": False, "revision": number}
+    connection.execute(replacing(connection), list(rows.values()))
+    count_up(connection, products=len(rows) - len(created))
+    return len(rows)
+
+
+def remove(connection: Connection, name: str) -> bool:
+    number = next_revision(connection)
+    empty: dict[str, Any] = {column: "" for column, kind in PRODUCT_COLUMNS.items() if kind == pl.String()}
+    empty |= {"id": name, "price": None, "created": 0, "attributes": "{}", "availability": "out_of_stock"}
+    statement = update(products).where(products.c.id == name, ~products.c.deleted)
+    gone = connection.execute(statement.values(**empty, deleted=True, revision=number)).rowcount
+    count_up(connection, products=-gone)
+    return bool(gone)
+
+
+def one(connection: Connection, name: str) -> Product | None:
+    row = connection.execute(select(*_COLUMNS).where(products.c.id == name, ~products.c.deleted)).first()
+    return None if row is None else product_of(row)
+
+
+def frame(connection: Connection) -> pl.DataFrame:
+    query = select(*_COLUMNS).where(~products.c.deleted).order_by(products.c.sequence)
+    result = connection.execute(query, execution_options={"stream_results": True})
+    pieces = [frame_of(rows, PRODUCT_COLUMNS) for rows in result.partitions(20_000)]
+    return pl.concat(pieces) if pieces else frame_of([], PRODUCT_COLUMNS)
+
+
+def changes(connection: Connection, since: int) -> tuple[int, list[ProductChange]]:
+    # The revision first: what is committed between the two reads is left for the next call.
+    newest = revision(connection)
+    query = select(*_COLUMNS, products.c.deleted).where(products.c.revision > since, products.c.revision <= newest)
+    rows = connection.execute(query.order_by(products.c.revision, products.c.sequence))
+    return newest, [ProductChange(row[0], None if row[-1] else product_of(row[:-1])) for row in rows]

@@ -1,0 +1,225 @@
+"""The record's one seam: `open_store(url) -> Store`."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+from sqlalchemy import select
+
+from shelfwise.schema import Campaign, Event, EventType, Product, from_micros, to_micros
+from shelfwise.store import bulk, events, products, side
+from shelfwise.store.connection import Database, open_database
+from shelfwise.store.events import Appended, History
+from shelfwise.store.products import ProductChange
+from shelfwise.store.rows import Row, event_row
+from shelfwise.store.tables import tally
+
+Progress = bulk.Progress
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counts:
+    """What the record holds. customers: with an event under their name. sessions: signed in or not. first, last: the
+    times of the oldest and the newest event, None without events."""
+
+    products: int
+    events: int
+    customers: int
+    sessions: int
+    first: datetime | None
+    last: datetime | None
+
+
+def open_store(url: str, *, durable: bool = True) -> Store:
+    """Open the record, made or migrated to the newest revision.
+
+    url: `sqlite:///path/to/file` or `postgresql://user@host/database`. durable: a write that returned survives a power
+    cut (fsync); without, it survives the process only. Raises StoreError; MissingDependency without psycopg.
+    """
+    return Store(open_database(url, durable=durable))
+
+
+class Store:
+    """Products and events. Safe for many threads, and for many processes over one file or server.
+
+    Every method raises StoreError when the database fails; a write that raised has changed nothing.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        """The address, without its password."""
+        return self._database.engine.url.render_as_string(hide_password=True)
+
+    def close(self) -> None:
+        self._database.close()
+
+    def put_products(self, products_: Sequence[Product]) -> int:
+        """Add the products or replace those of the same id; how many ids. `created` None keeps the time the product
+        first came, or is now. A product that says nothing new is no change."""
+        with self._database.write() as connection:
+            return products.put(connection, products_)
+
+    def delete_product(self, id: str) -> bool:
+        """Whether there was such a product."""
+        with self._database.write() as connection:
+            return products.remove(connection, id)
+
+    def product(self, id: str) -> Product | None:
+        with self._database.read() as connection:
+            return products.one(connection, id)
+
+    def products_frame(self) -> pl.DataFrame:
+        """PRODUCT_COLUMNS of every product that was not deleted, in the order they first came."""
+        with self._database.read() as connection:
+            return products.frame(connection)
+
+    def product_changes(self, since: int) -> tuple[int, list[ProductChange]]:
+        """The catalogue's revision, and each product that changed after the revision `since` as it now is."""
+        with self._database.read() as connection:
+            return products.changes(connection, since)
+
+    def product_revision(self) -> int:
+        """Grows with each change of the catalogue, by whichever process: one read of one row."""
+        with self._database.read() as connection:
+            return products.revision(connection)
+
+    def append_events(self, events_: Sequence[Event]) -> Appended:
+        """Record events, durable on return. An event whose id is known already is counted, not recorded."""
+        return self.append_batches([[event_row(event) for event in events_]])[0]
+
+    def append_batches(self, batches: Sequence[Sequence[Row]]) -> list[Appended]:
+        """Several callers' rows (`event_row`) in one transaction: EventWriter's way in. One outcome a batch."""
+        with self._database.write() as connection:
+            return events.append(connection, batches)
+
+    def import_events(self, frames: Iterable[pl.DataFrame], progress: Progress | None = None) -> Appended:
+        """Record frames of EVENT_COLUMNS in their order, all or nothing, in memory for one frame.
+
+        Raises InvalidRecord for a value against the rules. The frames are staged first; the record itself is locked for
+        other writers only for the last step.
+        """
+        return bulk.import_events(self._database, frames, progress)
+
+    def import_products(self, frames: Iterable[pl.DataFrame], progress: Progress | None = None) -> int:
+        """`put_products` of frames of PRODUCT_COLUMNS, all or nothing; how many ids."""
+        return bulk.import_products(self._database, frames, progress)
+
+    def last_events(self, *, customer: str = "", session: str = "", n: int) -> list[Event]:
+        """The last n events by time, oldest first: one range of one index. `customer` is filled in by stitching.
+
+        A customer's events include those of their sessions, a signed-in session's those of its customer. With both
+        given: the customer's and, while no event has signed anyone in to it, the session's.
+        """
+        with self._database.read() as connection:
+            return events.last_events(connection, customer, session, n)
+
+    def last_rows(self, *, customer: str = "", session: str = "", n: int) -> History:
+        """`last_events` in columns, for long histories: a fraction of the time."""
+        with self._database.read() as connection:
+            return events.history(connection, customer, session, n)
+
+    def events_since(self, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
+        """EVENT_COLUMNS of up to `limit` events in the order of arrival after `sequence` (0: all), and the sequence to
+        go on from. Nothing that is committed later is ever skipped."""
+        with self._database.read() as connection:
+            return events.since(connection, sequence, limit)
+
+    def newest_sequence(self) -> int:
+        """The sequence of the newest arrival, 0 without events: where `events_since` starts to follow."""
+        with self._database.read() as connection:
+            return events.newest(connection)
+
+    def event_frames(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        types: Collection[EventType] | None = None,
+        rows: int = 1_000_000,
+    ) -> Iterator[pl.DataFrame]:
+        """EVENT_COLUMNS in time order (ties in the order of arrival), frames of at most `rows`, with `customer` filled
+        in by stitching. since <= time < until. Leaves out what arrives after the first frame was asked for."""
+        after = (-1 if since is None else to_micros(since) - 1, 2**62)
+        end = None if until is None else to_micros(until)
+        with self._database.read() as connection:
+            newest = events.newest(connection)
+        while True:
+            with self._database.read() as connection:
+                after, frame = events.page(connection, after, newest, end, types, rows)
+            if frame.height:
+                yield frame
+            if frame.height < rows:
+                return
+
+    def counts(self) -> Counts:
+        """Some indexed reads, whatever the size of the record."""
+        with self._database.read() as connection:
+            totals = dict(connection.execute(select(tally.c.name, tally.c.value)).tuples().all())
+            first, last = events.span(connection)
+        return Counts(
+            products=totals["products"],
+            events=totals["events"],
+            customers=totals["customers"],
+            sessions=totals["sessions"],
+            first=None if first is None else from_micros(first),
+            last=None if last is None else from_micros(last),
+        )
+
+    def put_table(self, name: str, frame: pl.DataFrame | Iterable[pl.DataFrame]) -> int:
+        """Keep a side table, replacing one of that name; its rows. Frames one by one are written one by one.
+        Raises InvalidRecord for a name that is not small letters, digits and _."""
+        with self._database.write() as connection:
+            return side.put_table(connection, name, [frame] if isinstance(frame, pl.DataFrame) else frame)
+
+    def table(self, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+        """The side table, or only some of its columns. Raises StoreError when there is none."""
+        with self._database.read() as connection:
+            return side.table(connection, name, columns)
+
+    def tables(self) -> list[str]:
+        with self._database.read() as connection:
+            return side.tables(connection)
+
+    def drop_table(self, name: str) -> bool:
+        """Whether there was such a side table."""
+        with self._database.write() as connection:
+            return side.drop_table(connection, name)
+
+    def put_campaigns(self, campaigns: Sequence[Campaign]) -> int:
+        """Add the campaigns or replace those of the same id; how many ids."""
+        with self._database.write() as connection:
+            return side.put_campaigns(connection, campaigns)
+
+    def campaigns(self) -> list[Campaign]:
+        """Ordered by id."""
+        with self._database.read() as connection:
+            return side.all_campaigns(connection)
+
+    def forget(self, customer: str) -> int:
+        """Delete the customer's events, those of their sessions and those before sign-in included, their sessions and
+        their name, also in campaigns; how many events. SQLite overwrites what it deletes. Side tables are left alone:
+        their columns are the shop's."""
+        with self._database.write() as connection:
+            gone = events.forget(connection, customer)
+            side.forget(connection, customer)
+        self._database.empty_log()
+        return gone

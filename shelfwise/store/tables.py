@@ -1,0 +1,126 @@
+"""The record's tables, once. `migrations/` builds them; a test compares the two.
+
+Times are microseconds since 1970 UTC. Missing text is "", a missing number NULL, as in schema.py.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    false,
+)
+
+#: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
+REVISION = "0001"
+#: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
+APPLICATION_ID = 0x53686C66
+
+metadata = MetaData()
+_SEQUENCE = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself on SQLite
+
+products = Table(
+    "products",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("description", Text, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("product_type", Text, nullable=False),
+    Column("price", Double),
+    Column("currency", Text, nullable=False),
+    Column("availability", Text, nullable=False),
+    Column("image_link", Text, nullable=False),
+    Column("link", Text, nullable=False),
+    Column("item_group_id", Text, nullable=False),
+    Column("gtin", Text, nullable=False),
+    Column("mpn", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("attributes", Text, nullable=False),
+    # A deleted product stays as an empty row, so that other processes learn of the deletion.
+    Column("deleted", Boolean, nullable=False, server_default=false()),
+    Column("revision", BigInteger, nullable=False),
+    Index("products_id", "id", unique=True),
+    Index("products_revision", "revision"),
+    sqlite_autoincrement=True,
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("sequence", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("customer", Text, nullable=False),  # as it came; whose event it is says `actor`
+    Column("session", Text, nullable=False),
+    Column("product", Text, nullable=False),
+    Column("quantity", Double, nullable=False),
+    Column("price", Double),
+    Column("value", Double),
+    Column("query", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    # "c" + customer, or "s" + session while nobody has signed in: resolved when written, rewritten when a
+    # session is stitched, so that reading anyone's last events is one range of one index.
+    Column("actor", Text, nullable=False),
+    Index("events_id", "id", unique=True),
+    Index("events_actor", "actor", "time", "sequence"),
+    Index("events_time", "time", "sequence"),
+    sqlite_autoincrement=True,
+)
+
+customers = Table("customers", metadata, Column("customer", Text, primary_key=True), sqlite_with_rowid=False)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("session", Text, primary_key=True),
+    Column("customer", Text, nullable=False),  # who signed in last; "" while nobody has
+    Index("sessions_customer", "customer"),
+    sqlite_with_rowid=False,
+)
+
+#: Running totals, one row each (see TALLIES), changed in the transaction that changes what they count.
+tally = Table(
+    "tally",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+TALLIES = ("events", "customers", "sessions", "products", "product_revision")
+
+campaigns = Table(
+    "campaigns",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("title", Text, nullable=False),
+    Column("start", BigInteger),
+    Column("end", BigInteger),
+    Column("customers", Text, nullable=False),  # JSON lists of ids
+    Column("products", Text, nullable=False),
+)
+
+#: Side tables: each is a row of `side_tables` and some Parquet pieces of at most a million rows.
+side_tables = Table(
+    "side_tables",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("rows", BigInteger, nullable=False),
+)
+side_table_parts = Table(
+    "side_table_parts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("part", Integer, primary_key=True, autoincrement=False),
+    Column("data", LargeBinary, nullable=False),
+)
