@@ -194,6 +194,7 @@ def measure(
     seconds = {} if fitted else _fit(models, dataset, cutoff, settings, progress)
     ground = _Ground.of(dataset.features, past, histories, seed=settings.seed)
     again = np.isin(relevant.keys(dataset.features.n), Relevant.distinct(histories).keys(dataset.features.n))
+    baselines = {one.model.name for one in models if one.baseline}
     tables = []
     for key, wanted, exclude_seen in (("everything", relevant, False), ("new", relevant.keep(~again), True)):
         rows = compare(
@@ -207,7 +208,7 @@ def measure(
             progress,
             now=np.full(len(asked), cutoff, np.int64),
         )
-        baselines = {one.model.name for one in models if one.baseline}
+        rows = [row for row in rows if (row.ids >= 0).any()]  # "again" has no answer when nothing seen may be shown
         tables.append(
             Table(
                 key=key,

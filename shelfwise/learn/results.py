@@ -143,8 +143,11 @@ def _all_estimates(row: dict[str, Any]) -> dict[str, dict[str, Estimate]]:
 
 
 def _estimates(plain: dict[str, Any]) -> dict[str, Estimate]:
+    def number(value: float | None) -> float:
+        return math.nan if value is None else value
+
     return {
-        name: Estimate(*(math.nan if one[part] is None else one[part] for part in ("mean", "low", "high")), n=one["n"])
+        name: Estimate(number(one["mean"]), number(one["low"]), number(one["high"]), one["n"])
         for name, one in plain.items()
     }
 
