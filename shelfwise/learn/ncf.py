@@ -26,7 +26,6 @@ from shelfwise.model.sequences import Floats, Longs, Sequences
 _CELLS = 4_000_000  # hidden cells of one slice of the catalogue while scoring: 16 MB
 _NEGATIVES = 4  # a positive; the paper finds 3 to 6 best
 _CHECKS = 10  # how often the validation is looked at
-_ASKED = 1_000  # customers of the validation, at most
 
 
 class Ncf:
@@ -74,7 +73,7 @@ class Ncf:
         network = self._network = _NeuMF(n, self.width)
         optimiser = torch.optim.SparseAdam(network.tables(), lr=self.learning_rate)
         dense = torch.optim.Adam(network.layers(), lr=self.learning_rate)
-        asked = _asked(train, validation, random)
+        asked = asked_customers(train, validation, 1_000, random)
         best, kept = -1.0, None
         starts = np.repeat(train.offsets[:-1], train.lengths())
         # An epoch of a small shop is a few steps: no more than thirty of them.
@@ -94,7 +93,7 @@ class Ncf:
             optimiser.zero_grad()
             dense.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
+            optimiser.step()  # type: ignore[no-untyped-call]
             dense.step()
             if (step + 1) % check == 0 or step + 1 == steps:
                 note = f"ncf: loss {loss.item():.4f}"
@@ -134,7 +133,7 @@ class _NeuMF(nn.Module):
         self.rest = nn.Sequential(nn.ReLU(), nn.Linear(d, d // 2), nn.ReLU(), nn.Linear(d // 2, d // 4), nn.ReLU())
         self.gmf_out, self.mlp_out = nn.Linear(d, 1), nn.Linear(d // 4, 1, bias=False)
 
-    def tables(self) -> list[nn.Parameter]:
+    def tables(self) -> list[torch.Tensor]:
         return [t.weight for t in (self.gmf_customer, self.mlp_customer, self.gmf_item, self.mlp_item)]
 
     def layers(self) -> list[nn.Parameter]:
@@ -174,14 +173,14 @@ def _slices(item: npt.NDArray[np.int32], lows: Longs, highs: Longs) -> tuple[npt
     return item[rows].astype(np.int64), offsets[:-1]
 
 
-def _asked(
-    train: Sequences, validation: Sequences | None, random: np.random.Generator
+def asked_customers(
+    train: Sequences, validation: Sequences | None, most: int, random: np.random.Generator
 ) -> tuple[Sequences, Relevant] | None:
-    """Histories and what follows them, of at most a thousand customers that have both."""
+    """Histories and what follows them, of at most `most` customers that have both; None without any."""
     if validation is None:
         return None
     chosen = np.flatnonzero((train.lengths() > 0) & (validation.lengths() > 0))
     if not len(chosen):
         return None
-    chosen = np.sort(random.permutation(chosen)[:_ASKED])
+    chosen = np.sort(random.permutation(chosen)[:most])
     return train.select(chosen), Relevant.distinct(validation.select(chosen))
