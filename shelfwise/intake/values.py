@@ -18,6 +18,7 @@ _COMMENT = re.compile(r"<!--.*?(-->|$)", re.DOTALL)
 _BLOCK = re.compile(r"</?(p|br|div|li|ul|ol|h[1-6]|tr|td|th|table|section|hr)\b[^>]*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]{0,5000}>|<!DOCTYPE[^>]*>", re.IGNORECASE)
 _SPACE = re.compile(r"\s+")
+_TRADE_MARK = re.compile("[™℠]")
 
 
 def clean_text(text: str, *, markup: bool = True) -> str:
@@ -27,7 +28,7 @@ def clean_text(text: str, *, markup: bool = True) -> str:
     if markup and ("<" in text or "&" in text):
         text = strip_html(text)
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
+        text = unicodedata.normalize("NFKC", _TRADE_MARK.sub(" ", text))  # NFKC alone makes "Core™2" "CoreTM2"
     if not text.isprintable():
         text = _CONTROL.sub(" ", text)
     return _SPACE.sub(" ", text).strip()

@@ -1,0 +1,91 @@
+"""Which column of a file is which field: given by the user, else guessed from common names.
+
+A mapping says, for each field, the column it comes from: {"customer": "user", "time": "ts"}. A column may be
+followed by how to read it: "price|/100" (divide: cents), "ts|%d.%m.%Y %H:%M" (a time's format); "=purchase" is the
+same value in every row.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shelfwise.errors import UnreadableFile
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Where a field comes from: a column, or one `constant`. `divide` and `format` say how its text is read."""
+
+    name: str = ""
+    constant: str | None = None
+    divide: float = 1.0
+    format: str = ""
+
+
+def resolve(
+    path: Path,
+    header: list[str],
+    mapping: Mapping[str, str] | None,
+    synonyms: Mapping[str, tuple[str, ...]],
+    *,
+    open_ended: bool = False,
+) -> dict[str, Column]:
+    """Field → Column. `synonyms` has every field; the first name of each that the header has is taken.
+
+    `open_ended`: later rows may have columns the header lacks (JSON Lines). Raises UnreadableFile.
+    """
+    found: dict[str, Column] = {}
+    for field, text in (mapping or {}).items():
+        if field not in synonyms:
+            near = difflib.get_close_matches(field, synonyms, n=1, cutoff=0.0)[0]
+            raise UnreadableFile(path, f"the mapping names no field {field!r}; did you mean {near!r}?")
+        if text:
+            found[field] = _column(path, field, text, header, open_ended)
+    taken = {column.name for column in found.values()}
+    plain: dict[str, str] = {}
+    for name in header:
+        plain.setdefault(plain_name(name), name)
+    for field, names in synonyms.items():
+        if field in found or (mapping and field in mapping):
+            continue
+        for name in names:
+            column = plain.get(name)
+            if column is not None and column not in taken:
+                found[field] = Column(column)
+                taken.add(column)
+                break
+    return found
+
+
+def _column(path: Path, field: str, text: str, header: list[str], open_ended: bool) -> Column:
+    if text.startswith("="):
+        return Column(constant=text[1:])
+    name, bar, rule = text.rpartition("|") if "|" in text and text not in header else (text, "", "")
+    if name not in header and not open_ended:
+        near = difflib.get_close_matches(name, header, n=1, cutoff=0.0)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise UnreadableFile(
+            path, f"the mapping takes {field} from a column that is not there{hint}", line=1, column=name
+        )
+    if not bar:
+        return Column(name)
+    if rule.startswith("/"):
+        try:
+            divide = float(rule[1:])
+        except ValueError:
+            divide = 0.0
+        if divide > 0:
+            return Column(name, divide=divide)
+    elif "%" in rule:
+        return Column(name, format=rule)
+    raise UnreadableFile(path, f"the mapping of {field} ends in {rule!r}; use |/100 or |%Y-%m-%d", column=name)
+
+
+def plain_name(name: str) -> str:
+    """'g:image link' → 'image_link', 'InvoiceNo' → 'invoice_no', 'User-ID' → 'user_id'."""
+    name = name.strip().lower() if name.isupper() else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()).lower()
+    return re.sub(r"[\s\-./]+", "_", name.removeprefix("g:"))

@@ -1,0 +1,107 @@
+"""Google Merchant feeds as XML: RSS 2.0 (`item`) and Atom (`entry`), names in Google's g: namespace or without.
+
+Read by expat block by block, one product in memory at a time. A document type that declares entities is refused, so
+neither outside files nor "billion laughs" can come in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from xml.parsers import expat
+
+from shelfwise.errors import UnreadableFile
+from shelfwise.intake.reading import MAX_LINE, Row, chunks_of_bytes
+
+_GOOGLE = "base.google.com/ns/1.0"
+_RECORDS = ("item", "entry")
+_MANY = " | "  # joins the values of a repeated element (additional_image_link)
+
+
+class _Refused(Exception):
+    pass
+
+
+def xml_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """(line, element name → text) of each product. Raises UnreadableFile with the line."""
+    parser = expat.ParserCreate(namespace_separator=" ")
+    parser.buffer_text = True
+    feed = _Feed(parser)
+    parser.StartElementHandler = feed.start
+    parser.EndElementHandler = feed.end
+    parser.CharacterDataHandler = feed.text
+    parser.EntityDeclHandler = feed.refuse_entity
+    parser.ExternalEntityRefHandler = feed.refuse_entity
+    try:
+        for block in chunks_of_bytes(path):
+            parser.Parse(block, False)
+            yield from feed.take()
+        parser.Parse(b"", True)
+        yield from feed.take()
+    except expat.ExpatError as error:
+        raise UnreadableFile(path, f"is not XML: {expat.ErrorString(error.code)}", line=error.lineno) from None
+    except _Refused as refusal:
+        raise UnreadableFile(path, str(refusal), line=parser.CurrentLineNumber) from None
+    except LookupError as error:
+        raise UnreadableFile(path, f"is in an unknown encoding: {error}", line=1) from None
+
+
+class _Feed:
+    def __init__(self, parser: expat.XMLParserType) -> None:
+        self._parser = parser
+        self._done: list[tuple[int, Row]] = []
+        self._row: Row | None = None
+        self._line = 0
+        self._path: list[str] = []  # names below the record
+        self._text: list[str] = []
+        self._size = 0
+
+    def take(self) -> list[tuple[int, Row]]:
+        done, self._done = self._done, []
+        return done
+
+    def refuse_entity(self, *_: object) -> int:
+        raise _Refused("declares entities, which a feed does not need and which can be misused; remove the DOCTYPE")
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        space, _, local = name.rpartition(" ")
+        local = local.lower()
+        if self._row is None:
+            if local in _RECORDS:
+                self._row, self._line, self._size = {}, self._parser.CurrentLineNumber, 0
+            return
+        self._path.append(f"g:{local}" if _GOOGLE in space else local)
+        self._text = []
+        address = attributes.get("href")  # Atom's links
+        if address and self._path == ["link"] and attributes.get("rel", "alternate") == "alternate":
+            self._row.setdefault("link", address)
+
+    def text(self, text: str) -> None:
+        if self._row is not None:
+            self._size += len(text)
+            if self._size > MAX_LINE:
+                raise _Refused(f"one product has over {MAX_LINE:,} characters")
+            self._text.append(text)
+
+    def end(self, name: str) -> None:
+        if self._row is None:
+            return
+        if not self._path:  # the record ends
+            if name.rpartition(" ")[2].lower() in _RECORDS:
+                row, self._row = self._row, None
+                self._done.append((self._line, _plain(row)))
+            return
+        key = ".".join(self._path)
+        self._path.pop()
+        text = "".join(self._text).strip()
+        self._text = []
+        if text:
+            before = self._row.get(key)
+            self._row[key] = text if before is None else f"{before}{_MANY}{text}"
+
+
+def _plain(row: Row) -> Row:
+    """Google's names win over RSS's and Atom's own: g:id is the product, Atom's id an address."""
+    plain = {name: text for name, text in row.items() if "g:" not in name}
+    plain.update({name.replace("g:", ""): text for name, text in row.items() if "g:" in name})
+    return plain

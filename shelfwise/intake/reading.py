@@ -1,0 +1,315 @@
+"""Files → rows, streaming: what is a CSV, JSON Lines, XML or Parquet file, and where it cannot be read.
+
+Every row comes with the line it began on (1-based; in Parquet the row). A file that breaks the format raises
+UnreadableFile with that line; nothing is guessed past a broken row. Memory is bounded by the longest line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import orjson
+import polars as pl
+
+from shelfwise.errors import UnreadableFile
+
+KINDS = ("csv", "tsv", "jsonl", "xml", "parquet")
+MAX_LINE = 4_000_000  # bytes; a longer line is a broken file (most often a quote that is never closed)
+MAX_FIELD = 1_000_000  # characters
+MAX_COLUMNS = 10_000
+Row = dict[str, Any]
+
+
+def sniff(path: Path) -> str:
+    """One of KINDS, by content; the extension only settles what the content leaves open."""
+    try:
+        with path.open("rb") as raw:
+            if raw.read(4) == b"PAR1":
+                return "parquet"
+        with _bytes(path) as stream:
+            head = stream.read(65_536)
+    except FileNotFoundError:
+        raise UnreadableFile(path, "there is no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFile(path, f"cannot be read: {error}") from None
+    text = _decoded_head(path, head)
+    begin = text.lstrip("\ufeff \t\r\n")
+    if not begin:
+        raise UnreadableFile(path, "is empty")
+    if begin.startswith("<"):
+        return "xml"
+    if begin.startswith("{"):
+        return "jsonl"
+    if begin.startswith("[") and path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
+        raise UnreadableFile(path, "is one JSON array; write one object a line (JSON Lines)", line=1)
+    first = begin.splitlines()[0]
+    return "tsv" if first.count("\t") > max(first.count(","), first.count(";")) else "csv"
+
+
+def _decoded_head(path: Path, head: bytes) -> str:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return head.decode("utf-16", errors="replace")
+    if b"\x00" in head[:4_096]:
+        raise UnreadableFile(path, "is binary (it has NUL bytes), neither CSV, JSON Lines, XML nor Parquet")
+    return head.decode("utf-8", errors="replace")
+
+
+def _bytes(path: Path) -> IO[bytes]:
+    """The file's bytes, unzipped when they are gzip (by content, whatever the name)."""
+    raw = path.open("rb")
+    if raw.read(2) == b"\x1f\x8b":
+        raw.close()
+        return cast(IO[bytes], gzip.open(path, "rb"))
+    raw.seek(0)
+    return raw
+
+
+def chunks_of_bytes(path: Path, size: int = 262_144) -> Iterator[bytes]:
+    try:
+        with _bytes(path) as stream:
+            while block := stream.read(size):
+                yield block
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFile(path, f"is cut off or damaged: {error}") from None
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number, text with its line end). UTF-8, with or without a byte order mark, or UTF-16 with one."""
+    number = 0
+    try:
+        with _bytes(path) as stream:
+            mark = stream.read(2)
+            stream.seek(0)
+            if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+                for number, text in enumerate(codecs.getreader("utf-16")(stream), 1):
+                    if len(text) > MAX_LINE:
+                        raise UnreadableFile(path, _too_long(), line=number)
+                    yield number, text
+                return
+            while raw := stream.readline(MAX_LINE + 1):
+                number += 1
+                if len(raw) > MAX_LINE:
+                    raise UnreadableFile(path, _too_long(), line=number)
+                if number == 1:
+                    raw = raw.removeprefix(codecs.BOM_UTF8)
+                yield number, raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = error.object[error.start : error.start + 1].hex()
+        problem = f"is not UTF-8 (byte 0x{found} at position {error.start + 1}); save the file as UTF-8"
+        raise UnreadableFile(path, problem, line=max(number, 1)) from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFile(path, f"is cut off or damaged: {error}", line=number + 1) from None
+
+
+def _too_long() -> str:
+    return f"the line is longer than {MAX_LINE:,} bytes; is a quote never closed?"
+
+
+def header_of(path: Path, kind: str) -> list[str]:
+    """The column names (CSV, TSV, Parquet), or the keys of the first object (JSON Lines)."""
+    if kind == "parquet":
+        return list(_parquet(path).collect_schema())
+    if kind == "jsonl":
+        return list(next(json_rows(path))[1])
+    return next(_csv(path, kind))[1]
+
+
+def csv_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows after the header, each exactly as long as it."""
+    rows = _csv(path, kind)
+    next(rows)
+    yield from rows
+
+
+def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
+    """The header first. A row of another length than the header's, or a broken quote, raises."""
+    numbered = lines(path)
+    first: tuple[int, str] | None = None
+    for number, text in numbered:
+        if text.strip():
+            first = number, text
+            break
+    if first is None:
+        raise UnreadableFile(path, "is empty")
+    skipped = first[0] - 1
+    delimiter = "\t" if kind == "tsv" else max(",;|\t", key=first[1].count)
+
+    def texts() -> Iterator[str]:
+        yield first[1]
+        for _, text in numbered:
+            yield text
+
+    csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))  # the module's own 131,072 is short for HTML
+    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
+    begin, header = 1 + skipped, None
+    try:
+        for row in reader:
+            if header is None:
+                header = _header(path, row, begin)
+                yield begin, header
+            elif not row or (len(row) == 1 and not row[0].strip()):
+                pass  # a blank line
+            elif len(row) != len(header):
+                few = len(row) < len(header)
+                raise UnreadableFile(
+                    path,
+                    f"has {len(row)} fields where the header has {len(header)}; is a quote or delimiter missing?",
+                    line=begin,
+                    column=header[len(row)] if few else header[-1],
+                )
+            else:
+                yield begin, row
+            begin = reader.line_num + 1 + skipped
+    except csv.Error as error:
+        problem = str(error)
+        if "field limit" in problem:
+            problem = f"a field is longer than {csv.field_size_limit():,} characters; is a quote never closed?"
+        elif "unexpected end of data" in problem:
+            problem = "a quote is opened here and never closed"
+        raise UnreadableFile(path, problem, line=begin) from None
+
+
+def _header(path: Path, row: list[str], line: int) -> list[str]:
+    names = [name.strip() or f"column {position}" for position, name in enumerate(row, 1)]
+    if len(names) > MAX_COLUMNS:
+        raise UnreadableFile(path, f"has {len(names):,} columns; at most {MAX_COLUMNS:,} are read", line=line)
+    for position, name in enumerate(names):
+        if name in names[:position]:
+            raise UnreadableFile(path, "the header names this column twice", line=line, column=name)
+    return names
+
+
+def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
+    """One object a line; blank lines are skipped."""
+    for number, text in lines(path):
+        if not text.strip():
+            continue
+        try:
+            row = orjson.loads(text)
+        except orjson.JSONDecodeError as error:
+            raise UnreadableFile(path, f"is not JSON: {error.msg} (character {error.pos + 1})", line=number) from None
+        if not isinstance(row, dict):
+            raise UnreadableFile(path, "is not a JSON object", line=number)
+        yield number, row
+
+
+def _parquet(path: Path) -> pl.LazyFrame:
+    try:
+        frame = pl.scan_parquet(path)
+        frame.collect_schema()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise UnreadableFile(path, f"is not readable Parquet: {str(error).splitlines()[0]}") from None
+    return frame
+
+
+def parquet_frames(path: Path, columns: list[str] | None = None, rows: int = 50_000) -> Iterator[pl.DataFrame]:
+    """Frames of at most about `rows`, with a `line` column: the row, 1-based."""
+    frame = _parquet(path)
+    if columns is not None:
+        frame = frame.select(columns)
+    done = 0
+    try:
+        for batch in frame.collect_batches(chunk_size=rows, maintain_order=True):
+            yield batch.with_columns(line=pl.int_range(done + 1, done + 1 + pl.len(), dtype=pl.Int64))
+            done += batch.height
+    except (OSError, pl.exceptions.PolarsError) as error:
+        problem = f"is not readable Parquet: {str(error).splitlines()[0]}"
+        raise UnreadableFile(path, problem, line=done + 1) from None
+
+
+def rows_of(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
+    """Rows as dicts: texts (CSV), JSON values (JSON Lines), Python values (Parquet)."""
+    if kind == "jsonl":
+        yield from json_rows(path)
+    elif kind == "parquet":
+        for frame in parquet_frames(path):
+            for row in frame.iter_rows(named=True):
+                yield row.pop("line"), row
+    else:
+        rows = _csv(path, kind)
+        _, header = next(rows)
+        for line, values in rows:
+            yield line, dict(zip(header, values, strict=True))
+
+
+def text_frames(path: Path, kind: str, columns: list[str], rows: int = 50_000) -> Iterator[pl.DataFrame]:
+    """Frames of the columns asked for as texts ("" where there is nothing), with `line` (Int64).
+
+    In JSON Lines a column may be a path into nested objects ("user.id").
+    """
+    if kind == "parquet":
+        for frame in parquet_frames(path, columns, rows):
+            yield frame.select("line", *(_as_text(frame[name]) for name in columns))
+        return
+    numbers: list[int] = []
+    gathered: list[list[str]] = []
+    if kind == "jsonl":
+        source: Iterator[tuple[int, list[str]]] = (
+            (line, [value_text(_reach(row, name)) for name in columns]) for line, row in json_rows(path)
+        )
+    else:
+        whole = _csv(path, kind)
+        _, header = next(whole)
+        places = [header.index(name) for name in columns]
+        source = ((line, [row[place] for place in places]) for line, row in whole)
+
+    def frame_of() -> pl.DataFrame:
+        values = zip(*gathered, strict=True) if columns else ()
+        texts = [pl.Series(name, column, dtype=pl.String) for name, column in zip(columns, values, strict=True)]
+        return pl.DataFrame([pl.Series("line", numbers, dtype=pl.Int64), *texts])
+
+    for line, values in source:
+        numbers.append(line)
+        gathered.append(values)
+        if len(numbers) >= rows:
+            yield frame_of()
+            numbers, gathered = [], []
+    if numbers:
+        yield frame_of()
+
+
+def _as_text(column: pl.Series) -> pl.Series:
+    kind = column.dtype
+    if isinstance(kind, pl.Datetime):
+        if kind.time_zone is not None:
+            column = column.dt.convert_time_zone("UTC")
+        column = column.dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
+    elif kind.is_float():
+        column = column.cast(pl.String).str.replace(r"\.0$", "")
+    elif kind.is_nested() or kind == pl.Binary():
+        name = column.name
+        column = pl.Series(name, [value_text(value) for value in column.to_list()], dtype=pl.String)
+    else:
+        column = column.cast(pl.String)
+    return column.fill_null("")
+
+
+def _reach(row: Row, name: str) -> Any:
+    if name in row:
+        return row[name]
+    value: Any = row
+    for part in name.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def value_text(value: Any) -> str:
+    """A JSON or Python value as the text a CSV would hold."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        return str(int(value))
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
