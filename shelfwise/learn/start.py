@@ -12,23 +12,25 @@ from scipy import sparse
 from torch import Tensor
 
 from shelfwise.model.cooccurrence import directed_pairs
+from shelfwise.model.network import Network
 from shelfwise.model.sequences import Sequences
 
 _WINDOW, _BACKWARD = 5, 0.15  # as Cooccurrence's
 _COMMON = 0.25  # exponent of popularity that divides on both sides
 _EXTRA = 16  # columns beyond the width that make the random projection exact enough
 _ROUNDS = 2  # power iterations
+_SHRINK = 5.0  # products a category or brand is imagined to have at the origin, besides its own
 
 
 def factorise(train: Sequences, n: int, width: int, seed: int) -> tuple[Tensor, Tensor]:
     """(ahead, item), float32 [n, width] each: ahead[i] · item[j] is about how much item j follows item i.
 
-    Weights are square roots of counts divided by a root of both popularities; the scale is split evenly. Rows of
+    Weights are counts divided by a root of both popularities; the scale is split evenly. Rows of
     items without pairs, and columns beyond the rank, are zero.
     """
     pairs = directed_pairs(train, n, window=_WINDOW, backward=_BACKWARD)
     share = sparse.diags_array(np.maximum(np.bincount(train.item, minlength=n), 1.0) ** -_COMMON)
-    weights = sparse.csr_array(share @ pairs.sqrt() @ share).astype(np.float32)
+    weights = sparse.csr_array(share @ pairs @ share).astype(np.float32)
     ahead, item = torch.zeros(n, width), torch.zeros(n, width)
     rank = min(width, n)
     if not weights.nnz:
@@ -61,3 +63,30 @@ def _tensor(matrix: sparse.csr_array) -> Tensor:
 
 def _orthonormal(columns: Tensor) -> Tensor:
     return torch.linalg.qr(columns)[0]
+
+
+def fit_content(network: Network, vectors: Tensor) -> None:
+    """Set the item tower's weights for text, photo, category, brand and price so that they foretell `vectors`.
+
+    vectors: float32 [n, width] of the factorisation. One part after the other, each fitted by ridge regression to what
+    those before left over, on products that have a vector at all: a product without history starts where its like are.
+    """
+    known = vectors.abs().sum(1) > 0
+    if not network.config.content or not bool(known.any()):
+        return
+    rest = vectors[known].clone()
+    with torch.no_grad():
+        for name, facts in network.facts().items():
+            part, told = getattr(network, name), facts[known]
+            if name in ("category", "brand"):
+                size = len(part.weight)
+                count = torch.bincount(told, minlength=size)[:, None]
+                total = torch.zeros(size, rest.shape[1]).index_add_(0, told, rest)
+                part.weight.copy_(total / (count + _SHRINK))
+                part.weight[0] = 0
+                rest -= part.weight[told]
+            else:
+                square = told.T @ told
+                square += torch.eye(len(square)) * (_SHRINK + 1e-3 * float(square.diagonal().mean()))
+                part.weight.copy_(torch.linalg.solve(square, told.T @ rest).T)
+                rest -= told @ part.weight.T

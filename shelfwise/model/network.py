@@ -90,8 +90,6 @@ class Network(nn.Module):
     """Both towers. `vectors_of` and `forward` are for training; `item_vectors`, `item_vector_of` and `encode`
     speak NumPy and are for answering (in evaluation mode, without gradients)."""
 
-    known: Tensor | None  # float32 [n, features], what is told of each item; None without content
-
     def __init__(self, config: NetworkConfig, items: Items | None = None) -> None:
         super().__init__()
         self.config = config
@@ -126,12 +124,17 @@ class Network(nn.Module):
             "brand": items.brand if self.brand is not None else None,
             "price": items.price if self.price is not None else None,
         }
-        self._facts = self._facts_of({name: value for name, value in facts.items() if value is not None})
+        given = self._facts_of({name: value for name, value in facts.items() if value is not None})
+        self._facts = {name: value.to(self.id.device) for name, value in given.items()}
         self.thaw()
+
+    def facts(self) -> Mapping[str, Tensor]:
+        """What `attach` gave, as the item tower reads it, by the name of the part that reads it."""
+        return self._facts
 
     def vectors_of(self, rows: Tensor | None = None) -> Tensor:
         """[m, d] vectors of these items (None: all), with the id dropped at random in training."""
-        vectors = self.id if rows is None else self.id[rows]
+        vectors = self.id if rows is None else functional.embedding(rows, self.id)
         if not self._facts:
             return vectors
         if self.training and self.config.id_dropout:

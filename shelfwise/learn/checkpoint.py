@@ -1,0 +1,75 @@
+"""Checkpoints of a fit: safetensors beside a JSON file that names them, replaced whole at each epoch's end."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from shelfwise.model.sequences import Sequences
+
+_FACTS = "checkpoint.json"
+
+
+def fingerprint(train: Sequences, *told: str) -> str:
+    """What a checkpoint must agree with to be gone on from: the data, and all that shapes the fit."""
+    digest = hashlib.sha256()
+    for array in (train.offsets, train.item, train.kind, train.time):
+        digest.update(memoryview(array.copy(order="C")).cast("B"))
+    for text in told:
+        digest.update(text.encode())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """The newest state of one fit, in `folder`. A torn, foreign or older one reads as None, and the fit begins anew."""
+
+    folder: Path
+    mark: str
+
+    @classmethod
+    def open(cls, folder: Path, mark: str) -> Self:
+        folder.mkdir(parents=True, exist_ok=True)
+        return cls(folder, mark)
+
+    def read(self) -> tuple[dict[str, Any], dict[str, dict[str, Tensor]]] | None:
+        """(facts, groups of tensors) as `write` was given them."""
+        try:
+            facts: dict[str, Any] = json.loads((self.folder / _FACTS).read_text("utf-8"))
+            if facts.pop("mark") != self.mark:
+                return None
+            stored = load_file(self.folder / facts.pop("file"))
+        except (OSError, ValueError, KeyError, SafetensorError):
+            return None
+        tensors: dict[str, dict[str, Tensor]] = {}
+        for key, value in stored.items():
+            group, _, name = key.partition("/")
+            tensors.setdefault(group, {})[name] = value
+        return facts, tensors
+
+    def write(self, facts: Mapping[str, Any], tensors: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Keep this in place of what was kept. facts["epoch"] names the file."""
+        flat = {f"{group}/{name}": value.detach() for group, some in tensors.items() for name, value in some.items()}
+        name = f"epoch-{facts['epoch']}.safetensors"
+        save_file({key: torch.clone(value.cpu()).contiguous() for key, value in flat.items()}, self.folder / name)
+        beside = self.folder / f"{_FACTS}.new"
+        beside.write_text(json.dumps({**facts, "mark": self.mark, "file": name}), "utf-8")
+        beside.replace(self.folder / _FACTS)
+        for old in self.folder.glob("epoch-*.safetensors"):
+            if old.name != name:
+                old.unlink()
+
+    def clear(self) -> None:
+        """The fit is over: remove what was kept."""
+        (self.folder / _FACTS).unlink(missing_ok=True)
+        for old in self.folder.glob("epoch-*.safetensors"):
+            old.unlink()

@@ -1,0 +1,467 @@
+"""Trains the network: `NetworkRecommender` keeps the Recommender contract around it.
+
+From the factorised co-occurrence (`learn/start.py`) by softmax over the whole catalogue, or a corrected sample of it
+where that is too much work. Every event is a target once an epoch; batches are of histories alike in length, so that
+next to nothing is padding. The learning rate falls to nothing over the planned epochs or minutes, whichever comes
+first; validation NDCG@10 says when to stop and which epoch to keep, the start itself being epoch 0.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding
+
+from shelfwise.errors import NotEnoughData
+from shelfwise.learn.checkpoint import Checkpoint, fingerprint
+from shelfwise.learn.metrics import Relevant, ranking
+from shelfwise.learn.softmax import softmax_loss
+from shelfwise.learn.start import factorise, fit_content
+from shelfwise.model.network import Network, NetworkConfig, batch_of
+from shelfwise.model.recommender import Items, Progress, recommend
+from shelfwise.model.sequences import Floats, Longs, Sequences
+from shelfwise.settings import Settings
+
+_WHOLE = 200_000  # products up to which the softmax is over the whole catalogue, if the work allows
+_WORK = 6e13  # multiply-adds of one epoch's softmax up to which it does: about two minutes of two cores in bfloat16
+_DRAWN = 4_096  # products drawn a step where it does not
+_STEPS = 150  # steps an epoch should have, if the batch may be as small as that
+_SMALLEST, _LARGEST = 512, 4_096  # targets of a batch
+_WATCHED = 5_000  # customers on whom an epoch is validated
+_PATIENCE = 3  # epochs without a better validation before stopping
+_WARM = 0.03  # share of training in which the learning rate rises
+_FORGET = 0.1  # share of positions at which the time to the answer is hidden
+_SHARPNESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
+_REPEATS = 0.01  # share of events on products the customer had before, from which on answers may repeat
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What validation chose; given to a new recommender it fits in the same way without validation (--refit)."""
+
+    epochs: int
+    sharpness: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One line of a learning curve. ndcg: NDCG@10 on validation, NaN without; items_per_second: targets learned."""
+
+    epoch: int
+    loss: float
+    ndcg: float
+    items_per_second: float
+    seconds: float
+
+
+class NetworkRecommender:
+    """The network as a Recommender. After `fit`: `network`, `curve` (a list of Epoch), `plan`.
+
+    config: the shape; None derives it from settings and products. checkpoint_folder: an epoch's end is kept there, and
+    a fit interrupted before goes on from it; None keeps nothing. plan: train as an earlier fit ended up doing.
+    """
+
+    name = "network"
+
+    def __init__(
+        self,
+        settings: Settings,
+        config: NetworkConfig | None = None,
+        checkpoint_folder: Path | None = None,
+        *,
+        plan: Plan | None = None,
+    ) -> None:
+        self.settings = settings
+        self.config = config
+        self.plan = plan
+        self.curve: list[Epoch] = []
+        self.network: Network | None = None
+        self._folder = checkpoint_folder
+        self._given = plan
+        self._until = 0
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn. Raises NotEnoughData where no customer has two events."""
+        if not len(train) or int(train.lengths().max(initial=0)) < 2:
+            raise NotEnoughData("no customer has two events, and from one alone nothing follows; load more events")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.settings.threads or os.cpu_count() or 1)
+        try:
+            with torch.random.fork_rng():
+                _Training(self, train, items, validation, progress).run()
+        finally:
+            torch.set_num_threads(threads)
+        self._until = int(train.time.max())
+        return self
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
+        """float32 [len(histories), n_items]."""
+        assert self.network is not None, "fit first"
+        if now is None:
+            now = np.full(len(histories), self._until, np.int64)
+        found: Floats = self.network.encode(histories, now) @ self.network.item_vectors().T
+        return found
+
+
+def config_of(settings: Settings, items: Items) -> NetworkConfig:
+    """The shape that settings and data give."""
+    prices = None if items.price is None else items.price[np.isfinite(items.price)]
+    logs = np.log1p(prices) if prices is not None and len(prices) else np.zeros(1)
+    width = math.ceil(settings.width / 8) * 8  # so that it divides by heads and by rates
+    return NetworkConfig(
+        items=items.n,
+        width=width,
+        hidden=min(width, 128),
+        tower=settings.network,
+        history=settings.history,
+        dropout=settings.dropout,
+        text=0 if items.text is None else items.text.shape[1],
+        image=0 if items.image is None else items.image.shape[1],
+        categories=0 if items.category is None else int(max(items.category.max(initial=-1) + 1, 0)),
+        brands=0 if items.brand is None else int(max(items.brand.max(initial=-1) + 1, 0)),
+        prices=prices is not None and len(prices) > 0,
+        price_mean=float(logs.mean()),
+        price_spread=float(max(logs.std(), 0.1)),
+    )
+
+
+class _Training:
+    """One fit, from start to the best epoch."""
+
+    def __init__(
+        self,
+        model: NetworkRecommender,
+        train: Sequences,
+        items: Items,
+        validation: Sequences | None,
+        progress: Progress | None,
+    ) -> None:
+        self.model, self.settings = model, model.settings
+        self.train, self.items, self.progress = train, items, progress
+        self.config = model.config or config_of(model.settings, items)
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.half = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
+        self.watched = _watched(train, validation, self.settings.seed)
+        self.epochs = self.settings.epochs if model._given is None else model._given.epochs
+        self.targets = int(np.maximum(train.lengths() - 1, 0).sum())
+        self.batch = int(np.clip(self.targets / _STEPS, _SMALLEST, _LARGEST))
+        self.count = np.bincount(train.item, minlength=items.n)
+        work = 6.0 * self.targets * items.n * self.config.width
+        self.drawn = 0 if items.n <= _WHOLE and work <= _WORK else min(_DRAWN, items.n)
+        self.shown_again = _repeats(train)
+        self.done = 0.0  # seconds of earlier runs of this fit
+
+    def run(self) -> None:
+        model = self.model
+        started = time.perf_counter()
+        network = Network(self.config).to(self.device)
+        network.attach(self.items)
+        model.network, model.config, model.curve = network, self.config, []
+        optimizer = _optimizer(self.settings, network)
+        mark = fingerprint(self.train, self.config.to_json(), self.settings.model_dump_json(), repr(model._given))
+        kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
+        resumed = None if kept is None else kept.read()
+        if resumed is not None:
+            first, best_epoch, best, sharpness = self._resume(network, optimizer, resumed)
+        else:
+            sharpness = self._begin(network)
+            first, best_epoch, best = 1, 0, _copy(network)
+            self._note(Epoch(epoch=0, loss=math.nan, ndcg=self._validate(), items_per_second=0.0, seconds=0.0))
+        merits = [line.ndcg for line in model.curve]
+        for number in range(first, self.epochs + 1):
+            if self._stale(number - 1, best_epoch) or self._share(started, number - 1.0) >= 1:
+                break
+            line = self._epoch(network, optimizer, number, started)
+            self._note(line)
+            if self.watched is None or not line.ndcg <= max(merits):
+                best_epoch, best = number, _copy(network)
+            merits.append(line.ndcg)
+            if kept is not None:
+                facts = {
+                    "epoch": number,
+                    "best": best_epoch,
+                    "sharpness": sharpness,
+                    "seconds": self.done + time.perf_counter() - started,
+                    "curve": [asdict(one) for one in model.curve],
+                }
+                kept.write(facts, {"now": network.state_dict(), "best": best, "optimizer": _flat(optimizer)})
+        network.load_state_dict(best)
+        network.to("cpu").attach(self.items)
+        network.freeze()
+        model.plan = Plan(epochs=best_epoch, sharpness=sharpness) if self.watched is not None else model._given
+        if kept is not None:
+            kept.clear()
+
+    def _begin(self, network: Network) -> float:
+        """Start from the factorised co-occurrence; returns how much it was sharpened into log-odds."""
+        torch.manual_seed(self.settings.seed)
+        self._tell(0, 1, "factorising co-occurrence")
+        fresh = Network(self.config)
+        ahead, vectors = factorise(self.train, self.items.n, self.config.width, self.settings.seed)
+        fresh.attach(self.items)
+        fit_content(fresh, vectors)
+        with torch.no_grad():
+            fresh.follow.weight.zero_()
+            noise = torch.randn(vectors.shape) * (0.01 * float(vectors.pow(2).mean().sqrt()) + 1e-4)
+            fresh.id.copy_(vectors + noise)
+            if fresh.config.content:
+                fresh.eval()
+                fresh.id.sub_(fresh.vectors_of() - fresh.id)
+            fresh.ahead.copy_(ahead)
+        given = self.model._given
+        sharpness = given.sharpness if given is not None else self._sharpen(fresh)
+        with torch.no_grad():
+            root = sharpness**0.5
+            for part in (fresh.id, fresh.ahead, *(p.weight for p in _content_parts(fresh))):
+                part.mul_(root)
+        network.load_state_dict(fresh.state_dict())
+        return sharpness
+
+    def _sharpen(self, network: Network) -> float:
+        """The factor on the logits with the least cross-entropy, on validation or else on some last events."""
+        if self.watched is not None:
+            histories, relevant = self.watched
+            owner, target = relevant.owners(), relevant.ids
+        else:
+            return 8.0
+        some = np.random.default_rng(self.settings.seed).permutation(len(owner))[:1_000]
+        network.freeze()
+        query = torch.from_numpy(network.encode(histories.select(owner[some])))
+        logits = query @ torch.from_numpy(network.item_vectors()).T
+        right = torch.from_numpy(target[some].astype(np.int64))
+        network.thaw()
+        losses = [float(torch.nn.functional.cross_entropy(logits * factor, right)) for factor in _SHARPNESS]
+        return _SHARPNESS[int(np.argmin(losses))]
+
+    def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
+        network.thaw()
+        network.train()
+        torch.manual_seed(self.settings.seed * 100_003 + number)
+        random = np.random.default_rng((self.settings.seed, number))
+        begun = time.perf_counter()
+        learned, summed = 0, 0.0
+        batches = list(self._batches(random))
+        for place, rows in enumerate(batches):
+            share = self._share(started, number - 1 + place / len(batches))
+            if share >= 1:
+                break
+            rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss, size = self._step(network, rows, random)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            learned += size
+            summed += float(loss) * size
+            if place % 10 == 0:
+                speed = learned / max(time.perf_counter() - begun, 1e-9)
+                status = (
+                    f"epoch {number}/{self.epochs}, loss {summed / learned:.3f}, {speed:,.0f} items/s{self._best()}"
+                )
+                self._tell((number - 1) * len(batches) + place, self.epochs * len(batches), status)
+        seconds = time.perf_counter() - begun
+        return Epoch(
+            epoch=number,
+            loss=summed / max(learned, 1),
+            ndcg=self._validate(),
+            items_per_second=learned / max(seconds, 1e-9),
+            seconds=seconds,
+        )
+
+    def _step(self, network: Network, rows: tuple[Longs, Longs], random: np.random.Generator) -> tuple[Tensor, int]:
+        starts, lengths = rows
+        window, follows = _windows(self.train, starts, lengths)
+        batch = batch_of(window, self.config, self.train.time[starts + lengths])
+        hidden = torch.from_numpy(random.random(batch.asked.shape) < _FORGET)
+        batch = replace(batch, asked=batch.asked.masked_fill(hidden, 0))
+        batch = replace(batch, **{name: getattr(batch, name).to(self.device) for name in batch.__slots__})
+        target = torch.from_numpy(self.train.item[follows].astype(np.int64)).to(self.device)
+        if self.drawn:
+            chance = (self.count + 1.0) / (self.count + 1.0).sum()
+            drawn = torch.from_numpy(random.choice(len(chance), self.drawn, p=chance))
+            seen = torch.unique(torch.cat((target.cpu(), drawn)))
+            kept = chance[seen.numpy()]
+            missed = np.exp(self.drawn * np.log1p(-kept) + len(target) * np.log1p(-kept))
+            stands = torch.from_numpy((1 / np.maximum(1 - missed, 1e-6)).astype(np.float32)).to(self.device)
+            need = torch.unique(torch.cat((seen, batch.item.cpu().flatten())))
+            table = network.vectors_of(need.to(self.device))
+            place = torch.searchsorted(need, batch.item.cpu()).to(self.device)
+            rest = torch.searchsorted(need, seen).to(self.device)
+            query = network(batch, embedding(place, table), embedding(batch.item, network.ahead))
+            target = torch.searchsorted(seen, target.cpu()).to(self.device)
+            loss = softmax_loss(query, embedding(rest, table), target, share=stands, half=self.half)
+        else:
+            table = network.vectors_of()
+            query = network(batch, embedding(batch.item, table), embedding(batch.item, network.ahead))
+            loss = softmax_loss(query, table, target, half=self.half)
+        return loss, len(target)
+
+    def _batches(self, random: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:
+        """(first rows, lengths) of histories, every event but each customer's first a target exactly once.
+
+        Longer sequences than `history` are cut at places that differ from epoch to epoch.
+        """
+        most = self.config.history
+        starts: list[Longs] = []
+        lengths: list[Longs] = []
+        inputs = self.train.lengths() - 1
+        short = (inputs > 0) & (inputs <= most)
+        starts.append(self.train.offsets[:-1][short])
+        lengths.append(inputs[short])
+        for customer in np.flatnonzero(inputs > most):
+            first = int(random.integers(1, most + 1))
+            cuts = np.concatenate(([0], np.arange(first, inputs[customer], most), [inputs[customer]]))
+            starts.append(self.train.offsets[customer] + cuts[:-1])
+            lengths.append(np.diff(cuts))
+        begin, size = np.concatenate(starts), np.concatenate(lengths)
+        order = np.argsort(size + random.random(len(size)), kind="stable")
+        ends = np.cumsum(size[order])
+        groups = np.split(order, np.flatnonzero(np.diff(ends // self.batch)) + 1)
+        for group in random.permutation(len(groups)):
+            yield begin[groups[group]], size[groups[group]]
+
+    def _validate(self) -> float:
+        if self.watched is None:
+            return math.nan
+        histories, relevant = self.watched
+        assert self.model.network is not None
+        network = self.model.network
+        if self.device.type == "cuda":
+            network = Network(self.config)
+            network.load_state_dict(self.model.network.state_dict())
+            network.attach(self.items)
+        network.freeze()
+        view = NetworkRecommender(self.settings, self.config)
+        view.network = network
+        view._until = int(self.train.time.max())
+        ids = recommend(view, histories, 10, now=_next(histories), exclude_seen=not self.shown_again)[0]
+        return float(np.nanmean(ranking(ids, relevant, (10,))["ndcg@10"]))
+
+    def _resume(
+        self,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        resumed: tuple[dict[str, Any], dict[str, dict[str, Tensor]]],
+    ) -> tuple[int, int, dict[str, Tensor], float]:
+        facts, tensors = resumed
+        network.load_state_dict(tensors["now"])
+        _unflat(optimizer, tensors["optimizer"])
+        self.model.curve = [Epoch(**line) for line in facts["curve"]]
+        self.done = facts["seconds"]
+        return facts["epoch"] + 1, facts["best"], tensors["best"], facts["sharpness"]
+
+    def _share(self, started: float, epochs: float) -> float:
+        """How much of the training is over, 0 to 1, in epochs or in minutes."""
+        share = epochs / self.epochs
+        if self.settings.minutes:
+            share = max(share, (self.done + time.perf_counter() - started) / (60 * self.settings.minutes))
+        return share
+
+    def _stale(self, epoch: int, best: int) -> bool:
+        return self.watched is not None and epoch - best >= _PATIENCE
+
+    def _note(self, line: Epoch) -> None:
+        self.model.curve.append(line)
+        self._tell(
+            line.epoch, self.epochs, f"epoch {line.epoch}/{self.epochs} done, loss {line.loss:.3f}{self._best()}"
+        )
+
+    def _best(self) -> str:
+        seen = [line.ndcg for line in self.model.curve if not math.isnan(line.ndcg)]
+        return f", validation NDCG@10 {seen[-1]:.4f}, best {max(seen):.4f}" if seen else ""
+
+    def _tell(self, done: int, total: int, status: str) -> None:
+        if self.progress is not None:
+            self.progress(done, total, status)
+
+
+def _watched(train: Sequences, validation: Sequences | None, seed: int) -> tuple[Sequences, Relevant] | None:
+    """Histories and what followed, of customers with both; a random part where there are many."""
+    if validation is None or not validation.rows:
+        return None
+    both = np.flatnonzero((train.lengths() > 0) & (validation.lengths() > 0))
+    if not len(both):
+        return None
+    if len(both) > _WATCHED:
+        both = np.sort(np.random.default_rng(seed).choice(both, _WATCHED, replace=False))
+    return train.select(both), Relevant.distinct(validation.select(both))
+
+
+def _repeats(train: Sequences) -> bool:
+    """Do customers come back to the same product?"""
+    owner = np.repeat(np.arange(len(train)), train.lengths())
+    distinct = len(np.unique(owner * (int(train.item.max(initial=0)) + 1) + train.item))
+    return train.rows - distinct > _REPEATS * train.rows
+
+
+def _windows(train: Sequences, starts: Longs, lengths: Longs) -> tuple[Sequences, Longs]:
+    """The histories that begin at these rows, and for each of their events the row of the one that follows."""
+    offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    rows = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
+    window = Sequences(
+        offsets=offsets,
+        item=train.item[rows],
+        kind=train.kind[rows],
+        time=train.time[rows],
+        price=train.price[rows],
+        quantity=train.quantity[rows],
+    )
+    return window, rows + 1
+
+
+def _next(histories: Sequences) -> Longs:
+    """A moment after each history's last event: the usual gap of its own."""
+    last = histories.offsets[1:] - 1
+    return histories.time[last] + 1
+
+
+def _optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    parameters = list(network.parameters())
+    if settings.optimizer == "adam":
+        return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(parameters, rate, weight_decay=decay)
+    return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay, fused=True)
+
+
+def _content_parts(network: Network) -> list[Any]:
+    return [p for p in (network.text, network.image, network.category, network.brand, network.price) if p is not None]
+
+
+def _copy(network: Network) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": value for index, one in state.items() for name, value in one.items() if value is not None
+    }
+
+
+def _unflat(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
