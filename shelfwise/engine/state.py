@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ _ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
 _POSITIVE = np.zeros(len(EventType), np.bool_)
 _POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
 _NONE = np.empty(0, np.int32)
+_CART_KEPT = 7 * 86_400  # seconds after which a cart is taken as left behind
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,11 +38,8 @@ class State:
 def states_of(histories: Sequences, now: Longs | int) -> list[State]:
     """One state a history: how evaluation asks. now: seconds, [len(histories)] or one for all."""
     times = np.broadcast_to(np.asarray(now, np.int64), len(histories))
-    bounds = histories.offsets.tolist()
-    return [
-        State(events=_one_row(histories, slice(bounds[i], bounds[i + 1])), now=int(times[i]))
-        for i in range(len(histories))
-    ]
+    rows = (slice(start, stop) for start, stop in pairwise(histories.offsets.tolist()))
+    return [State(events=_one_row(histories, each), now=int(time)) for each, time in zip(rows, times, strict=True)]
 
 
 def state_of(
@@ -73,7 +72,8 @@ def state_of(
                     keep[added] = False
             else:
                 in_cart.pop(item, None)
-        cart = np.fromiter(in_cart, np.int32, len(in_cart))
+        kept = [item for item, added in in_cart.items() if times[added[-1]] >= now - _CART_KEPT]
+        cart = np.array(kept, np.int32)
     return State(
         events=Sequences(
             offsets=np.array([0, int(keep.sum())], np.int64),

@@ -36,6 +36,7 @@ from shelfwise.errors import BundleError
 from shelfwise.model.again import Again
 from shelfwise.model.content import ContentSpace
 from shelfwise.model.cooccurrence import Cooccurrence
+from shelfwise.model.ease import Ease
 from shelfwise.model.index import VectorIndex
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.ranker import Ranker
@@ -79,6 +80,7 @@ class Bundle:
     popularity: Popularity
     again: Again
     cooccurrence: Cooccurrence
+    ease: Ease | None = None
     network: Network | None = None
     ranker: Ranker | None = None
     item_vectors: Floats | None = None
@@ -101,6 +103,7 @@ class Bundle:
         popularity: Popularity,
         again: Again,
         cooccurrence: Cooccurrence,
+        ease: Ease | None = None,
         network: Network | None = None,
         ranker: Ranker | None = None,
         until: int,
@@ -118,6 +121,7 @@ class Bundle:
             popularity=popularity,
             again=again,
             cooccurrence=cooccurrence,
+            ease=ease,
             network=network,
             ranker=ranker,
             item_vectors=vectors,
@@ -168,7 +172,7 @@ class Bundle:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read and check a bundle. Raises BundleError when it is absent, foreign, newer than this Shelfwise or corrupt."""
+        """Read and check a bundle. Raises BundleError when it is absent, foreign, too new or corrupt."""
         manifest = read_manifest(folder)
         files: dict[str, bytes] = {}
         for name, told in manifest["files"].items():
@@ -190,6 +194,7 @@ class Bundle:
             "popularity": self.popularity,
             "again": self.again,
             "cooccurrence": self.cooccurrence,
+            "ease": self.ease,
             "network": self.network,
             "ranker": self.ranker,
             "content": self.content,
@@ -246,6 +251,7 @@ class Bundle:
             popularity=Popularity.from_tensors(parts["popularity"]),
             again=Again.from_tensors(parts["again"]),
             cooccurrence=Cooccurrence.from_tensors(parts["cooccurrence"]),
+            ease=Ease.from_tensors(parts["ease"]) if "ease" in parts else None,
             network=network,
             ranker=Ranker.from_tensors(parts["ranker"]) if "ranker" in parts else None,
             item_vectors=tensors.get("item_vectors"),
@@ -269,17 +275,6 @@ class Bundle:
         return bundle
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BundleInfo:
-    """A line of `shelfwise bundles`."""
-
-    version: str
-    created: str
-    current: bool
-    learned: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-
-
 class Bundles:
     """The shop's bundles: write, choose, roll back. Safe to use from several processes: one file says which serves."""
 
@@ -287,7 +282,7 @@ class Bundles:
         self.folder = folder
         self._pointer = folder / "current"
 
-    def save(self, bundle: Bundle, *, use: bool = True) -> str:
+    def add(self, bundle: Bundle, *, use: bool = True) -> str:
         """Keep as a new version, named by the time, and by default let it serve. Returns the version."""
         version = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         bundle.save(self.folder / version)
@@ -302,31 +297,26 @@ class Bundles:
             raise BundleError(f"{self.folder} has no bundle yet; learn one with `shelfwise train`")
         return Bundle.load(self.folder / self._known(version))
 
-    def list(self) -> list[BundleInfo]:
-        """Every readable bundle, oldest first."""
+    def list(self) -> list[dict[str, Any]]:
+        """Every readable bundle, newest first: version, created, current (bool), learned, metrics."""
         current = self.current()
         found = []
-        for path in sorted(self.folder.glob(f"*/{MANIFEST}")):
+        for path in sorted(self.folder.glob(f"*/{MANIFEST}"), reverse=True):
             if path.parent.name.startswith("."):
                 continue
             try:
                 manifest = read_manifest(path.parent)
             except BundleError:
                 continue  # `load` and `use` tell what is wrong with it
-            found.append(
-                BundleInfo(
-                    version=path.parent.name,
-                    created=manifest["created"],
-                    current=path.parent.name == current,
-                    learned=manifest["learned"],
-                    metrics=manifest["metrics"],
-                )
-            )
+            version = path.parent.name
+            told = {key: manifest[key] for key in ("created", "learned", "metrics")}
+            found.append({"version": version, "current": version == current} | told)
         return found
 
     def current(self) -> str | None:
         """The version that serves."""
-        return self._read_pointer()["current"]
+        version = self._read_pointer()["current"]
+        return None if version is None else str(version)
 
     def use(self, version: str) -> None:
         """Let this version serve, after reading all of it. Raises BundleError and changes nothing if it cannot."""
@@ -338,7 +328,7 @@ class Bundles:
         self._point({"current": version, "before": before[-50:]})
 
     def rollback(self) -> str:
-        """Let the version that served before this one serve again; returns it. Raises BundleError where there is none."""
+        """Let the version that served before serve again; returns it. Raises BundleError if there is none."""
         pointer = self._read_pointer()
         before = list(pointer["before"])
         while before:
@@ -361,7 +351,7 @@ class Bundles:
 
     def _known(self, version: str) -> str:
         if Path(version).name != version or version.startswith(".") or not (self.folder / version).is_dir():
-            known = ", ".join(info.version for info in self.list()) or "none"
+            known = ", ".join(info["version"] for info in self.list()) or "none"
             raise BundleError(f"no bundle is called {version!r}; there are: {known}")
         return version
 

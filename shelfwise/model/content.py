@@ -47,7 +47,7 @@ class Projection:
         """[n, d] -> unit rows [n, m]; zero rows stay zero."""
         result = (np.asarray(vectors, np.float32) - self.mean) @ self.axes
         result[np.abs(vectors).max(axis=1, initial=0) == 0] = 0
-        return _unit(result)
+        return _unit(result.astype(np.float32, copy=False))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

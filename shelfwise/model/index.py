@@ -7,6 +7,8 @@ takes 0.6 ms exactly and 0.1 ms in cells.
 
 from __future__ import annotations
 
+from typing import Any
+
 import faiss
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +16,7 @@ import numpy.typing as npt
 from shelfwise.errors import BundleError
 from shelfwise.model.sequences import Floats, Longs
 
+_faiss: Any = faiss  # faiss's own annotations do not know the arguments its Python wrapper adds
 #: Up to this many rows a scan is exact.
 EXACT = 20_000
 _CELLS_READ = 32
@@ -63,14 +66,14 @@ class VectorIndex:
         if k <= 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         queries = np.ascontiguousarray(queries, np.float32)
-        selector = None
+        selector: Any = None
         if allowed is not None:
             bits = np.packbits(allowed[: self.n], bitorder="little")
-            selector = faiss.IDSelectorBitmap(bits)
+            selector = _faiss.IDSelectorBitmap(bits)
         if isinstance(self._index, faiss.IndexIVF):
-            parameters = faiss.SearchParametersIVF(nprobe=_CELLS_READ, sel=selector)
+            parameters = _faiss.SearchParametersIVF(nprobe=_CELLS_READ, sel=selector)
         else:
-            parameters = faiss.SearchParameters(sel=selector) if selector is not None else None
+            parameters = None if selector is None else _faiss.SearchParameters(sel=selector)
         scores, rows = self._index.search(queries, k, params=parameters)
         return rows, scores
 

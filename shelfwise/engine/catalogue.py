@@ -1,0 +1,388 @@
+"""The live catalogue: what is for sale this second, and the vectors of each product.
+
+Rows 0 … n-1 are the bundle's products; products that came later get the rows after them. Readers take `view`, an
+immutable snapshot, and never wait; a writer prepares the next snapshot and swaps it in.
+
+A product the bundle never saw has no behaviour to go by. Its content vector makes it findable, the network's item tower
+gives it a place among the others, and for everything counted (neighbours, popularity) it borrows from its `twin`, the
+known product most like it, as far as it is like it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from shelfwise.engine.request import Filters
+from shelfwise.errors import UnknownProduct
+from shelfwise.model.bundle import Bundle
+from shelfwise.model.index import VectorIndex
+from shelfwise.model.sequences import Floats, Ints, Longs
+from shelfwise.schema import Availability, Product, to_micros
+
+_T = TypeVar("_T", bound=np.generic)
+Mask = npt.NDArray[np.bool_]
+AVAILABILITIES: tuple[Availability, ...] = tuple(Availability)
+_AVAILABILITY_CODE = {str(kind): code for code, kind in enumerate(AVAILABILITIES)}
+GONE = -1  # availability code of a product that is not in the catalogue
+LEVELS = " > "
+_TWIN_FROM = 0.3  # cosine below which the most similar product is no twin
+_UNINDEXED = 2_000  # new products scanned one by one before they are added to the index
+_FILTERS_KEPT = 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class View:
+    """One consistent state of the catalogue. Arrays are [n] unless said; do not write to them.
+
+    known:  rows below come from the bundle. indexed: rows below are in the indexes, the rest is scanned.
+    sale:   availability code (position in AVAILABILITIES), GONE when not in the catalogue.
+    price:  NaN unknown. brand, category: codes, -1 unknown. created: seconds, 0 unknown.
+    twin, likeness: the bundle's row whose counts a product uses, and how far (1 for the bundle's own products).
+    behaviour: float32 [>= n, d]; content: float32 [>= n, dc]; None where the bundle has none.
+    """
+
+    n: int
+    known: int
+    indexed: int
+    ids: list[str]
+    titles: list[str]
+    rows: dict[str, int]
+    sale: npt.NDArray[np.int8]
+    price: Floats
+    brand: Ints
+    category: Ints
+    created: Longs
+    twin: Ints
+    likeness: Floats
+    behaviour: Floats | None
+    content: Floats | None
+    behaviour_index: VectorIndex | None
+    content_index: VectorIndex | None
+    category_names: list[str]
+    brand_names: list[str]
+    #: Code of the first level of each category, [names + 1]; the last entry is for unknown ones.
+    top: Ints
+    #: Content neighbours by row, found once (filled by sources.py); shared by views over the same index.
+    likes: dict[int, tuple[Longs, Floats]]
+    _matches: dict[Filters, Ints] = field(default_factory=dict)
+
+    def row(self, product: str) -> int | None:
+        """The row of a product in the catalogue, None when there is none."""
+        found = self.rows.get(product)
+        return None if found is None or found >= self.n or self.sale[found] == GONE else found
+
+    def require(self, product: str) -> int:
+        """Its row. Raises UnknownProduct."""
+        found = self.row(product)
+        if found is None:
+            raise UnknownProduct(product)
+        return found
+
+    def title(self, row: int) -> str:
+        return self.titles[row] or self.ids[row]
+
+    def top_category(self, row: int) -> str:
+        code = int(self.category[row])
+        return self.category_names[code].split(LEVELS, 1)[0] if code >= 0 else ""
+
+    def allowed(self, filters: Filters, rows: Ints) -> Mask:
+        """Which of these rows [m] pass the filters, exclusions included: bool [m]."""
+        sale = self.sale[rows]
+        if filters.availability is None:
+            keep = sale != GONE
+        else:
+            table = np.zeros(len(AVAILABILITIES) + 1, np.bool_)
+            table[[_AVAILABILITY_CODE[str(kind)] for kind in filters.availability]] = True
+            keep = table[sale]
+        if filters.categories:
+            table = self._category_table(filters.categories)
+            keep &= table[self.category[rows]]
+        if filters.brands:
+            wanted = {brand.casefold() for brand in filters.brands}
+            codes = [code for code, name in enumerate(self.brand_names) if name.casefold() in wanted]
+            table = np.zeros(len(self.brand_names) + 1, np.bool_)
+            table[codes] = True
+            keep &= table[self.brand[rows]]
+        if filters.price_min is not None:
+            keep &= self.price[rows] >= filters.price_min
+        if filters.price_max is not None:
+            keep &= self.price[rows] <= filters.price_max
+        if filters.exclude:
+            excluded = [row for product in filters.exclude if (row := self.rows.get(product)) is not None]
+            keep &= ~np.isin(rows, excluded)
+        return np.asarray(keep, np.bool_)
+
+    def matching(self, filters: Filters) -> Ints:
+        """Every row that passes; remembered, so that a category page is scanned once a catalogue change."""
+        found = self._matches.get(filters)
+        if found is None:
+            found = np.flatnonzero(self.allowed(filters, np.arange(self.n, dtype=np.int32))).astype(np.int32)
+            if len(self._matches) >= _FILTERS_KEPT:
+                self._matches.clear()
+            self._matches[filters] = found
+        return found
+
+    def _category_table(self, categories: Sequence[str]) -> Mask:
+        """bool [names + 1]: is this category one of `categories` or below it? The last entry (-1) is unknown."""
+        wanted = [category.casefold() for category in categories]
+        table = np.zeros(len(self.category_names) + 1, np.bool_)
+        for code, name in enumerate(self.category_names):
+            path = name.casefold()
+            table[code] = any(path == each or path.startswith(each + LEVELS) for each in wanted)
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Products by column, as lists of one length."""
+
+    ids: list[str]
+    titles: list[str]
+    brands: list[str]
+    types: list[str]
+    prices: list[float | None]
+    availabilities: list[str]
+    created: list[int | None]
+
+
+class Catalogue:
+    """Products for sale over a bundle. Any number of readers through `view`; writers take turns by a lock.
+
+    frame: the store's products (schema.PRODUCT_COLUMNS); what of the bundle is not in it is not for sale. None: every
+           product of the bundle is for sale, as evaluation has it.
+    text, image: vectors of the frame's products, see `upsert`; only those of products the bundle does not know are
+           used, the bundle brings the others'.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        frame: pl.DataFrame | None = None,
+        text: Floats | None = None,
+        image: Floats | None = None,
+    ) -> None:
+        self.bundle = bundle
+        self._writing = threading.Lock()
+        facts, n = bundle.facts, len(bundle.items)
+        self._brands = {name: code for code, name in enumerate(facts.brand_names)}
+        self._categories = {name: code for code, name in enumerate(facts.category_names)}
+        self.view = View(
+            n=n,
+            known=n,
+            indexed=n,
+            ids=list(bundle.items.outside),
+            titles=[""] * n,
+            rows={name: row for row, name in enumerate(bundle.items.outside)},
+            sale=np.full(n, 0 if frame is None else GONE, np.int8),
+            price=np.full(n, np.nan, np.float32) if facts.price is None else facts.price,
+            brand=np.full(n, -1, np.int32) if facts.brand is None else facts.brand,
+            category=np.full(n, -1, np.int32) if facts.category is None else facts.category,
+            created=np.zeros(n, np.int64) if facts.created is None else facts.created,
+            twin=np.arange(n, dtype=np.int32),
+            likeness=np.ones(n, np.float32),
+            behaviour=bundle.item_vectors,
+            content=bundle.content_vectors,
+            behaviour_index=bundle.behaviour_index,
+            content_index=bundle.content_index,
+            category_names=list(facts.category_names),
+            brand_names=list(facts.brand_names),
+            top=_tops(facts.category_names),
+            likes={},
+        )
+        if frame is not None:
+            known = bundle.items.inside_all(frame["id"]) >= 0
+            self.upsert(frame.filter(known))
+            self.upsert(
+                frame.filter(~known),
+                None if text is None else text[~known],
+                None if image is None else image[~known],
+            )
+
+    def __len__(self) -> int:
+        """Products in the catalogue now."""
+        return int(np.count_nonzero(self.view.sale != GONE))
+
+    def __contains__(self, product: str) -> bool:
+        return self.view.row(product) is not None
+
+    def upsert(
+        self, products: pl.DataFrame | Sequence[Product], text: Floats | None = None, image: Floats | None = None
+    ) -> None:
+        """Add or replace products; the next request sees them.
+
+        text: float32 [m, 512], image: float32 [m, 1280], rows as in `products`, zero rows for none (encoders.py);
+        without them a known product keeps its vectors.
+        """
+        columns = _columns(products)
+        if not columns.ids:
+            return
+        with self._writing:
+            self.view = self._with(columns, text, image)
+
+    def delete(self, product: str) -> bool:
+        """Take a product out; False when it was not there."""
+        with self._writing:
+            view = self.view
+            row = view.row(product)
+            if row is None:
+                return False
+            sale = view.sale.copy()
+            sale[row] = GONE
+            self.view = _replaced(view, sale=sale)
+            return True
+
+    def _with(self, columns: _Columns, text: Floats | None, image: Floats | None) -> View:
+        view = self.view
+        ids, titles, rows = view.ids, view.titles, view.rows
+        # Names are only appended or set in place: an older view stops at its own n.
+        for name in columns.ids:
+            if name not in rows:
+                rows[name] = len(ids)
+                ids.append(name)
+                titles.append("")
+        n = len(ids)
+        at = np.fromiter((rows[name] for name in columns.ids), np.int64, len(columns.ids))
+        for row, title in zip(at.tolist(), columns.titles, strict=True):
+            titles[row] = title
+        brand_names, category_names = list(view.brand_names), list(view.category_names)
+        new: dict[str, npt.NDArray[Any]] = {
+            "sale": _grown(view.sale, n, GONE),
+            "price": _grown(view.price, n, np.nan),
+            "brand": _grown(view.brand, n, -1),
+            "category": _grown(view.category, n, -1),
+            "created": _grown(view.created, n, 0),
+        }
+        new["sale"][at] = [_AVAILABILITY_CODE[name] for name in columns.availabilities]
+        new["price"][at] = [np.nan if price is None else price for price in columns.prices]
+        new["brand"][at] = [_code(name, self._brands, brand_names) for name in columns.brands]
+        new["category"][at] = [_code(name, self._categories, category_names) for name in columns.types]
+        new["created"][at] = [0 if micros is None else micros // 1_000_000 for micros in columns.created]
+        twin, likeness = _grown(view.twin, n, 0), _grown(view.likeness, n, 0)
+        behaviour, content = _room(view.behaviour, n), _room(view.content, n)
+        space = self.bundle.content
+        if content is not None and space is not None and (text is not None or image is not None):
+            content[at] = space.vectors(len(at), text, image)
+            for row in at.tolist():
+                view.likes.pop(row, None)
+            late = at[at >= view.known]
+            if len(late) and view.known:
+                twin[late], likeness[late] = self._twins(content[late])
+        if behaviour is not None and self.bundle.network is not None:
+            later = at >= view.known
+            if later.any():
+                behaviour[at[later]] = self._network_vectors(
+                    None if text is None else text[later],
+                    None if image is None else image[later],
+                    new["category"][at[later]],
+                    new["brand"][at[later]],
+                    new["price"][at[later]],
+                )
+        grown = _replaced(
+            view,
+            n=n,
+            twin=twin,
+            likeness=likeness,
+            behaviour=behaviour,
+            content=content,
+            brand_names=brand_names,
+            category_names=category_names,
+            top=view.top if len(category_names) == len(view.category_names) else _tops(category_names),
+            **new,
+        )
+        return _indexed(grown) if n - view.indexed > max(_UNINDEXED, view.indexed // 50) else grown
+
+    def _twins(self, content: Floats) -> tuple[Ints, Floats]:
+        """The bundle's product most like each of these [m], and the cosine, 0 where none is like it."""
+        index = self.bundle.content_index
+        assert index is not None
+        rows, scores = index.search(content, 1)
+        found, cosine = rows[:, 0], scores[:, 0]
+        like = np.where((found >= 0) & (cosine >= _TWIN_FROM), np.minimum(cosine, 1), 0)
+        return np.maximum(found, 0).astype(np.int32), like.astype(np.float32)
+
+    def _network_vectors(
+        self, text: Floats | None, image: Floats | None, category: Ints, brand: Ints, price: Floats
+    ) -> Floats:
+        network, facts = self.bundle.network, self.bundle.facts
+        assert network is not None
+        # Names that came after learning have no meaning to the network.
+        category = np.where(category < len(facts.category_names), category, -1).astype(np.int32)
+        brand = np.where(brand < len(facts.brand_names), brand, -1).astype(np.int32)
+        return np.asarray(
+            network.item_vector_of(text=text, image=image, category=category, brand=brand, price=price), np.float32
+        )
+
+
+def _columns(products: pl.DataFrame | Sequence[Product]) -> _Columns:
+    if isinstance(products, pl.DataFrame):
+        names = ("id", "title", "brand", "product_type", "price", "availability", "created")
+        return _Columns(*(products[name].to_list() for name in names))
+    return _Columns(
+        [product.id for product in products],
+        [product.title for product in products],
+        [product.brand for product in products],
+        [product.product_type for product in products],
+        [product.price for product in products],
+        [str(product.availability) for product in products],
+        [None if product.created is None else to_micros(product.created) for product in products],
+    )
+
+
+def _code(name: str, codes: dict[str, int], names: list[str]) -> int:
+    if not name:
+        return -1
+    code = codes.get(name)
+    if code is None:
+        code = codes[name] = len(names)
+        names.append(name)
+    return code
+
+
+def _tops(names: Sequence[str]) -> Ints:
+    firsts: dict[str, int] = {}
+    codes = [firsts.setdefault(name.split(LEVELS, 1)[0], len(firsts)) for name in names]
+    return np.array([*codes, -1], np.int32)
+
+
+def _grown(values: npt.NDArray[_T], n: int, fill: float) -> npt.NDArray[_T]:
+    """A copy with n entries, the new ones `fill`."""
+    result = np.full(n, fill, values.dtype)
+    result[: len(values)] = values
+    return result
+
+
+def _room(vectors: Floats | None, n: int) -> Floats | None:
+    """The same rows with room for n; zero rows after them. Copied only when room runs out."""
+    if vectors is None or len(vectors) >= n:
+        return vectors
+    result = np.zeros((n + max(1_000, n // 20), vectors.shape[1]), np.float32)
+    result[: len(vectors)] = vectors
+    return result
+
+
+def _replaced(view: View, **changes: object) -> View:
+    """A new view; what filters matched is forgotten."""
+    fields = {name: getattr(view, name) for name in View.__slots__ if name != "_matches"}
+    return View(**(fields | changes))
+
+
+def _indexed(view: View) -> View:
+    """Every row in the indexes."""
+
+    def extend(index: VectorIndex | None, vectors: Floats | None) -> VectorIndex | None:
+        return None if index is None or vectors is None else index.extended(vectors[view.indexed : view.n])
+
+    return _replaced(
+        view,
+        indexed=view.n,
+        behaviour_index=extend(view.behaviour_index, view.behaviour),
+        content_index=extend(view.content_index, view.content),
+        likes={},
+    )

@@ -1,0 +1,251 @@
+"""The engine: the one path from a bundle and a live state to an answer, for serving and for evaluation alike.
+
+    request, state → question → candidates with features → one score → the best k → reasons
+
+It knows nothing of HTTP, of the store or of training.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.engine.catalogue import Catalogue, View
+from shelfwise.engine.explain import LANGUAGES, Explainer
+from shelfwise.engine.request import Answer, Filters, Item, Request, check_k
+from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
+from shelfwise.engine.state import PURCHASE, State, extended, rows_of, state_of
+from shelfwise.errors import BundleError, SettingsError
+from shelfwise.model.bundle import Bundle
+from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.schema import EventType, to_micros
+
+_VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
+_STALE = 90 * DAY
+_BATCH = 256
+_MOST_EXTRA = 200  # further products sought where the bought ones will be left out
+
+
+class Columns(Protocol):
+    """Someone's last events in columns, oldest first (the store's `last_rows`).
+
+    products: ids, "" for none. kinds: int8 codes. times: int64 microseconds. prices, quantities: float32.
+    """
+
+    @property
+    def products(self) -> Sequence[str]: ...
+    @property
+    def kinds(self) -> npt.NDArray[np.int8]: ...
+    @property
+    def times(self) -> Longs: ...
+    @property
+    def prices(self) -> Floats: ...
+    @property
+    def quantities(self) -> Floats: ...
+
+
+class Engine:
+    """Answers over one bundle and one live catalogue. Thread-safe; readers take no lock.
+
+    language: of reasons, en or zh. history: newest events the network reads.
+    Raises BundleError when the bundle's ranker was fitted on other features than this version computes.
+    """
+
+    def __init__(self, bundle: Bundle, catalogue: Catalogue, *, language: str = "en", history: int = 50) -> None:
+        if language not in LANGUAGES:
+            raise SettingsError(f"language: {language!r} has no reasons; use one of {', '.join(LANGUAGES)}")
+        if bundle.ranker is not None and bundle.ranker.features != FEATURES:
+            raise BundleError("the bundle's ranker reads other features than this version; train again")
+        self.bundle = bundle
+        self.catalogue = catalogue
+        self.history = history
+        self._sources = Sources(bundle)
+        self._explainer = Explainer(bundle, language)
+
+    def state(self, request: Request, rows: Columns) -> State:
+        """The state of who asks, from the record's columns. Products no longer known are left out."""
+        now = time.time() if request.now is None else to_micros(request.now) / 1e6
+        return state_of(
+            rows_of(rows.products, self.catalogue.view.rows.get),
+            rows.kinds,
+            rows.times // 1_000_000,
+            rows.prices,
+            rows.quantities,
+            now=int(now),
+        )
+
+    def recommend(self, request: Request, state: State) -> Answer:
+        """The best `request.k` products. Raises UnknownProduct for an unknown seed."""
+        (question,) = self._questions([state], request)
+        candidates = self._sources.candidates(question)
+
+        def score(features: Floats) -> Floats:
+            return self._score(features, request.exclude_purchased)
+
+        scores = score(candidates.features)
+        chosen = best(scores, candidates.ids, request.k)
+        told = self._explainer.reasons(question, candidates, chosen, score, len(request.seeds))
+        ids = question.view.ids
+        return Answer(
+            request_id=uuid.uuid4().hex,
+            items=tuple(
+                Item(product=ids[row], score=value, sources=sources, reason=reason)
+                for row, value, (sources, reason) in zip(
+                    candidates.ids[chosen].tolist(), scores[chosen].tolist(), told, strict=True
+                )
+            ),
+        )
+
+    def candidates(self, state: State, request: Request) -> Candidates:
+        """What `recommend` ranks, with the numbers it ranks by."""
+        (question,) = self._questions([state], request)
+        return self._sources.candidates(question)
+
+    def candidates_many(self, states: Sequence[State], request: Request) -> Iterator[Candidates]:
+        """The same for many who ask alike; only encoding and index search run in batches."""
+        for start in range(0, len(states), _BATCH):
+            for question in self._questions(states[start : start + _BATCH], request):
+                yield self._sources.candidates(question)
+
+    def recommend_many(self, states: Sequence[State], request: Request) -> tuple[Ints, Floats]:
+        """`recommend` for many, without reasons: (rows int32 [n, k], scores float32 [n, k]), -1 and -inf where there
+        are fewer. Rows below len(bundle.items) are its inside ids."""
+        rows = np.full((len(states), request.k), -1, np.int32)
+        values = np.full((len(states), request.k), -np.inf, np.float32)
+        for place, candidates in enumerate(self.candidates_many(states, request)):
+            scores = self._score(candidates.features, request.exclude_purchased)
+            chosen = best(scores, candidates.ids, request.k)
+            rows[place, : len(chosen)] = candidates.ids[chosen]
+            values[place, : len(chosen)] = scores[chosen]
+        return rows, values
+
+    def similar(self, product: str, k: int = 12, filters: Filters | None = None) -> Answer:
+        """Products like this one, or bought with it. Raises UnknownProduct, InvalidRequest."""
+        check_k(k)
+        view = self.catalogue.view
+        row = view.require(product)
+        rows, scores, worth = self._sources.similar(view, row, filters or Filters(), k)
+        chosen = best(scores, rows, k)
+        items = []
+        for position in chosen.tolist():
+            names = [
+                name for name, value in sorted(worth.items(), key=lambda w: -w[1][position]) if value[position] > 0
+            ]
+            names = names or ["popular"]
+            items.append(
+                Item(
+                    product=view.ids[int(rows[position])],
+                    score=float(scores[position]),
+                    sources=tuple(names),
+                    reason=self._explainer.similar(view, row, names[0]),
+                )
+            )
+        return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
+
+    def _score(self, features: Floats, exclude_purchased: bool) -> Floats:
+        ranker = self.bundle.ranker
+        return merged(features, exclude_purchased) if ranker is None else ranker.score(features, exclude_purchased)
+
+    def _questions(self, states: Sequence[State], request: Request) -> list[Question]:
+        view = self.catalogue.view
+        seeds = [view.require(product) for product in request.seeds]
+        kind = _ADD if request.surface == "cart" else _VIEW
+        hidden = np.array(
+            [*seeds, *(row for name in request.filters.exclude if (row := view.rows.get(name)) is not None)], np.int32
+        )
+        told, nows = [], []
+        for state in states:
+            now, events = self._clock(state)
+            told.append(extended(events, seeds, kind, now))
+            nows.append(now)
+        vectors = self._vectors(view, told, nows)
+        hits: list[Longs | None] = [None] * len(told)
+        there = [place for place, vector in enumerate(vectors) if vector is not None]
+        if there and view.behaviour_index is not None:
+            extra = 0
+            if request.exclude_purchased:
+                extra = min(max(int((told[place].kind == PURCHASE).sum()) for place in there), _MOST_EXTRA)
+            asked = np.stack([vector for vector in vectors if vector is not None])
+            found, _ = view.behaviour_index.search(asked, BEHAVIOUR + len(hidden) + extra)
+            for place, rows in zip(there, found, strict=True):
+                hits[place] = rows
+        return [
+            Question(
+                view=view,
+                filters=request.filters,
+                k=request.k,
+                exclude_purchased=request.exclude_purchased,
+                items=events.item,
+                kinds=events.kind,
+                times=events.time,
+                now=now,
+                vector=vectors[place],
+                hits=hits[place],
+                excluded=np.concatenate((hidden, states[place].cart)) if len(states[place].cart) else hidden,
+            )
+            for place, (events, now) in enumerate(zip(told, nows, strict=True))
+        ]
+
+    def _clock(self, state: State) -> tuple[int, Sequences]:
+        """Now and the events on the clock of what was learned.
+
+        Months after the newest event learned from (an old data set, a shop that slept) "days since" would mean nothing
+        the ranker has seen: the clock then stands at that event, and later events count as of that moment.
+        """
+        until = self.bundle.until
+        if not until or state.now - until <= _STALE:
+            return state.now, state.events
+        events = state.events
+        if not events.rows or events.time[-1] <= until:
+            return until, events
+        return until, Sequences(
+            offsets=events.offsets,
+            item=events.item,
+            kind=events.kind,
+            time=np.minimum(events.time, until),
+            price=events.price,
+            quantity=events.quantity,
+        )
+
+    def _vectors(self, view: View, histories: Sequence[Sequences], nows: Sequence[int]) -> list[Floats | None]:
+        """The customer vector of each history, None for one without a product the network knows."""
+        vectors: list[Floats | None] = [None] * len(histories)
+        network = self.bundle.network
+        if network is None or view.behaviour is None:
+            return vectors
+        parts, there = [], []
+        for place, events in enumerate(histories):
+            rows = np.flatnonzero(events.item < view.known)[-self.history :]
+            if len(rows):
+                parts.append((events, rows))
+                there.append(place)
+        if not parts:
+            return vectors
+        batch = Sequences(
+            offsets=np.concatenate(([0], np.cumsum([len(rows) for _, rows in parts]))).astype(np.int64),
+            item=np.concatenate([events.item[rows] for events, rows in parts]),
+            kind=np.concatenate([events.kind[rows] for events, rows in parts]),
+            time=np.concatenate([events.time[rows] for events, rows in parts]),
+            price=np.concatenate([events.price[rows] for events, rows in parts]),
+            quantity=np.concatenate([events.quantity[rows] for events, rows in parts]),
+        )
+        found = np.asarray(network.encode(batch, np.array([nows[place] for place in there], np.int64)), np.float32)
+        for place, vector in zip(there, found, strict=True):
+            vectors[place] = vector
+        return vectors
+
+
+def best(scores: Floats, rows: Ints, k: int) -> Ints:
+    """Positions of the k highest scores, best first; ties go to the smaller row. int32 [min(k, c)]."""
+    if k < len(scores):
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        chosen = np.flatnonzero(scores >= kth)
+    else:
+        chosen = np.arange(len(scores))
+    order = np.lexsort((rows[chosen], -scores[chosen]))[:k]
+    return chosen[order].astype(np.int32)

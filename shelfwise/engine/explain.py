@@ -1,0 +1,214 @@
+"""Explain: why a product is in the answer, read from the numbers that ranked it.
+
+The source that counts is found by taking each away: its features are set to the median candidate's, the ranker scores
+again, and the source whose loss costs most is the reason. That works for any ranker and says what is true of this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.engine.catalogue import View
+from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, SOURCES, Candidates, Question
+from shelfwise.model.bundle import Bundle
+from shelfwise.model.sequences import Floats, Ints
+from shelfwise.schema import EventType
+
+Score = Callable[[Floats], Floats]
+
+_TITLE = 80  # characters of a product's title inside a sentence
+_EVENTS = 20  # newest events a reason may name
+_TEXTS: dict[str, dict[str, str]] = {
+    "en": {
+        "goes_with": "Goes with {title}",
+        "view_item": "Because you viewed {title}",
+        "select_item": "Because you viewed {title}",
+        "add_to_cart": "Because you put {title} in your cart",
+        "purchase": "Because you bought {title}",
+        "add_to_wishlist": "Because you wished for {title}",
+        "rate": "Because you rated {title}",
+        "like": "Similar to {title}",
+        "every": "You buy this about every {days} days",
+        "daily": "You buy this almost every day",
+        "often": "You buy this often",
+        "before": "You bought this before",
+        "looked": "You looked at this lately",
+        "popular_week_in": "Popular in {category} this week",
+        "popular_in": "Popular in {category}",
+        "popular_week": "Popular this week",
+        "popular": "Popular with our customers",
+        "new_in": "New in {category}",
+        "new": "New in our shop",
+    },
+    "zh": {
+        "goes_with": "与“{title}”搭配",
+        "view_item": "因为您浏览过“{title}”",
+        "select_item": "因为您浏览过“{title}”",
+        "add_to_cart": "因为您把“{title}”加入了购物车",
+        "purchase": "因为您购买过“{title}”",
+        "add_to_wishlist": "因为您收藏了“{title}”",
+        "rate": "因为您评价过“{title}”",
+        "like": "与“{title}”相似",
+        "every": "您大约每 {days} 天购买一次",
+        "daily": "您几乎每天都会购买",
+        "often": "您经常购买",
+        "before": "您以前购买过",
+        "looked": "您最近看过",
+        "popular_week_in": "本周“{category}”热销",
+        "popular_in": "“{category}”热销",
+        "popular_week": "本周热销",
+        "popular": "大家都在买",
+        "new_in": "“{category}”新品",
+        "new": "本店新品",
+    },
+}
+LANGUAGES = tuple(_TEXTS)
+
+
+class Explainer:
+    """Reasons in one language, over one bundle."""
+
+    def __init__(self, bundle: Bundle, language: str) -> None:
+        self.bundle = bundle
+        self._texts = _TEXTS[language]
+
+    def reasons(
+        self, question: Question, candidates: Candidates, chosen: Ints, score: Score, seeds: int
+    ) -> list[tuple[tuple[str, ...], str]]:
+        """Of each chosen candidate (positions [k]): its sources, the decisive one first, and the reason in words.
+
+        score: the ranker. seeds: how many of the question's newest items are seeds.
+        """
+        if not len(chosen):
+            return []
+        weight = _weights(candidates, chosen, score)
+        decisive = weight.argmax(axis=0).tolist()
+        bits = candidates.sources[chosen].tolist()
+        found = []
+        for place, (position, source, bit) in enumerate(zip(chosen.tolist(), decisive, bits, strict=True)):
+            row, values = int(candidates.ids[position]), candidates.features[position]
+            order = np.argsort(-weight[:, place], kind="stable").tolist()
+            names = [SOURCES[each] for each in order if bit & BIT[SOURCES[each]]]
+            reason = ""
+            for each in dict.fromkeys([SOURCES[source], *names]):
+                reason = self._reason(each, question, row, values, seeds)
+                if reason:
+                    break
+            found.append((tuple(names), reason or self._popular(question.view, row, values)))
+        return found
+
+    def similar(self, view: View, row: int, source: str) -> str:
+        """Why a product stands beside `row`."""
+        return self._say("like" if source == "content" else "goes_with", title=_short(view.title(row)))
+
+    def _reason(self, source: str, question: Question, row: int, values: Floats, seeds: int) -> str:
+        view = question.view
+        if source == "again":
+            return self._again(values)
+        if source == "popular":
+            return self._popular(view, row, values)
+        if source == "fresh":
+            category = view.top_category(row)
+            return self._say("new_in", category=category) if category else self._say("new")
+        if not len(question.items):
+            return ""
+        if source == "content":
+            place = self._most_alike(question, row, view.content)
+            return "" if place < 0 else self._say("like", title=_short(view.title(int(question.items[place]))))
+        place = self._companion(question, row) if source == "neighbours" else -1
+        if place < 0:
+            place = self._most_alike(question, row, view.behaviour)
+        if place < 0:
+            return ""
+        title = _short(view.title(int(question.items[place])))
+        if place >= len(question.items) - seeds:
+            return self._say("goes_with", title=title)
+        kind = tuple(EventType)[int(question.kinds[place])]
+        return self._say(str(kind) if str(kind) in self._texts else "view_item", title=title)
+
+    def _companion(self, question: Question, row: int) -> int:
+        """The event whose neighbour this is most, by co-occurrence or else by EASE; -1 for none."""
+        view, graph, ease = question.view, self.bundle.cooccurrence, self.bundle.ease
+        known = int(view.twin[row])
+        best, place = 0.0, -1
+        last = len(question.items) - 1
+        for back, item in enumerate(question.items[: -_EVENTS - 1 : -1].tolist()):
+            twin = int(view.twin[item])
+            start, stop = int(graph.indptr[twin]), int(graph.indptr[twin + 1])
+            at = np.flatnonzero(graph.ids[start:stop] == known)
+            if len(at) and item != row:
+                weight = float(graph.weights[start + int(at[0])]) * graph.decay**back
+                if weight > best:
+                    best, place = weight, last - back
+        if place >= 0 or ease is None or not len(ease.known):
+            return place
+        known_by_ease = question.items < view.known
+        at = np.minimum(np.searchsorted(ease.known, [known]), len(ease.known) - 1)
+        if ease.known[at[0]] != known or not known_by_ease.any():
+            return -1
+        items = np.where(known_by_ease, question.items, 0)
+        had = np.minimum(np.searchsorted(ease.known, items), len(ease.known) - 1)
+        there = (ease.known[had] == items) & known_by_ease
+        fade = np.exp2(np.minimum(question.times - question.now, 0) / (ease.half_life * DAY))
+        weights = np.where(there, ease.weights[had, at[0]] * fade, 0)
+        newest = len(weights) - 1 - int(weights[::-1].argmax())
+        return newest if weights[newest] > 0 else -1
+
+    def _most_alike(self, question: Question, row: int, vectors: Floats | None) -> int:
+        """The newest event with the most similar product by these vectors; -1 for none."""
+        if vectors is None:
+            return -1
+        items = question.items[-_EVENTS:]
+        had = vectors[items]
+        length = np.linalg.norm(had, axis=1)
+        likeness = np.where(length > 0, had @ vectors[row] / np.where(length > 0, length, 1), -np.inf)
+        likeness[items == row] = -np.inf
+        newest = len(items) - 1 - int(likeness[::-1].argmax())
+        return len(question.items) - len(items) + newest if likeness[newest] > 0 else -1
+
+    def _again(self, values: Floats) -> str:
+        count = round(float(np.expm1(values[COLUMN["again_count"]])))
+        if count >= 3:
+            days = round(float(np.expm1(values[COLUMN["again_mean_gap"]])))
+            if days > 60:
+                return self._say("before")
+            return self._say("every", days=days) if days >= 2 else self._say("daily" if days == 1 else "often")
+        if count:
+            return self._say("before")
+        return self._say("looked") if values[COLUMN["looked"]] > 0 else ""
+
+    def _popular(self, view: View, row: int, values: Floats) -> str:
+        category, week = view.top_category(row), values[COLUMN["popular_week"]] > 0
+        if category:
+            return self._say("popular_week_in" if week else "popular_in", category=category)
+        return self._say("popular_week" if week else "popular")
+
+    def _say(self, text: str, **values: object) -> str:
+        return self._texts[text].format(**values)
+
+
+def _weights(candidates: Candidates, chosen: Ints, score: Score) -> npt.NDArray[np.float32]:
+    """What each source is worth to each chosen candidate: float32 [sources, k], -inf where it says nothing of it."""
+    features = candidates.features[chosen]
+    usual = np.median(candidates.features, axis=0)
+    k = len(chosen)
+    stacked = np.tile(features, (len(SOURCES) + 1, 1))
+    silent = np.zeros((len(SOURCES), k), np.bool_)
+    for place, source in enumerate(SOURCES):
+        columns = COLUMNS_OF[source]
+        part = slice((place + 1) * k, (place + 2) * k)
+        stacked[part, columns] = usual[columns]
+        silent[place] = ~features[:, columns].any(axis=1)
+    scores = score(stacked).reshape(len(SOURCES) + 1, k)
+    worth = scores[0] - scores[1:]
+    # Who proposed a product goes before who merely has a number for it, when the numbers do not decide.
+    worth += 1e-6 * ((candidates.sources[chosen][None] & np.array(list(BIT.values()))[:, None]) > 0)
+    worth[silent] = -np.inf
+    return np.asarray(worth, np.float32)
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _TITLE else title[: _TITLE - 1].rstrip() + "…"

@@ -1,0 +1,160 @@
+"""A question to the engine and its answer, checked when made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from shelfwise.errors import InvalidRecord, InvalidRequest
+from shelfwise.schema import MAX_ID, MAX_TITLE, Availability, check_text, check_time
+
+SURFACES = ("home", "product", "cart", "category")
+MAX_K = 200
+MAX_SEEDS = 100
+MAX_VALUES = 1_000  # entries of one filter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Filters:
+    """What an answer may contain. Raises InvalidRequest.
+
+    availability: allowed states, by default in stock only; None allows all.
+    categories:   paths as in `product_type`; a product passes in one of them or below it. Letter case is ignored.
+    brands:       names; letter case is ignored.
+    price_min, price_max: inclusive, in the catalogue's currency; products without a price fail either.
+    exclude:      product ids that must not be shown; unknown ones are ignored.
+    """
+
+    availability: tuple[Availability, ...] | None = (Availability.IN_STOCK,)
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+    price_min: float | None = None
+    price_max: float | None = None
+    exclude: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, limit in (("categories", MAX_TITLE), ("brands", MAX_TITLE), ("exclude", MAX_ID)):
+            _set(self, name, _texts(name, getattr(self, name), limit))
+        if self.availability is not None:
+            try:
+                _set(self, "availability", tuple(Availability(str(kind)) for kind in _texts_of(self.availability)))
+            except ValueError:
+                raise InvalidRequest(
+                    "availability", f"use some of {', '.join(Availability)}, or none for all"
+                ) from None
+        for name in ("price_min", "price_max"):
+            price = getattr(self, name)
+            if price is None:
+                continue
+            if isinstance(price, bool) or not isinstance(price, int | float) or not math.isfinite(price) or price < 0:
+                raise InvalidRequest(name, f"must be a number of at least 0, not {price!r}")
+        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
+            raise InvalidRequest("price_min", f"is above price_max ({self.price_min:g} > {self.price_max:g})")
+
+    @property
+    def narrow(self) -> bool:
+        """Do they leave only a part of the catalogue, so that candidates must be sought inside it?"""
+        return bool(self.categories or self.brands or self.price_min is not None or self.price_max is not None)
+
+    def shared(self) -> Filters:
+        """The same for everybody, so that what matches can be remembered."""
+        return replace(self, exclude=()) if self.exclude else self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """Who asks, where, and for what. Raises InvalidRequest.
+
+    customer, session: whose events answer; neither is a first visit.
+    surface: home; product and cart, answered for `seeds` (the product shown, the products in the cart); category,
+             answered within `filters.categories`.
+    seeds:   product ids that count as the newest events; never part of the answer.
+    k:       how many products, 1 to 200.
+    exclude_purchased: leave out what the customer has bought.
+    now:     when the answer is asked for, None for this moment.
+    """
+
+    customer: str = ""
+    session: str = ""
+    surface: str = "home"
+    seeds: tuple[str, ...] = ()
+    k: int = 12
+    filters: Filters = field(default_factory=Filters)
+    exclude_purchased: bool = False
+    now: datetime | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            check_text("customer", self.customer, MAX_ID)
+            check_text("session", self.session, MAX_ID)
+            if self.now is not None:
+                check_time("now", self.now, future=True)
+        except InvalidRecord as error:
+            raise InvalidRequest(error.field, error.problem) from None
+        if self.surface not in SURFACES:
+            raise InvalidRequest("surface", f"is {self.surface!r}; use one of {', '.join(SURFACES)}")
+        object.__setattr__(self, "seeds", _texts("seeds", self.seeds, MAX_ID))
+        if len(self.seeds) > MAX_SEEDS:
+            raise InvalidRequest("seeds", f"has {len(self.seeds)} entries; at most {MAX_SEEDS} are allowed")
+        check_k(self.k)
+        if self.surface == "product" and not self.seeds:
+            raise InvalidRequest("seeds", "a product page needs the product it shows")
+        if self.surface == "category" and not self.filters.categories:
+            raise InvalidRequest("filters", "a category page needs filters.categories")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Item:
+    """One product of an answer: by which score, from which sources, and why in words."""
+
+    product: str
+    score: float
+    sources: tuple[str, ...]
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """Products, best first. Fewer than asked for only where no more pass the filters."""
+
+    request_id: str
+    items: tuple[Item, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "request_id": self.request_id,
+            "items": [
+                {"product": item.product, "score": item.score, "sources": list(item.sources), "reason": item.reason}
+                for item in self.items
+            ],
+        }
+
+
+def check_k(k: object) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
+        raise InvalidRequest("k", f"is {k!r}; it must be a whole number from 1 to {MAX_K}")
+
+
+def _set(filters: Filters, name: str, value: object) -> None:
+    object.__setattr__(filters, name, value)
+
+
+def _texts_of(values: object) -> tuple[object, ...]:
+    if isinstance(values, str) or not isinstance(values, list | tuple | set | frozenset):
+        raise ValueError
+    return tuple(values)
+
+
+def _texts(name: str, values: object, limit: int) -> tuple[str, ...]:
+    try:
+        found = _texts_of(values)
+    except ValueError:
+        raise InvalidRequest(name, "must be a list of texts") from None
+    if len(found) > MAX_VALUES:
+        raise InvalidRequest(name, f"has {len(found)} entries; at most {MAX_VALUES} are allowed")
+    for value in found:
+        if not isinstance(value, str) or not value or len(value) > limit:
+            raise InvalidRequest(name, f"must hold texts of 1 to {limit} characters")
+    return tuple(str(value) for value in found)

@@ -1,0 +1,538 @@
+"""Sources: each proposes products for one question, and every candidate gets every source's number.
+
+What is computed here is all the ranker ever sees, offline and live: `learn` fits it on `FEATURES`, `engine` ranks by
+them, and the reason shown is read from them. A number no source can give is 0.
+
+Sources and their bit in `Candidates.sources`: `SOURCES`.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.engine.catalogue import View
+from shelfwise.engine.request import Filters
+from shelfwise.engine.state import PURCHASE
+from shelfwise.model.again import Again
+from shelfwise.model.bundle import Bundle
+from shelfwise.model.sequences import Floats, Ints, Longs
+
+DAY = 86_400
+
+#: Names as an answer shows them, in the order of their bits.
+SOURCES: tuple[str, ...] = ("behaviour", "neighbours", "content", "popular", "again", "fresh")
+BIT = {name: np.uint8(1 << place) for place, name in enumerate(SOURCES)}
+
+#: Each feature and the source it speaks for ("" for what only describes the question or the product).
+_FEATURES: tuple[tuple[str, str], ...] = (
+    ("behaviour", "behaviour"),  # customer vector · item vector
+    ("behaviour_below_best", "behaviour"),  # that minus the best candidate's
+    ("behaviour_rank", "behaviour"),  # 1 / rank among the candidates
+    ("neighbours", "neighbours"),  # co-occurrence with the newest events, as Cooccurrence.scores
+    ("neighbours_share", "neighbours"),  # that over the best candidate's
+    ("ease", "neighbours"),  # EASE over the whole history
+    ("ease_share", "neighbours"),  # that over the best candidate's
+    ("content", "content"),  # highest cosine with one of the newest products, each step back counting less
+    ("content_newest", "content"),  # cosine with the newest product
+    ("popular", "popular"),  # log(1 + decayed customer-days)
+    ("popular_week", "popular"),  # log(1 + customer-days of the last week)
+    ("popular_trend", "popular"),  # log of the last week's rate over the weeks before
+    ("again", "again"),  # Again.of
+    *((f"again_{name}", "again") for name in Again.FEATURES),
+    ("looked", "again"),  # 1 / steps back to the newest event that was no purchase
+    ("category_share", "behaviour"),  # decayed share of the history in the product's category
+    ("category_now", "behaviour"),  # share of the newest events in it
+    ("category_top_share", "behaviour"),  # decayed share in the first level of it
+    ("category_idle", ""),  # log(1 + days since an event in the category), 0 without one
+    ("brand_share", "behaviour"),  # decayed share of the history with the product's brand
+    ("price_gap", ""),  # log of price over the history's median price, 0 unknown
+    ("fresh", "fresh"),  # 1 for a product that came after learning
+    ("history", ""),  # log(1 + events known)
+    ("idle", ""),  # log(1 + days since the newest event)
+)
+FEATURES: tuple[str, ...] = tuple(name for name, _ in _FEATURES)
+COLUMN = {name: place for place, name in enumerate(FEATURES)}
+#: Columns by source: what an explanation takes away to see what is left.
+COLUMNS_OF: dict[str, list[int]] = {
+    source: [place for place, (_, owner) in enumerate(_FEATURES) if owner == source] for source in SOURCES
+}
+_AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.FEATURES[-1]] + 1)
+
+# How many each source proposes. Proposals overlap; about 300 candidates reach the ranker.
+BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 100, 60, 100, 40, 60, 300, 30, 32
+_CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
+_POPULAR_THERE = 20
+_CONTENT_STEPS = 5  # newest distinct products that content compares with
+_CONTENT_ASKED = 3  # of these, whose most alike products are proposed
+_CONTENT_FADES = 0.8
+_STEPS = 20  # newest events whose neighbours count: at the usual decay of a half the next is below one in a million
+_NOW = 5  # events that are "now"
+_INTEREST_DAYS = 60.0  # half life of interest in a category or brand
+_SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index
+_LIKES_KEPT = 50_000
+# What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
+_WEIGHT_TOGETHER, _WEIGHT_CONTENT, _WEIGHT_BEHAVIOUR = 0.35, 0.4, 0.25
+_NO_ROWS = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Question:
+    """A request and a state, ready to be answered over one view of the catalogue.
+
+    items, kinds, times: the history, oldest first, seeds as its newest events; [m]. now: seconds on the shop's clock.
+    vector: the customer's, float32 [d], None without network or known event.
+    hits: rows that the behaviour index found for `vector`, best first.
+    excluded: rows that must not be shown.
+    """
+
+    view: View
+    filters: Filters
+    k: int
+    exclude_purchased: bool
+    items: Ints
+    kinds: npt.NDArray[np.int8]
+    times: Longs
+    now: int
+    vector: Floats | None
+    hits: Longs | None
+    excluded: Ints
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidates:
+    """ids: int32 [c], catalogue rows (the bundle's inside ids, then later products), distinct.
+    features: float32 [c, len(FEATURES)]. sources: uint8 [c], bits of who proposed each."""
+
+    ids: Ints
+    features: Floats
+    sources: npt.NDArray[np.uint8]
+
+
+class _Scratch(threading.local):
+    """Per thread: tables as long as the catalogue, clean between questions, so that sets need no sorting."""
+
+    def __init__(self) -> None:
+        self.slot = np.empty(0, np.int32)
+        self.total = np.empty(0, np.float32)
+        self.flag = np.empty(0, np.bool_)
+
+    def fit(self, n: int) -> None:
+        if len(self.slot) < n:
+            n += n // 10
+            self.slot = np.zeros(n, np.int32)
+            self.total = np.zeros(n, np.float32)
+            self.flag = np.zeros(n, np.bool_)
+
+
+class Sources:
+    """All sources over one bundle. Thread-safe; no lock and no loop over candidates."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self._scratch = _Scratch()
+        popularity = bundle.popularity
+        self._popular = np.stack(
+            (np.log1p(popularity.weight), np.log1p(popularity.week), popularity.trend), axis=1
+        ).astype(np.float32)
+
+    def candidates(self, question: Question) -> Candidates:
+        """Propose, drop what may not be shown, and compute every feature of the rest."""
+        view = question.view
+        scratch = self._scratch
+        scratch.fit(view.n)
+        recent = _newest_distinct(question.items, _CONTENT_STEPS)
+        bought = question.items[question.kinds == PURCHASE]
+        hidden = np.concatenate((question.excluded, bought)) if question.exclude_purchased else question.excluded
+        scratch.flag[hidden] = True
+        neighbours, weights = self._neighbours(question)
+        touched = _distinct(neighbours, scratch.slot)
+        np.add.at(scratch.total, neighbours, weights)
+        try:
+            ease = self._ease(question)
+            again = self._again(question)
+            proposals = self._propose(question, recent, touched, ease, again)
+            rows, bits = self._merge(question, proposals)
+            if question.filters.narrow or len(rows) < 2 * question.k:
+                rows, bits = self._merge(question, [*proposals, *self._within(question, recent)])
+            features = self._features(question, rows, recent, ease, again)
+        finally:
+            scratch.flag[hidden] = False
+            scratch.total[touched] = 0
+        return Candidates(rows, features, bits)
+
+    def similar(self, view: View, row: int, filters: Filters, k: int) -> tuple[Ints, Floats, dict[str, Floats]]:
+        """Products beside one: (rows int32 [c], scores float32 [c], what each source adds to the score).
+
+        Content and the network are cosines, neighbours their share of the strongest; a new product has content only,
+        and its twin's neighbours as far as it is like it.
+        """
+        proposals: list[Ints] = []
+        if view.content is not None and view.content_index is not None:
+            proposals.append(alike(view, row, CONTENT + 2 * k)[0])
+        if view.behaviour is not None and view.behaviour_index is not None:
+            found, _ = view.behaviour_index.search(view.behaviour[row][None], BEHAVIOUR + k)
+            proposals.append(found[0][found[0] >= 0].astype(np.int32))
+        graph, twin = self.bundle.cooccurrence, int(view.twin[row])
+        part = slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
+        ids, weights = graph.ids[part], graph.weights[part] * view.likeness[row]
+        proposals.append(ids[:BEHAVIOUR])
+        proposals.append(np.arange(view.indexed, view.n, dtype=np.int32))
+        rows = np.unique(np.concatenate(proposals))
+        rows = rows[view.allowed(filters, rows) & (rows != row)]
+        if len(rows) < k or filters.narrow:
+            inside = view.matching(filters.shared())
+            if len(inside) > AGAIN:
+                merit = self.bundle.popularity.weight[view.twin[inside]] * view.likeness[inside]
+                picked = [inside[_top(merit, POPULAR + k)]]
+                if len(inside) <= _SCANNED:
+                    picked += [
+                        inside[_top(vectors[inside] @ vectors[row], BEHAVIOUR)]
+                        for vectors in (view.content, view.behaviour)
+                        if vectors is not None
+                    ]
+                inside = np.concatenate(picked)
+            rows = np.unique(np.concatenate((rows, inside)))
+            rows = rows[view.allowed(filters, rows) & (rows != row)]
+        together = np.zeros(len(rows), np.float32)
+        if len(ids):
+            order = np.argsort(ids)
+            known = view.twin[rows]
+            at = order[np.minimum(np.searchsorted(ids, known, sorter=order), len(ids) - 1)]
+            together = np.where(ids[at] == known, weights[at] / graph.weights[part].max() * view.likeness[rows], 0)
+        worth = {"neighbours": _WEIGHT_TOGETHER * together}
+        for name, vectors, weight in (
+            ("content", view.content, _WEIGHT_CONTENT),
+            ("behaviour", view.behaviour, _WEIGHT_BEHAVIOUR),
+        ):
+            worth[name] = np.zeros(len(rows), np.float32) if vectors is None else weight * _cosine(vectors, rows, row)
+        return rows, np.asarray(sum(worth.values()), np.float32), worth
+
+    # Proposals
+
+    def _propose(
+        self,
+        question: Question,
+        recent: Ints,
+        touched: Ints,
+        ease: tuple[Ints, Floats] | None,
+        again: tuple[Ints, Floats, Floats],
+    ) -> list[tuple[str, Ints]]:
+        view, total = question.view, self._scratch.total
+        found: list[tuple[str, Ints]] = []
+        if question.hits is not None:
+            found.append(("behaviour", self._visible(question.hits[question.hits >= 0])[:BEHAVIOUR]))
+        if len(touched):
+            shown = self._visible(touched)
+            found.append(("neighbours", shown[_top(total[shown], NEIGHBOURS)]))
+        if ease is not None:
+            rows, scores = ease
+            missing = ~self._scratch.flag[rows]
+            if not question.exclude_purchased:
+                missing[np.isin(rows, again[0], assume_unique=True)] = False
+            rows, scores = rows[missing], scores[missing]
+            found.append(("neighbours", rows[_top(scores, EASE)]))
+        found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
+        if len(again[0]):
+            found.append(("again", again[0][_top(again[1], AGAIN)]))
+        looked = question.items[question.kinds != PURCHASE]
+        if len(looked):
+            found.append(("again", looked[-LOOKED:]))
+        found.append(
+            ("popular", self._visible(self.bundle.popularity.order[: POPULAR + len(question.excluded)])[:POPULAR])
+        )
+        for code in _interests(view.category[question.items[-50:]]):
+            found.append(("popular", self.bundle.popularity.in_category(code)[:_POPULAR_THERE]))
+        late = self._late(question, recent)
+        if len(late):
+            found.append(("fresh", late))
+        return found
+
+    def _visible(self, rows: npt.NDArray[np.integer]) -> Ints:
+        return np.asarray(rows[~self._scratch.flag[rows]], np.int32)
+
+    def _late(self, question: Question, recent: Ints) -> Ints:
+        """Products that came after learning: all of a few, else those nearest to the customer."""
+        view = question.view
+        late = np.arange(view.known, view.n, dtype=np.int32)
+        if len(late) <= FRESH:
+            return late
+        score = np.zeros(len(late), np.float32)
+        if question.vector is not None and view.behaviour is not None:
+            score += view.behaviour[view.known : view.n] @ question.vector
+        if len(recent) and view.content is not None:
+            near = view.content[view.known : view.n] @ view.content[recent[0]]
+            return np.concatenate((late[_top(score, FRESH // 2)], late[_top(near, FRESH // 2)]))
+        return late[_top(score, FRESH)]
+
+    def _alike(self, view: View, row: int) -> Ints:
+        """The products most like this one by content, those of the index found once and remembered."""
+        if view.content is None or view.content_index is None:
+            return _NO_ROWS
+        rows, _ = alike(view, row, CONTENT)
+        return rows
+
+    def _within(self, question: Question, recent: Ints) -> list[tuple[str, Ints]]:
+        """Proposals sought inside what passes the filters, so that an answer has k products wherever there are k."""
+        view = question.view
+        rows = self._visible(view.matching(question.filters.shared()))
+        if len(rows) <= AGAIN:
+            return [("popular", rows)]
+        deep = POPULAR + question.k
+        known = view.twin[rows]
+        found = [("popular", rows[_top(self.bundle.popularity.weight[known] * view.likeness[rows], deep)])]
+        if question.vector is not None and view.behaviour is not None:
+            if len(rows) <= _SCANNED or view.behaviour_index is None:
+                found.append(("behaviour", rows[_top(view.behaviour[rows] @ question.vector, BEHAVIOUR)]))
+            else:
+                allowed = np.zeros(view.n, np.bool_)
+                allowed[rows] = True
+                hits, _ = view.behaviour_index.search(question.vector[None], BEHAVIOUR, allowed=allowed)
+                found.append(("behaviour", hits[0][hits[0] >= 0].astype(np.int32)))
+        if len(recent) and view.content is not None and len(rows) <= _SCANNED:
+            found.append(("content", rows[_top(view.content[rows] @ view.content[recent[0]], CONTENT)]))
+        return found
+
+    def _merge(self, question: Question, proposals: list[tuple[str, Ints]]) -> tuple[Ints, npt.NDArray[np.uint8]]:
+        """Distinct rows that may be shown, and the bits of who proposed each."""
+        slot = self._scratch.slot
+        every = np.concatenate([rows for _, rows in proposals])
+        rows = _distinct(every, slot)
+        keep = ~self._scratch.flag[rows] & question.view.allowed(question.filters, rows)
+        slot[rows] = np.arange(len(rows), dtype=np.int32)
+        bits = np.zeros(len(rows), np.uint8)
+        for source, proposed in proposals:
+            bits[slot[proposed]] |= BIT[source]
+        return rows[keep], bits[keep]
+
+    # Numbers
+
+    def _neighbours(self, question: Question) -> tuple[Ints, Floats]:
+        """Neighbours of the newest events, with repetition: (rows int32 [m], weights float32 [m])."""
+        graph, view = self.bundle.cooccurrence, question.view
+        indptr, weight = graph.indptr, 1.0
+        rows: list[Ints] = []
+        weights: list[Floats] = []
+        for item in question.items[: -_STEPS - 1 : -1].tolist():
+            twin = item if item < view.known else int(view.twin[item])
+            start, stop = (int(indptr[twin]), int(indptr[twin + 1])) if twin < view.known else (0, 0)
+            if stop > start:
+                like = weight if item < view.known else weight * float(view.likeness[item])
+                rows.append(graph.ids[start:stop])
+                weights.append(graph.weights[start:stop] * np.float32(like))
+            weight *= graph.decay
+        if not rows:
+            return _NO_ROWS, np.empty(0, np.float32)
+        return np.concatenate(rows), np.concatenate(weights)
+
+    def _ease(self, question: Question) -> tuple[Ints, Floats] | None:
+        ease = self.bundle.ease
+        if ease is None or not len(ease.known):
+            return None
+        known = question.items < question.view.known
+        if not known.any():
+            return None
+        return ease.of(question.items[known], question.times[known], question.now)
+
+    def _again(self, question: Question) -> tuple[Ints, Floats, Floats]:
+        """What was bought: (rows [m] ascending, scores [m], Again.FEATURES [m, f])."""
+        bought = question.kinds == PURCHASE
+        if not bought.any():
+            return _NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Again.FEATURES)), np.float32)
+        items, times = question.items[bought], question.times[bought]
+        rows, features = self.bundle.again.features(items, times, question.now)
+        _, scores = self.bundle.again.of(items, times, question.now)
+        return rows, scores, features
+
+    def _features(
+        self,
+        question: Question,
+        rows: Ints,
+        recent: Ints,
+        ease: tuple[Ints, Floats] | None,
+        again: tuple[Ints, Floats, Floats],
+    ) -> Floats:
+        view, scratch = question.view, self._scratch
+        # One row a feature while filling (each is written at once), one column a feature for the ranker.
+        table = np.zeros((len(FEATURES), len(rows)), np.float32)
+        if not len(rows):
+            return table.T
+        late = rows >= view.known
+        any_late = bool(late.any())
+        known, like = (view.twin[rows], view.likeness[rows]) if any_late else (rows, None)
+
+        if question.vector is not None and view.behaviour is not None:
+            score = view.behaviour[rows] @ question.vector
+            table[COLUMN["behaviour"]] = score
+            table[COLUMN["behaviour_below_best"]] = score - score.max()
+            order = np.argsort(-score, kind="stable")
+            table[COLUMN["behaviour_rank"], order] = _reciprocals(len(rows))
+        _shared(table, "neighbours", scratch.total[known])
+        if ease is not None:
+            at = np.minimum(np.searchsorted(ease[0], known), len(ease[0]) - 1)
+            _shared(table, "ease", np.where(ease[0][at] == known, ease[1][at], 0))
+        if len(recent) and view.content is not None:
+            cosine = view.content[rows] @ view.content[recent].T
+            table[COLUMN["content_newest"]] = cosine[:, 0]
+            table[COLUMN["content"]] = (cosine * _CONTENT_FADES ** np.arange(len(recent), dtype=np.float32)).max(axis=1)
+        first = COLUMN["popular"]
+        table[first : first + 3] = self._popular[known].T
+        if like is not None:
+            borrowed = [COLUMN["neighbours"], COLUMN["neighbours_share"], COLUMN["ease"], COLUMN["ease_share"]]
+            table[[*borrowed, first, first + 1, first + 2]] *= like
+            table[COLUMN["fresh"]] = late
+        scratch.slot[rows] = np.arange(len(rows), dtype=np.int32)
+        if len(again[0]):
+            place = _place(again[0], rows, scratch.slot)
+            there = place >= 0
+            table[COLUMN["again"], place[there]] = again[1][there]
+            table[_AGAIN_AT, place[there]] = again[2][there].T
+        looked = question.items[question.kinds != PURCHASE][-LOOKED:]
+        if len(looked):
+            place = _place(looked, rows, scratch.slot)
+            there = place >= 0
+            # Oldest first, so that the newest look at a product is the one that stays.
+            table[COLUMN["looked"], place[there]] = _reciprocals(len(looked))[::-1][there]
+        if len(question.items):
+            self._interest(table, question, rows)
+        return np.ascontiguousarray(table.T)
+
+    def _interest(self, table: Floats, question: Question, rows: Ints) -> None:
+        """Features of the candidate's kind against the history's kinds."""
+        view, items = question.view, question.items
+        age = np.maximum(question.now - question.times, 0) / DAY
+        fade = np.exp2(-age / _INTEREST_DAYS)
+        fade /= max(float(fade.sum()), 1e-9)
+        category, wanted = view.category[items], view.category[rows]
+        sizes = len(view.category_names) + 1  # the last entry gathers -1: unknown categories tell nothing
+        for name, of, asked, size, weight in (
+            ("category_share", category, wanted, sizes, fade),
+            ("category_now", category[-_NOW:], wanted, sizes, np.full(len(category[-_NOW:]), 1 / _NOW)),
+            ("category_top_share", view.top[category], view.top[wanted], sizes, fade),
+            ("brand_share", view.brand[items], view.brand[rows], len(view.brand_names) + 1, fade),
+        ):
+            sums = np.zeros(size, np.float32)
+            np.add.at(sums, of, weight.astype(np.float32))
+            sums[-1] = 0
+            table[COLUMN[name]] = sums[asked]
+        newest = np.full(sizes, np.inf)
+        newest[category] = age  # oldest first: the newest stays
+        newest[-1] = np.inf
+        idle = newest[wanted]
+        table[COLUMN["category_idle"]] = np.where(np.isfinite(idle), np.log1p(np.where(np.isfinite(idle), idle, 0)), 0)
+        paid = view.price[items[-50:]]
+        paid = paid[paid > 0]
+        if len(paid):
+            price = view.price[rows]
+            gap = np.log(np.where(price > 0, price, 1) / np.median(paid))
+            table[COLUMN["price_gap"]] = np.where(price > 0, gap, 0)
+        table[COLUMN["history"]] = np.log1p(len(items))
+        table[COLUMN["idle"]] = np.log1p(age[-1])
+
+
+def merged(features: Floats, exclude_purchased: bool) -> Floats:
+    """The score without a learned ranker, float32 [c]: shares of each source, weighed as a shop's engineer would."""
+
+    def of(name: str) -> Floats:
+        return np.asarray(features[:, COLUMN[name]])
+
+    if not len(features):
+        return np.empty(0, np.float32)
+    popular = of("popular") / max(float(of("popular").max()), 1e-9)
+    score = (
+        0.5 * np.exp(np.maximum(of("behaviour_below_best"), -20)) * (of("behaviour_rank") > 0)
+        + 1.0 * of("neighbours_share")
+        + 0.5 * of("ease_share")
+        + 0.3 * of("content")
+        + 0.2 * popular
+        + 0.2 * of("category_share")
+        + 0.2 * of("looked")
+    )
+    if not exclude_purchased:
+        again = of("again")
+        score = score + 2.0 * again / max(float(again.max()), 1e-9)
+    return np.asarray(score, np.float32)
+
+
+def alike(view: View, row: int, k: int) -> tuple[Ints, Floats]:
+    """Products most like this one by content, itself left out: (rows int32, cosines float32), best first."""
+    assert view.content is not None
+    assert view.content_index is not None
+    query = view.content[row]
+    if not query.any():
+        return _NO_ROWS, np.empty(0, np.float32)
+    found = view.likes.get(row)
+    if found is None or len(found[0]) < k:
+        rows, scores = view.content_index.search(query[None], k + 1)
+        keep = (rows[0] >= 0) & (rows[0] != row)
+        found = (rows[0][keep], scores[0][keep])
+        if len(view.likes) >= _LIKES_KEPT:
+            view.likes.clear()
+        view.likes[row] = found
+    if view.n == view.indexed:
+        return found[0][:k].astype(np.int32), found[1][:k]
+    late = np.arange(view.indexed, view.n)
+    late = late[late != row]
+    rows, scores = np.concatenate((found[0], late)), np.concatenate((found[1], view.content[late] @ query))
+    best = _top(scores, k)
+    best = best[np.argsort(-scores[best], kind="stable")]
+    return rows[best].astype(np.int32), scores[best].astype(np.float32)
+
+
+def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
+    """Positions of the k highest, in no order."""
+    if len(scores) <= k:
+        return np.arange(len(scores))
+    return np.argpartition(scores, len(scores) - k)[len(scores) - k :]
+
+
+def _distinct(rows: Ints, slot: Ints) -> Ints:
+    """Each row once, in the order of its last mention; linear, by writing places into `slot` and reading them back."""
+    place = np.arange(len(rows), dtype=np.int32)
+    slot[rows] = place
+    return rows[slot[rows] == place]
+
+
+def _place(wanted: Ints, rows: Ints, slot: Ints) -> npt.NDArray[np.intp]:
+    """Where each wanted row stands in `rows`, -1 for nowhere; slot[rows] must hold 0 … len(rows) - 1."""
+    place = slot[wanted]
+    there = place < len(rows)
+    there[there] = rows[place[there]] == wanted[there]
+    return np.where(there, place, -1)
+
+
+def _newest_distinct(items: Ints, m: int) -> Ints:
+    """The newest m distinct products, newest first."""
+    found = list(dict.fromkeys(items[: -4 * m - 1 : -1].tolist()))[:m]
+    return np.array(found, np.int32)
+
+
+def _interests(categories: Ints) -> list[int]:
+    """The categories met most often, the newest first among equals."""
+    counts: dict[int, int] = {}
+    for code in categories[::-1].tolist():
+        if code >= 0:
+            counts[code] = counts.get(code, 0) + 1
+    return sorted(counts, key=lambda code: -counts[code])[:_CATEGORIES]
+
+
+def _reciprocals(n: int) -> Floats:
+    return (1 / np.arange(1, n + 1)).astype(np.float32)
+
+
+def _shared(table: Floats, name: str, score: Floats) -> None:
+    """A score and its share of the best candidate's."""
+    table[COLUMN[name]] = score
+    best = float(score.max())
+    if best > 0:
+        table[COLUMN[f"{name}_share"]] = np.maximum(score, 0) / best
+
+
+def _cosine(vectors: Floats, rows: Ints, row: int) -> Floats:
+    """Cosine of each of `rows` with `row`, float32 [m]; 0 for zero vectors."""
+    asked, one = vectors[rows], vectors[row]
+    length = np.linalg.norm(asked, axis=1) * np.linalg.norm(one)
+    return np.asarray(asked @ one / np.where(length > 0, length, 1), np.float32)
