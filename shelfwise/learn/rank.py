@@ -1,14 +1,14 @@
-"""Fits the ranker: on candidates of a window that follows what the sources were fitted on.
+"""Fits the ranker: on candidates of windows that follow what the sources were fitted on.
 
-Each question is one customer just before the window: the engine's candidates with their features, and which of them
-the customer went on to buy. Three ways to a head compete on customers kept aside: LambdaMART, a linear one (listwise
-softmax, Cao et al. 2007), and every single feature by itself, so that the merge is never worse there than the best
-source alone.
+Each question is one customer just before a window: the engine's candidates with their features, and which of them the
+customer went on to buy. Three ways to a head compete on the newest window (or, with one window only, on customers kept
+aside): LambdaMART, a linear one (listwise softmax, Cao et al. 2007), and every single feature by itself, so that the
+merge is never worse there than the best source alone. The winner then learns from all questions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import lightgbm
@@ -21,14 +21,12 @@ from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats, Ints, Longs
 
 Bools = npt.NDArray[np.bool_]
-#: index of a question → (ids int32 [c], features float32 [c, f])
-Ask = Callable[[int], tuple[Ints, Floats]]
 
-TREES = 150  # most trees; early stopping may end before
-LEAVES = 15  # 150 trees of 15 leaves score 300 candidates in about half a millisecond
-_KEPT_ASIDE = 5  # one customer in five chooses between heads
+TREES = 100  # most trees; early stopping may end before
+LEAVES = 15  # 100 trees of 15 leaves score 300 candidates in less than half a millisecond
+_KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
-_MARGIN = 0.002  # what trees must win by over something simpler
+_MARGIN = 0.01  # the share by which trees must win over something simpler
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +65,20 @@ class Questions:
         )
 
 
-def collect(ask: Ask, wanted: Sequence[Ints], *, progress: Progress | None = None) -> Questions:
-    """Ask each question; `wanted[i]` are the distinct products (inside ids) that make question i's answer right."""
+def collect(
+    answers: Iterable[tuple[Ints, Floats]], wanted: Sequence[Ints], *, progress: Progress | None = None
+) -> Questions:
+    """One question an answer (ids int32 [c], features float32 [c, f]); wanted[i]: the distinct products (inside ids)
+    that make answer i right."""
     features: list[Floats] = []
     found: list[Bools] = []
     sizes: list[int] = []
-    for index, right in enumerate(wanted):
-        ids, rows = ask(index)
+    for index, ((ids, rows), right) in enumerate(zip(answers, wanted, strict=True)):
         features.append(rows)
         found.append(np.isin(ids, right))
         sizes.append(len(ids))
         if progress and index % 100 == 0:
-            progress(index, len(wanted), "candidates")
+            progress(index, len(wanted), "asking the engine about the past")
     width = features[0].shape[1] if features else 0
     return Questions(
         np.concatenate([*features, np.empty((0, width), np.float32)]).astype(np.float32, copy=False),
@@ -104,7 +104,7 @@ def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """What came of fitting one head: its name and, for each competitor, NDCG@12 on the customers kept aside."""
+    """What came of fitting one head: its name and, for each competitor, NDCG@12 on the questions kept aside."""
 
     chosen: str
     ndcg: dict[str, float]
@@ -112,8 +112,8 @@ class Fit:
 
 def fit_ranker(
     names: Sequence[str],
-    repeats: Questions | None,
-    new: Questions | None,
+    repeats: Sequence[Questions],
+    new: Sequence[Questions],
     *,
     seed: int = 0,
     threads: int = 1,
@@ -122,39 +122,55 @@ def fit_ranker(
 ) -> tuple[Ranker, dict[str, Fit]]:
     """A ranker over the features `names`, one head a kind of question, and how each head was chosen.
 
-    A head without enough to learn from orders by the feature `fallback` (default: the first).
-    Deterministic for a given seed and number of threads.
+    repeats, new: the questions of each window, oldest first. A head without enough to learn from orders by the
+    feature `fallback` (default: the first). threads: 0 is one a core. Deterministic for a given seed and threads.
     """
     heads: dict[str, Head] = {}
     fits: dict[str, Fit] = {}
-    for done, (kind, questions) in enumerate((("repeats", repeats), ("new", new))):
+    for done, (kind, windows) in enumerate((("repeats", repeats), ("new", new))):
         if progress:
-            progress(done, 2, f"ranker: {kind}")
-        heads[kind], fits[kind] = _fit_head(names, questions, seed, threads, fallback or names[0])
+            progress(done, 2, f"fitting the ranker ({kind})")
+        heads[kind], fits[kind] = _fit_head(names, windows, seed, threads, fallback or names[0])
+    if progress:
+        progress(2, 2, "ranker fitted")
     return Ranker(names, repeats=heads["repeats"], new=heads["new"]), fits
 
 
 def _fit_head(
-    names: Sequence[str], questions: Questions | None, seed: int, threads: int, fallback: str
+    names: Sequence[str], windows: Sequence[Questions], seed: int, threads: int, fallback: str
 ) -> tuple[Head, Fit]:
+    windows = [one.select((one.relevant > 0) & (np.diff(one.offsets) > 0)) for one in windows]
+    windows = [one for one in windows if one.answerable() >= _LEAST]
     alone = {name: Linear(np.eye(len(names), dtype=np.float32)[at]) for at, name in enumerate(names)}
-    if questions is not None:
-        questions = questions.select((questions.relevant > 0) & (np.diff(questions.offsets) > 0))
-    if questions is None or questions.answerable() < _LEAST:
+    if not windows:
         return alone[fallback], Fit(fallback, {})
-    aside = np.random.default_rng(seed).permutation(len(questions)) % _KEPT_ASIDE == 0
-    train, held = questions.select(~aside), questions.select(aside)
-    competitors: dict[str, Head] = dict(alone)
-    competitors["linear"] = _linear(train)
-    competitors["trees"] = _trees(names, train, held, seed, threads)
+    if len(windows) > 1:
+        train, held = _joined(windows[:-1]), windows[-1]
+    else:
+        aside = np.random.default_rng(seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
+        train, held = windows[0].select(~aside), windows[0].select(aside)
+    trees, size = _trees(names, train, held, TREES, seed, threads)
+    competitors: dict[str, Head] = alone | {"linear": _linear(train), "trees": trees}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
-    best = max(merits, key=lambda name: merits[name] - (_MARGIN if name == "trees" else 0))
-    if best == "linear":
-        return _linear(questions), Fit(best, merits)
-    return competitors[best], Fit(best, merits)
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name == "trees" else 1))
+    fit = Fit(best, merits)
+    if best == "trees":
+        return _trees(names, _joined(windows), None, size, seed, threads)[0], fit
+    return (_linear(_joined(windows)) if best == "linear" else competitors[best]), fit
 
 
-def _trees(names: Sequence[str], train: Questions, held: Questions, seed: int, threads: int) -> Trees:
+def _joined(windows: Sequence[Questions]) -> Questions:
+    whole = windows[0]
+    for one in windows[1:]:
+        whole = whole.joined(one)
+    return whole
+
+
+def _trees(
+    names: Sequence[str], train: Questions, held: Questions | None, most: int, seed: int, threads: int
+) -> tuple[Trees, int]:
+    """LambdaMART and its number of trees, at most `most`: those best on `held`, if given."""
+
     def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
         return lightgbm.Dataset(
             questions.features,
@@ -162,8 +178,7 @@ def _trees(names: Sequence[str], train: Questions, held: Questions, seed: int, t
             group=np.diff(questions.offsets),
             feature_name=list(names),
             reference=reference,
-            params={"verbose": -1},
-            free_raw_data=True,
+            params={"verbose": -1, "max_bin": 127},
         )
 
     parameters = {
@@ -172,12 +187,13 @@ def _trees(names: Sequence[str], train: Questions, held: Questions, seed: int, t
         "eval_at": [12],
         "lambdarank_truncation_level": 20,
         "num_leaves": LEAVES,
-        "learning_rate": 0.08,
-        "min_data_in_leaf": 50,
+        "learning_rate": 0.07,
+        # A leaf of a few candidates learns one window by heart.
+        "min_data_in_leaf": int(np.clip(len(train.found) // 1000, 20, 500)),
+        "lambda_l2": 20.0,
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "lambda_l2": 1.0,
         "seed": seed,
         "deterministic": True,
         "force_row_wise": True,
@@ -188,11 +204,12 @@ def _trees(names: Sequence[str], train: Questions, held: Questions, seed: int, t
     booster = lightgbm.train(
         parameters,
         learn,
-        TREES,
-        valid_sets=[dataset(held, learn)],
-        callbacks=[lightgbm.early_stopping(30, verbose=False)],
+        most,
+        valid_sets=[] if held is None else [dataset(held, learn)],
+        callbacks=[] if held is None else [lightgbm.early_stopping(25, verbose=False)],
     )
-    return Trees(booster.model_to_string(num_iteration=booster.best_iteration))
+    size = booster.best_iteration if held is not None and booster.best_iteration > 0 else most
+    return Trees(booster.model_to_string(num_iteration=size)), size
 
 
 def _linear(questions: Questions) -> Linear:

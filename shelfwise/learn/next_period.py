@@ -1,0 +1,160 @@
+"""The benchmark `next-period`: learn before a date, then compare what customers bought in the days after it.
+
+Asked are the customers with an event before the date and a purchase in the window; relevant are the distinct products
+bought in the window. `…@12` is over everything (repeats allowed), `new_…@12` over the products the customer had not
+turned to before (those left out of the answers, and customers without any new one left out). Every choice, early stop
+and learned weight comes from before the date; baselines are fitted on all of it with what their validation chose.
+Facts of products (categories, brands, prices) are the catalogue's as it stands; the price of a product may thus be
+told by later sales, and only the engine's price features read it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shelfwise.errors import InvalidRequest, NotEnoughData
+from shelfwise.learn.dataset import Dataset, read_dataset
+from shelfwise.learn.evaluate import Lister, Row, compare
+from shelfwise.learn.metrics import Relevant
+from shelfwise.learn.pipeline import DAY, EngineModel, unseen
+from shelfwise.model.recommender import Items, Progress, Recommender
+from shelfwise.model.sequences import Sequences
+from shelfwise.schema import EventType, to_micros
+from shelfwise.settings import Settings
+
+if TYPE_CHECKING:
+    from shelfwise.store import Store
+
+K = 12
+METRICS = ("recall", "ndcg", "map")
+_LEAST = 10
+#: Sources of the engine; the same fitted objects answer alone, as baselines.
+SOURCES = ("network", "popularity", "again", "item-knn", "ease")
+OTHERS = ("ncf", "described")
+ROWS = ("engine", *SOURCES, *OTHERS)
+
+
+def next_period(
+    store: Store,
+    folder: Path | None,
+    settings: Settings,
+    cutoff: datetime,
+    days: int,
+    *,
+    only: Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Rows and facts, ready for JSON; "engine" and its sources first.
+
+    {"rows": [{"name", "recall@12", "ndcg@12", "map@12", "new_recall@12", "new_ndcg@12", "new_map@12",
+               "intervals": {metric: [low, high]}, "fit_seconds", "score_seconds"}, …],
+     "cutoff", "days", "customers", "new_customers", "products", "events", "bought"}
+    only: names of rows to measure (see `ROWS`). Raises NotEnoughData and InvalidRequest.
+    """
+    chosen = tuple(only or ROWS)
+    for name in chosen:
+        if name not in ROWS:
+            raise InvalidRequest("only", f"no row is called {name!r}; there are {', '.join(ROWS)}")
+    dataset = read_dataset(store, folder, settings, progress)
+    return measure(dataset, settings, cutoff, days, chosen, folder=folder, progress=progress)
+
+
+def measure(
+    dataset: Dataset,
+    settings: Settings,
+    cutoff: datetime,
+    days: int,
+    rows: tuple[str, ...] = ROWS,
+    *,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Like `next_period`, over a dataset at hand."""
+    cut = to_micros(cutoff) // 1_000_000
+    past, window = dataset.split(cut, days)
+    window = window.take(window.kind == EventType.PURCHASE.code)
+    asked = np.flatnonzero((past.lengths() > 0) & (window.lengths() > 0))
+    if len(asked) < _LEAST:
+        raise NotEnoughData(
+            f"{len(asked)} customers known before {cutoff:%Y-%m-%d} bought in the {days} days after it, and {_LEAST} "
+            "are needed; choose another cutoff or more days"
+        )
+    # Learn to answer for as many days as are asked about.
+    settings = settings.model_copy(update={"validation_days": days})
+    models, seconds = _fitted(past, dataset.features, settings, rows, folder, progress)
+    histories, everything = past.select(asked), Relevant.distinct(window.select(asked))
+    new = unseen(everything, histories, dataset.features.n)
+    now = np.full(len(asked), cut, np.int64)
+    tables: list[list[Row]] = []
+    for relevant, exclude in ((everything, False), (new, True)):
+        tables.append(compare(models, None, histories, relevant, dataset.features, (K,), exclude, progress, now=now))
+    return {
+        "rows": [_row(row, new_row, seconds.get(row.name, 0.0)) for row, new_row in zip(*tables, strict=True)],
+        "cutoff": cutoff.astimezone(UTC).date().isoformat(),
+        "days": days,
+        "customers": len(asked),
+        "new_customers": int((new.lengths() > 0).sum()),
+        "products": dataset.features.n,
+        "events": past.rows,
+        "bought": len(everything.ids),
+    }
+
+
+def _fitted(
+    past: Sequences,
+    items: Items,
+    settings: Settings,
+    rows: tuple[str, ...],
+    folder: Path | None,
+    progress: Progress | None,
+) -> tuple[list[Recommender | Lister], dict[str, float]]:
+    """The models of these rows, fitted on all of `past`, and what each took; the engine's is the sum of its parts."""
+    engine = EngineModel(settings, work=None, network="engine" in rows or "network" in rows)
+    engine.fit(past, items, progress=progress)
+    seconds = dict(engine.seconds) | {"engine": sum(engine.seconds.values())}
+    models: list[Recommender | Lister] = []
+    for name in rows:
+        if name == "engine":
+            models.append(engine)
+        elif name in SOURCES:
+            models.append(engine.models[name])
+        else:
+            started = time.perf_counter()
+            models.append(_other(name, past, items, settings, folder, progress))
+            seconds[name] = time.perf_counter() - started
+    return models, seconds
+
+
+def _other(
+    name: str, past: Sequences, items: Items, settings: Settings, folder: Path | None, progress: Progress | None
+) -> Recommender:
+    """NCF or the described network: stopped on the newest `validation_days`, which they do not learn from."""
+    from shelfwise.learn.described import Described
+    from shelfwise.learn.ncf import Ncf
+
+    del folder
+    model: Recommender = Ncf(seed=settings.seed) if name == "ncf" else Described(seed=settings.seed)
+    start = int(past.time.max()) // DAY * DAY + DAY - settings.validation_days * DAY
+    return model.fit(past.before(start), items, validation=past.take(past.time >= start), progress=progress)
+
+
+def _row(row: Row, new: Row, fit_seconds: float) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": row.name}
+    intervals: dict[str, list[float]] = {}
+    for prefix, one in (("", row), ("new_", new)):
+        estimates = one.estimates()
+        for metric in METRICS:
+            estimate = estimates[f"{metric}@{K}"]
+            found[f"{prefix}{metric}@{K}"] = round(estimate.mean, 5)
+            intervals[f"{prefix}{metric}@{K}"] = [round(estimate.low, 5), round(estimate.high, 5)]
+    return found | {
+        "intervals": intervals,
+        "fit_seconds": round(fit_seconds, 2),
+        "score_seconds": round(row.score_seconds + new.score_seconds, 2),
+    }

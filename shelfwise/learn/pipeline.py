@@ -1,0 +1,383 @@
+"""The record → bundle: dataset → network, counts → ranker → everything once more on all the data.
+
+The ranker needs questions whose answers the sources have not seen. So the newest events are cut into up to `WINDOWS`
+windows; for each, the counting sources are fitted on what came before it, and the engine's own candidates are collected
+for every customer active in it. (Several windows, because one may be Thanksgiving: on Complete Journey a ranker fitted
+on the two ordinary windows before it was better in the next two weeks than one fitted on that window.) The network is
+fitted once, before the first window. Then the sources are fitted on everything, with what was chosen kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.engine.catalogue import Catalogue
+from shelfwise.engine.engine import Engine
+from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.sources import FEATURES
+from shelfwise.engine.state import states_of
+from shelfwise.errors import NotEnoughData
+from shelfwise.learn.dataset import Dataset, read_dataset
+from shelfwise.learn.metrics import Relevant
+from shelfwise.learn.rank import Fit, Questions, collect, fit_ranker
+from shelfwise.learn.train import Epoch, NetworkRecommender
+from shelfwise.model.again import Again
+from shelfwise.model.bundle import Bundle
+from shelfwise.model.cooccurrence import Cooccurrence
+from shelfwise.model.ease import Ease
+from shelfwise.model.popularity import Popularity
+from shelfwise.model.recommender import Items, Progress, Recommender
+from shelfwise.model.sequences import Floats, IdMap, Ints, Longs, Sequences
+from shelfwise.schema import EventType
+from shelfwise.settings import Settings
+
+if TYPE_CHECKING:
+    from shelfwise.store import Store
+
+DAY = 86_400
+WINDOWS = 3
+QUESTIONS = 2_500  # most customers asked in a window; more teach the ranker nothing
+Positions = npt.NDArray[np.intp]
+_LEAST = 30  # customers active in a window, else it is none
+_PURCHASE = EventType.PURCHASE.code
+_DEEPEST = 200  # most an answer may hold
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What customers did `before`, and `after` it; row i is the same customer. now: int64 [n], when each is asked."""
+
+    before: Sequences
+    after: Sequences
+    now: Longs
+
+    def active(self) -> Positions:
+        return np.flatnonzero((self.before.lengths() > 0) & (self.after.lengths() > 0))
+
+
+class EngineModel:
+    """The engine as one row among models: learns a bundle from sequences, answers with `Engine` itself.
+
+    refit: fit the sources once more with the validation events, after the ranker has learned from them.
+    network: False leaves the network out. work: where its training keeps checkpoints.
+
+    After `fit`:
+    bundle:  the `Bundle`, products named by their inside id unless `names` were given.
+    models:  the fitted sources by name; the same objects answer as baselines.
+    seconds: what each took. fits: how the ranker's heads were chosen. curve: the network's, with its validation.
+    """
+
+    name = "engine"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        names: IdMap | None = None,
+        refit: bool = True,
+        network: bool = True,
+        work: Path | None = None,
+    ) -> None:
+        self.settings = settings
+        self.refit = refit
+        self.bundle: Bundle | None = None
+        self.models: dict[str, Recommender] = {}
+        self.seconds: dict[str, float] = {}
+        self.fits: dict[str, Fit] = {}
+        self.curve: list[Epoch] = []
+        self._names = names
+        self._with_network = network
+        self._work = work
+        self._engine: Engine | None = None
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn. Without `validation`: the first time, the newest `validation_days` are the validation; later, only
+        the sources are fitted on `train`, the ranker stays."""
+        if validation is None and self.bundle is not None:
+            network = self.models.get("network")
+            self._finish(train, items, network, self.bundle.ranker, progress)
+            return self
+        if validation is None:
+            everything, cut = train, _midnight(train) - self.settings.validation_days * DAY
+            windows = windows_of(train, cut, self.settings.validation_days * DAY)
+        elif validation.rows and train.rows and int(validation.time.min()) > int(train.time.max()):
+            everything = followed(train, validation)
+            span = -(-(int(validation.time.max()) - int(validation.time.min())) // DAY) * DAY or DAY
+            windows = windows_of(everything, int(validation.time.min()), span)
+        else:
+            # Last-item validation: customers are asked each at their own time, and nothing lies further back.
+            everything = followed(train, validation)
+            first = validation.time[np.minimum(validation.offsets[:-1], max(validation.rows - 1, 0))]
+            windows = [Window(train, validation, np.asarray(first, np.int64))]
+        if not windows:
+            raise NotEnoughData(
+                f"fewer than {_LEAST} customers came back in the newest {self.settings.validation_days} days; "
+                "load more events, or set validation_days higher"
+            )
+        newest = windows[-1]
+        windows = windows if self.refit else windows[-1:]
+        network = self._fit_network(windows[0], items, progress)
+        self._choose(newest, items, progress)
+        ranker = self._fit_ranker(windows, items, network, progress)
+        self._finish(everything if self.refit else newest.before, items, network, ranker, progress)
+        return self
+
+    def recommend(
+        self, histories: Sequences, k: int, *, now: Longs | None = None, exclude_seen: bool = False
+    ) -> tuple[Ints, Floats]:
+        """Top k of the whole catalogue, k at most 200: (ids int32 [n, k], -1 for none; scores float32 [n, k])."""
+        assert self._engine is not None
+        assert self.bundle is not None
+        times = np.full(len(histories), self.bundle.until, np.int64) if now is None else now
+        # The engine leaves out what was bought; a view that is no purchase has to be left out here.
+        other = exclude_seen and bool((histories.kind != _PURCHASE).any())
+        asked = min(_DEEPEST, 4 * k + 50) if other else k
+        request = Request(session="evaluation", k=asked, exclude_purchased=exclude_seen, filters=_ALL)
+        ids, scores = self._engine.recommend_many(states_of(histories, times), request)
+        if not other:
+            return ids, scores
+        kept = np.full((len(ids), k), -1, np.int32), np.full((len(ids), k), -np.inf, np.float32)
+        for row, found in enumerate(ids):
+            left = np.flatnonzero((found >= 0) & ~np.isin(found, histories.items_of(row)))[:k]
+            kept[0][row, : len(left)] = found[left]
+            kept[1][row, : len(left)] = scores[row, left]
+        return kept
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
+        """Scores of its best 200, everything else -inf: the engine never scores a whole catalogue."""
+        assert self.bundle is not None
+        n = self.bundle.facts.n
+        result = np.full((len(histories), n + 1), -np.inf, np.float32)
+        ids, found = self.recommend(histories, min(_DEEPEST, n), now=now)
+        np.put_along_axis(result, np.where(ids >= 0, ids, n), found, 1)
+        return result[:, :n]
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def _fit_network(self, window: Window, items: Items, progress: Progress | None) -> NetworkRecommender | None:
+        if not self._with_network:
+            return None
+        with self._timed("network"):
+            model = NetworkRecommender(self._network_settings(), None, self._checkpoints("network-choosing"))
+            model.fit(window.before, items, validation=window.after, progress=progress)
+        self.curve = model.curve
+        return model
+
+    def _refit_network(
+        self, chosen: NetworkRecommender, everything: Sequences, items: Items, progress: Progress | None
+    ) -> NetworkRecommender:
+        with self._timed("network"):
+            model = NetworkRecommender(
+                self._network_settings(), chosen.config, self._checkpoints("network"), plan=chosen.plan
+            )
+            return model.fit(everything, items, progress=progress)
+
+    def _network_settings(self) -> Settings:
+        """A limit of minutes is for both fits together."""
+        if not self.refit:
+            return self.settings
+        return self.settings.model_copy(update={"minutes": self.settings.minutes / 2})
+
+    def _checkpoints(self, name: str) -> Path | None:
+        return None if self._work is None else self._work / name
+
+    def _choose(self, newest: Window, items: Items, progress: Progress | None) -> None:
+        """What validation decides about the counting sources; kept for every later fit."""
+        with self._timed("popularity"):
+            popularity = Popularity().fit(newest.before, items, validation=newest.after, progress=progress)
+        with self._timed("again"):
+            again = Again().fit(newest.before, items, validation=newest.after, progress=progress)
+        self._half_life = popularity.half_life
+        self._again = again.half_life, again.rhythm
+
+    def _counted(self, train: Sequences, items: Items, progress: Progress | None) -> dict[str, Any]:
+        half_life, rhythm = self._again
+        models: tuple[Recommender, ...] = (
+            Popularity(half_life=self._half_life),
+            Again(half_life=half_life, rhythm=rhythm),
+            Cooccurrence(),
+            Ease(),
+        )
+        for model in models:
+            with self._timed(model.name):
+                model.fit(train, items, progress=progress)
+        return {model.name: model for model in models}
+
+    def _bundle(self, counted: dict[str, Any], items: Items, network: Any, train: Sequences, **more: Any) -> Bundle:
+        return Bundle.make(
+            items=self._names or IdMap(map(str, range(items.n))),
+            features=items,
+            popularity=counted["popularity"],
+            again=counted["again"],
+            cooccurrence=counted["item-knn"],
+            ease=counted["ease"],
+            network=None if network is None else network.network,
+            until=int(train.time.max()) if train.rows else 0,
+            settings=self.settings.model_dump(mode="json", exclude=set(_NOT_LEARNING)),
+            **more,
+        )
+
+    def _fit_ranker(self, windows: list[Window], items: Items, network: Any, progress: Progress | None) -> Any:
+        bundle: Bundle | None = None
+        asked: dict[bool, list[Questions]] = {False: [], True: []}
+        for window in windows:
+            counted = self._counted(window.before, items, progress)
+            if bundle is None:
+                bundle = self._bundle(counted, items, network, window.before)
+            else:
+                bundle = replace(
+                    bundle,
+                    popularity=counted["popularity"],
+                    again=counted["again"],
+                    cooccurrence=counted["item-knn"],
+                    ease=counted["ease"],
+                    until=int(window.before.time.max()),
+                )
+            with self._timed("candidates"):
+                for new in asked:
+                    asked[new].append(self._questions(bundle, window, new, progress))
+        with self._timed("ranker"):
+            ranker, self.fits = fit_ranker(
+                FEATURES,
+                asked[False],
+                asked[True],
+                seed=self.settings.seed,
+                threads=self.settings.threads or 0,
+                fallback="ease",
+                progress=progress,
+            )
+        return ranker
+
+    def _questions(self, bundle: Bundle, window: Window, new: bool, progress: Progress | None) -> Questions:
+        chosen = window.active()
+        if len(chosen) > QUESTIONS:
+            chosen = np.sort(np.random.default_rng(self.settings.seed).choice(chosen, QUESTIONS, replace=False))
+        before, after = window.before.select(chosen), window.after.select(chosen)
+        bought = after.kind == _PURCHASE
+        wanted = Relevant.distinct(after.take(bought) if bought.any() else after)
+        if new:
+            wanted = unseen(wanted, before, bundle.facts.n)
+            some = np.flatnonzero(wanted.lengths() > 0)
+            before, wanted, chosen = before.select(some), wanted.select(some), chosen[some]
+        engine = Engine(bundle, Catalogue(bundle), history=self.settings.history)
+        request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
+        answers = engine.candidates_many(states_of(before, window.now[chosen]), request)
+        return collect(
+            ((found.ids, found.features) for found in answers),
+            [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],
+            progress=progress,
+        )
+
+    def _finish(
+        self, everything: Sequences, items: Items, network: Any, ranker: Any, progress: Progress | None
+    ) -> None:
+        counted = self._counted(everything, items, progress)
+        if network is not None:
+            network = self._refit_network(network, everything, items, progress) if self.refit else network
+            counted["network"] = network
+        self.models = counted
+        self.bundle = self._bundle(counted, items, network, everything, ranker=ranker)
+        self._engine = Engine(self.bundle, Catalogue(self.bundle), history=self.settings.history)
+
+
+_ALL = Filters(availability=None)
+_NOT_LEARNING = ("store", "host", "port", "workers", "durable")
+
+
+def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
+    """Everything the shop's record teaches, in one unsaved bundle. Raises NotEnoughData.
+
+    folder: the shop's; vectors are cached in `cache`, and training keeps checkpoints in `work` until it is through, so
+    that a killed run goes on where it was.
+    """
+    started = time.perf_counter()
+    dataset = read_dataset(store, folder, settings, progress)
+    work = folder / "work"
+    model = EngineModel(settings, names=dataset.items, work=work)
+    model.fit(dataset.sequences, dataset.features, progress=progress)
+    assert model.bundle is not None
+    shutil.rmtree(work, ignore_errors=True)
+    return replace(
+        model.bundle,
+        learned=_learned(dataset) | {"seconds": round(time.perf_counter() - started, 1)},
+        metrics={
+            "ranker": {kind: {"chosen": fit.chosen, "ndcg@12": fit.ndcg} for kind, fit in model.fits.items()},
+            "seconds": {name: round(value, 2) for name, value in model.seconds.items()},
+            "network": [asdict(line) for line in model.curve],
+        },
+    )
+
+
+def _learned(dataset: Dataset) -> dict[str, Any]:
+    sequences = dataset.sequences
+    return {
+        "products": len(dataset.items),
+        "customers": len(dataset.customers),
+        "events": sequences.rows,
+        "first": int(sequences.time.min()),
+        "last": int(sequences.time.max()),
+    }
+
+
+def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> list[Window]:
+    """Up to `most` windows of `span` seconds, the last starting at `newest`, oldest first. A window counts when at
+    least 30 customers are active in it and more events lie before it than in it."""
+    found: list[Window] = []
+    for back in range(most):
+        start = newest - back * span
+        before = past.before(start)
+        after = past.take((past.time >= start) & (past.time < start + span))
+        window = Window(before, after, np.full(len(past), start, np.int64))
+        if before.rows <= after.rows or len(window.active()) < _LEAST:
+            break
+        found.append(window)
+    return found[::-1]
+
+
+def followed(before: Sequences, after: Sequences) -> Sequences:
+    """Each customer's events of `before`, then those of `after` (row i is the same customer in both)."""
+    owner = np.concatenate(
+        (np.repeat(np.arange(len(before)), before.lengths()), np.repeat(np.arange(len(after)), after.lengths()))
+    )
+    order = np.argsort(owner, kind="stable")
+    return Sequences(
+        offsets=before.offsets + after.offsets,
+        item=np.concatenate((before.item, after.item))[order],
+        kind=np.concatenate((before.kind, after.kind))[order],
+        time=np.concatenate((before.time, after.time))[order],
+        price=np.concatenate((before.price, after.price))[order],
+        quantity=np.concatenate((before.quantity, after.quantity))[order],
+    )
+
+
+def unseen(wanted: Relevant, before: Sequences, n: int) -> Relevant:
+    """Of what each customer wanted, what the events before do not hold."""
+    seen = np.repeat(np.arange(len(before), dtype=np.int64), before.lengths()) * n + before.item
+    return wanted.keep(~np.isin(wanted.owners() * n + wanted.ids, seen))
+
+
+def _midnight(past: Sequences) -> int:
+    """The end of the last day with an event, seconds."""
+    return int(past.time.max()) // DAY * DAY + DAY
