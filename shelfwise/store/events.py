@@ -245,10 +245,10 @@ def page(
 
 def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataFrame]:
     pieces = []
-    result = connection.execute(query, execution_options={"stream_results": True})
-    for rows in result.partitions(_PIECE):
-        pieces.append(frame_of(rows, EVENT_COLUMNS))
-        last = rows[-1][-1]
+    with connection.execute(query, execution_options={"stream_results": True}) as result:
+        for rows in result.partitions(_PIECE):
+            pieces.append(frame_of(rows, EVENT_COLUMNS))
+            last = rows[-1][-1]
     return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
 
 

@@ -85,8 +85,8 @@ def one(connection: Connection, name: str) -> Product | None:
 
 def frame(connection: Connection) -> pl.DataFrame:
     query = select(*_COLUMNS).where(~products.c.deleted).order_by(products.c.sequence)
-    result = connection.execute(query, execution_options={"stream_results": True})
-    pieces = [frame_of(rows, PRODUCT_COLUMNS) for rows in result.partitions(20_000)]
+    with connection.execute(query, execution_options={"stream_results": True}) as result:
+        pieces = [frame_of(rows, PRODUCT_COLUMNS) for rows in result.partitions(20_000)]
     return pl.concat(pieces) if pieces else frame_of([], PRODUCT_COLUMNS)
 
 

@@ -65,10 +65,11 @@ def _packed(name: str, frame: pl.DataFrame) -> bytes:
 
 def table(connection: Connection, name: str, columns: Sequence[str] | None) -> pl.DataFrame:
     query = select(side_table_parts.c.data).where(side_table_parts.c.name == name).order_by(side_table_parts.c.part)
-    result = connection.execute(query, execution_options={"stream_results": True, "max_row_buffer": 4})
     wanted = None if columns is None else list(columns)
+    options = {"stream_results": True, "max_row_buffer": 4}
     try:
-        pieces = [pl.read_parquet(io.BytesIO(data), columns=wanted) for (data,) in result]
+        with connection.execute(query, execution_options=options) as result:
+            pieces = [pl.read_parquet(io.BytesIO(data), columns=wanted) for (data,) in result]
     except pl.exceptions.ColumnNotFoundError as error:
         raise StoreError(f"the table {name!r} has no such column: {str(error).splitlines()[0]}") from None
     if not pieces:

@@ -173,7 +173,7 @@ class Store:
     def counts(self) -> Counts:
         """Some indexed reads, whatever the size of the record."""
         with self._database.read() as connection:
-            totals = dict(connection.execute(select(tally.c.name, tally.c.value)).tuples().all())
+            totals = {str(n): int(v) for n, v in connection.execute(select(tally.c.name, tally.c.value))}
             first, last = events.span(connection)
         return Counts(
             products=totals["products"],
