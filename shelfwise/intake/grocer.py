@@ -70,8 +70,8 @@ def words(text: str) -> str:
     return _WORD.sub(one, text).replace("DVD's", "DVDs")
 
 
-def product_frame(raw: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
-    """PRODUCT_COLUMNS of the package's products.parquet; `prices` has product_id and price.
+def product_frame(raw: pl.DataFrame, sold: pl.DataFrame) -> pl.DataFrame:
+    """PRODUCT_COLUMNS of the package's products.parquet; `sold` has product_id, price and created (of what was bought).
 
     The title is made of the type, the size and the brand ("Ice - Crushed/Cubed, 22 lb, National"): the data names no
     product. The brand is the kind of brand and the manufacturer's number ("National 69").
@@ -85,7 +85,7 @@ def product_frame(raw: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
         "brand",
         **{name: column.alias(name) for name, column in spoken.items()},
         size=sizes,
-    ).join(prices, on="product_id", how="left", maintain_order="left")
+    ).join(sold, on="product_id", how="left", maintain_order="left")
     levels = [pl.col(name) for name in spoken]
     name = pl.coalesce(pl.col("product_type"), pl.col("product_category"), pl.col("department"))
     frame = frame.with_columns(
@@ -107,6 +107,7 @@ def product_frame(raw: pl.DataFrame, prices: pl.DataFrame) -> pl.DataFrame:
         "brand": pl.col("maker"),
         "product_type": pl.col("path"),
         "price": pl.col("price"),
+        "created": pl.col("created").fill_null(pl.col("created").min()),  # never bought: as old as the data
         "currency": pl.lit("USD"),
         "availability": pl.lit("in_stock"),
         "attributes": pl.Series(attributes, dtype=pl.String),

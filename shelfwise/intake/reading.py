@@ -216,9 +216,11 @@ def parquet_frames(path: Path, columns: list[str] | None = None, rows: int = 50_
         frame = frame.select(columns)
     done = 0
     try:
-        for batch in frame.collect_batches(chunk_size=rows, maintain_order=True):
+        total = int(frame.select(pl.len()).collect().item())
+        while done < total:  # slices: batches would hold a row group, which may be the whole file
+            batch = frame.slice(done, rows).collect()
             yield batch.with_columns(line=pl.int_range(done + 1, done + 1 + pl.len(), dtype=pl.Int64))
-            done += batch.height
+            done += rows
     except (OSError, pl.exceptions.PolarsError) as error:
         problem = f"is not readable Parquet: {str(error).splitlines()[0]}"
         raise UnreadableFile(path, problem, line=done + 1) from None
