@@ -163,6 +163,9 @@ class _Training:
         self.batch = int(np.clip(self.targets / _STEPS, _SMALLEST, _LARGEST))
         self.count = np.bincount(train.item, minlength=items.n)
         work = 6.0 * self.targets * items.n * self.config.width
+        # Content stands in for products that were never chosen. As negatives they would teach it that products like
+        # them are never chosen, so they are left out of the softmax.
+        self.offered = self.count > 0 if self.config.content else np.ones(items.n, np.bool_)
         self.drawn = 0 if items.n <= _WHOLE and work <= _WORK else min(_DRAWN, items.n)
         self.shown_again = _repeats(train)
         self.done = 0.0  # seconds of earlier runs of this fit
@@ -223,6 +226,8 @@ class _Training:
             if fresh.config.content:
                 fresh.eval()
                 fresh.id.sub_(fresh.vectors_of() - fresh.id)
+                # A product without history is its content and nothing else: the id stays at nothing, in training too.
+                fresh.id[torch.from_numpy(self.count == 0)] = 0
             fresh.ahead.copy_(ahead)
         given = self.model._given
         sharpness = given.sharpness if given is not None else self._sharpen(fresh)
@@ -294,7 +299,8 @@ class _Training:
         batch = replace(batch, **{name: getattr(batch, name).to(self.device) for name in batch.__slots__})
         target = torch.from_numpy(self.train.item[follows].astype(np.int64)).to(self.device)
         if self.drawn:
-            chance = (self.count + 1.0) / (self.count + 1.0).sum()
+            chance = (self.count + 1.0) * self.offered
+            chance /= chance.sum()
             drawn = torch.from_numpy(random.choice(len(chance), self.drawn, p=chance))
             seen = torch.unique(torch.cat((target.cpu(), drawn)))
             kept = chance[seen.numpy()]
@@ -310,7 +316,8 @@ class _Training:
         else:
             table = network.vectors_of()
             query = network(batch, embedding(batch.item, table), embedding(batch.item, network.ahead))
-            loss = softmax_loss(query, table, target, half=self.half)
+            offered = None if self.offered.all() else torch.from_numpy(self.offered.astype(np.float32)).to(self.device)
+            loss = softmax_loss(query, table, target, share=offered, half=self.half)
         return loss, len(target)
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:
