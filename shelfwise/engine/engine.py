@@ -213,28 +213,28 @@ class Engine:
         )
 
     def _vectors(self, view: View, histories: Sequence[Sequences], nows: Sequence[int]) -> list[Floats | None]:
-        """The customer vector of each history, None for one without a product the network knows."""
+        """The customer vector of each history, None for one without events."""
         vectors: list[Floats | None] = [None] * len(histories)
         network = self.bundle.network
         if network is None or view.behaviour is None:
             return vectors
         parts, there = [], []
         for place, events in enumerate(histories):
-            rows = np.flatnonzero(events.item < view.known)[-self.history :]
-            if len(rows):
-                parts.append((events, rows))
+            if events.rows:
+                parts.append((events, slice(max(0, events.rows - self.history), events.rows)))
                 there.append(place)
         if not parts:
             return vectors
         batch = Sequences(
-            offsets=np.concatenate(([0], np.cumsum([len(rows) for _, rows in parts]))).astype(np.int64),
+            offsets=np.concatenate(([0], np.cumsum([rows.stop - rows.start for _, rows in parts]))).astype(np.int64),
             item=np.concatenate([events.item[rows] for events, rows in parts]),
             kind=np.concatenate([events.kind[rows] for events, rows in parts]),
             time=np.concatenate([events.time[rows] for events, rows in parts]),
             price=np.concatenate([events.price[rows] for events, rows in parts]),
             quantity=np.concatenate([events.quantity[rows] for events, rows in parts]),
         )
-        found = np.asarray(network.encode(batch, np.array([nows[place] for place in there], np.int64)), np.float32)
+        late = view.behaviour if (batch.item >= view.known).any() else None
+        found = network.encode(batch, np.array([nows[place] for place in there], np.int64), vectors=late)
         for place, vector in zip(there, found, strict=True):
             vectors[place] = vector
         return vectors

@@ -493,7 +493,7 @@ def _distinct(rows: Ints, slot: Ints) -> Ints:
     """Each row once, in the order of its last mention; linear, by writing places into `slot` and reading them back."""
     place = np.arange(len(rows), dtype=np.int32)
     slot[rows] = place
-    return rows[slot[rows] == place]
+    return np.asarray(rows[slot[rows] == place], np.int32)
 
 
 def _place(wanted: Ints, rows: Ints, slot: Ints) -> npt.NDArray[np.intp]:

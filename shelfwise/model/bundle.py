@@ -205,8 +205,8 @@ class Bundle:
         for name, part in self._parts().items():
             if part is not None:
                 tensors |= {f"{name}.{key}": np.ascontiguousarray(value) for key, value in part.tensors().items()}
-        if self.item_vectors is not None:
-            tensors["item_vectors"] = self.item_vectors
+        if self.item_vectors is not None and self.network is None:
+            tensors["item_vectors"] = self.item_vectors  # a network keeps its own
         if self.content_vectors is not None:
             tensors["content_vectors"] = self.content_vectors.astype(np.float16)
         for name in _FACTS:
@@ -254,7 +254,7 @@ class Bundle:
             ease=Ease.from_tensors(parts["ease"]) if "ease" in parts else None,
             network=network,
             ranker=Ranker.from_tensors(parts["ranker"]) if "ranker" in parts else None,
-            item_vectors=tensors.get("item_vectors"),
+            item_vectors=tensors.get("item_vectors") if network is None else network.item_vectors(),
             content=ContentSpace.from_tensors(parts["content"]) if "content" in parts else None,
             content_vectors=None if content_vectors is None else content_vectors.astype(np.float32),
             until=int(manifest["until"]),
