@@ -2,8 +2,8 @@
 
     python benchmarks/store.py [--rows 1469307] [--url sqlite:///…]
 
-Rows are simulated in the shape of The Complete Journey (2,469 customers, 92,331 products, about ten rows a basket). Prints
-one JSON object: seconds, rates, peak memory (MiB).
+Rows are simulated in the shape of The Complete Journey (2,469 customers, 92,331 products, about ten rows a basket).
+Prints one JSON object: seconds, rates, peak memory (MiB).
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def main() -> None:
             progress: list[tuple[float, str]] = []
             start = time.perf_counter()
 
-            def said(done: int, total: int, status: str) -> None:
+            def said(_done: int, _total: int, status: str) -> None:
                 if not progress or progress[-1][1] != status:
                     progress.append((round(time.perf_counter() - start, 1), status))
 
@@ -114,10 +114,10 @@ def main() -> None:
             report["last_50"] = percentiles(lambda i: store.last_events(customer=str(i % CUSTOMERS), n=50))
             report["rows_600"] = percentiles(lambda i: store.last_rows(customer=str(i % CUSTOMERS), n=600))
             report["session_50"] = percentiles(lambda i: store.last_events(session=str(i), n=50))
-            report["counts"] = percentiles(lambda i: store.counts(), 200)
+            report["counts"] = percentiles(lambda _: store.counts(), 200)
             report["event_frames_s"], _ = timed(lambda: sum(frame.height for frame in store.event_frames()))
             report["append_one"] = percentiles(
-                lambda i: store.append_events([Event(type="view_item", customer="x", product="p")]), 500
+                lambda _: store.append_events([Event(type="view_item", customer="x", product="p")]), 500
             )
             report["writer_acknowledged_per_s"] = round(asyncio.run(acknowledged(store)))
             products = [Product(id=str(i), title=f"Product {i}", price=i / 100) for i in range(PRODUCTS)]

@@ -12,6 +12,7 @@ import pytest
 from shelfwise.errors import InvalidRecord, StoreError
 from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Availability, Campaign, Event, Product, to_micros
 from shelfwise.store import Appended, Store, open_store
+from shelfwise.store.rows import event_row
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -26,12 +27,7 @@ def ids(events: list[Event]) -> list[str]:
 
 
 def frame(*events: Event) -> pl.DataFrame:
-    rows = [
-        (e.id, str(e.type), to_micros(e.time), e.customer, e.session, e.product)
-        + (e.quantity, e.price, e.value, e.query, e.request_id)
-        for e in events
-    ]
-    return pl.DataFrame(rows, schema=EVENT_COLUMNS, orient="row")
+    return pl.DataFrame([event_row(one) for one in events], schema=EVENT_COLUMNS, orient="row")
 
 
 def test_a_new_record_is_empty(store: Store) -> None:
