@@ -75,9 +75,7 @@ def main() -> None:
         return
     print(f"{datetime.now(UTC):%Y-%m-%d} · {machine}")
     for row in rows:
-        print(
-            f"{row['part']:<10} {row['seconds']:>7} s   peak {row['peak_mb']:>5} MB   store {row['store_mb']} MB   {row}"
-        )
+        print(f"{row['part']:<10} {row['seconds']:>7} s   peak {row['peak_mb']:>5} MB   store {row['store_mb']} MB")
 
 
 if __name__ == "__main__":

@@ -95,7 +95,7 @@ def times(texts: pl.Series, format: str = "") -> pl.Series:
     ).to_series()
     if not epoch.has_nulls():
         return epoch
-    plain = texts.set(digits, None).str.replace("T", " ", literal=True).str.replace(r"(?:Z| UTC)$", "+0000")
+    plain = texts.set(digits, None).str.replace(r"^(\d{4}-\d\d-\d\d)[Tt]", "$1 ").str.replace(r"(?:Z| UTC)$", "+0000")
     patterns = ("%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%z", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S%.f")
     for pattern in patterns:
         if not _wanting(epoch, texts):

@@ -85,11 +85,12 @@ def parse_money(text: str, currency: str = "") -> tuple[float, str] | None:
             return (amount, currency) if math.isfinite(amount) else None
     except ValueError:
         pass
+    text = re.sub(r"(?<=\d)[.,]?[-–—](?=\s|$)", "", text)  # "500.-" is 500
     amounts = _AMOUNT.findall(text)
     if len(amounts) != 1:
         return None
     digits = amounts[0]
-    rest = re.sub(r"(?<=\d)\.?[-–—](?=\s|$)", "", text).replace(digits.rstrip(), " ", 1)  # "500.-" is 500
+    rest = text.replace(digits.rstrip(), " ", 1)
     code = _currency_of(rest, currency)
     if code is None:
         return None
