@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fastapi_offline
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
 from starlette.exceptions import HTTPException
@@ -27,7 +27,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 import shelfwise
-from shelfwise.engine.request import Answer, Filters
+from shelfwise.engine.request import Answer
 from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
@@ -37,6 +37,7 @@ from shelfwise.serve.wire import (
     SIMILAR,
     Refused,
     failure,
+    filters_of,
     invalid,
     parse_events,
     parse_fields,
@@ -147,7 +148,7 @@ class Service:
             surface=values.get("surface", "home"),
             seeds=tuple(seeds),
             k=values.get("k", 12),
-            filters=_filters(values),
+            filters=filters_of(values),
             exclude_purchased=values.get("exclude_purchased", False),
         )
         return _answered(request, answer)
@@ -156,7 +157,7 @@ class Service:
         self.access.admit(request, Scope.READ)
         self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
-        answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=_filters(values))
+        answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=filters_of(values))
         return _answered(request, answer)
 
     async def events(self, request: Request) -> Response:
@@ -168,7 +169,7 @@ class Service:
                 raise invalid(where, f"no product has the id {event.product!r}; PUT it to /v1/products first")
         assert self._writer is not None, "the app's lifespan has not begun"
         appended = await self._writer.append(events)
-        self.metrics.ingested(Counter(str(event.type) for event in events), appended.duplicates)
+        self.metrics.ingested(appended.accepted, appended.duplicates)
         return _done(
             request,
             accepted=appended.accepted,
@@ -236,19 +237,9 @@ class Service:
         return ""
 
 
-def _filters(values: dict[str, Any]) -> Filters:
-    return Filters(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.get("filters", {}).items()})
-
-
 def _answered(request: Request, answer: Answer) -> Response:
     request.scope["state"]["request_id"] = answer.request_id
-    return _done(
-        request,
-        items=[
-            {"product": item.product, "score": item.score, "sources": item.sources, "reason": item.reason}
-            for item in answer.items
-        ],
-    )
+    return Response(orjson.dumps(answer.to_json()), media_type=_JSON)
 
 
 def _done(request: Request, **content: Any) -> Response:

@@ -2,15 +2,15 @@
 
 With several workers each writes its numbers to files that all of them read (prometheus_client's
 multiprocess mode, on when PROMETHEUS_MULTIPROC_DIR names a folder before this module is imported), so that any
-worker answers for all. Labels carry routes, statuses and event types only: no customer, no product, no key.
+worker answers for all. Labels carry routes, methods and statuses only: no customer, no product, no key.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
@@ -22,7 +22,7 @@ class Metrics:
     """One app's counters. Cheap to write: a few microseconds a request."""
 
     def __init__(self) -> None:
-        self._shared = DIRECTORY in os.environ
+        self._shared = bool(values.ValueClass._multiprocess)
         self._registry = CollectorRegistry()
         self._requests = Counter(
             "shelfwise_requests", "Requests answered.", ["route", "method", "status"], registry=self._registry
@@ -34,9 +34,7 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self._registry,
         )
-        self._events = Counter(
-            "shelfwise_events_accepted", "Events recorded, durable.", ["type"], registry=self._registry
-        )
+        self._events = Counter("shelfwise_events_accepted", "Events recorded, durable.", registry=self._registry)
         self._duplicates = Counter(
             "shelfwise_events_duplicate", "Events sent again and not recorded twice.", registry=self._registry
         )
@@ -53,11 +51,9 @@ class Metrics:
         self._requests.labels(route, method, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
 
-    def ingested(self, types: Iterable[str], duplicates: int) -> None:
-        for kind in types:
-            self._events.labels(kind).inc()
-        if duplicates:
-            self._duplicates.inc(duplicates)
+    def ingested(self, accepted: int, duplicates: int) -> None:
+        self._events.inc(accepted)
+        self._duplicates.inc(duplicates)
 
     def catalogue(self, products: int) -> None:
         self._products.set(products)
@@ -66,6 +62,10 @@ class Metrics:
         """Prometheus's text format, all workers together."""
         if not self._shared:
             return generate_latest(self._registry)
+        for path in Path(os.environ[DIRECTORY]).glob("gauge_live*.db"):
+            number = int(path.stem.rpartition("_")[2])
+            if not _runs(number):  # killed hard: it could not take its gauges back itself
+                multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return generate_latest(registry)
@@ -74,3 +74,13 @@ class Metrics:
         """This worker ends: its gauges no longer count."""
         if self._shared:
             multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

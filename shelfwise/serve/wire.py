@@ -17,15 +17,12 @@ from typing import Any
 
 import orjson
 
-from shelfwise.errors import InvalidRecord
+from shelfwise.engine.request import MAX_K, MAX_SEEDS, MAX_VALUES, SURFACES, Filters
+from shelfwise.errors import InvalidRecord, InvalidRequest
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TEXT, MAX_TITLE, Availability, Event, EventType, Product
 
 MAX_EVENTS = 1_000  # events a request
 MAX_PRODUCTS = 1_000  # products a request
-MAX_K = 200
-MAX_SEEDS = 100
-MAX_NAMES = 1_000  # entries of a list in a filter
-SURFACES = ("home", "product", "cart", "category")
 
 
 class Refused(Exception):
@@ -68,8 +65,9 @@ def _choice(help: str, values: Iterable[str], *, required: bool = False) -> Fiel
     return Field({"type": "string", "enum": [str(value) for value in values]}, help, required)
 
 
-def _texts(help: str, limit: int) -> Field:
-    return Field({"type": "array", "items": {"type": "string", "maxLength": MAX_TITLE}, "maxItems": limit}, help)
+def _texts(help: str, length: int, limit: int = MAX_VALUES) -> Field:
+    items = {"type": "string", "minLength": 1, "maxLength": length}
+    return Field({"type": "array", "items": items, "maxItems": limit}, help)
 
 
 def _time(help: str) -> Field:
@@ -114,12 +112,15 @@ PRODUCT = {
 }
 
 FILTERS = {
-    "categories": _texts("Only products under one of these category paths.", MAX_NAMES),
-    "brands": _texts("Only these brands.", MAX_NAMES),
+    "availability": Field(
+        {"type": "array", "items": {"type": "string", "enum": [str(state) for state in Availability]}, "maxItems": 4},
+        "Only products in one of these states; in_stock when left out.",
+    ),
+    "categories": _texts("Only products in one of these category paths or below.", MAX_TITLE),
+    "brands": _texts("Only these brands.", MAX_TITLE),
     "price_min": _number("Only products at this price or above.", 0, 1e12),
     "price_max": _number("Only products at this price or below.", 0, 1e12),
-    "exclude": _texts("Never these products.", MAX_NAMES),
-    "in_stock": Field({"type": "boolean"}, "Only what can be bought now; true when left out."),
+    "exclude": _texts("Never these products.", MAX_ID),
 }
 
 _K = Field({"type": "integer", "minimum": 1, "maximum": MAX_K}, "How many products; 12 when left out.")
@@ -129,7 +130,7 @@ QUESTION = {
     "customer": _text("For whom. Leave out for someone unknown."),
     "session": _text("The visit, for someone who has not signed in."),
     "surface": _choice("Where the answer is shown; home when left out.", SURFACES),
-    "seeds": _texts("Products in view: the page's product, or what lies in the cart.", MAX_SEEDS),
+    "seeds": _texts("Products in view: the page's product, or what lies in the cart.", MAX_ID, MAX_SEEDS),
     "k": _K,
     "filters": _FILTERS,
     "exclude_purchased": Field({"type": "boolean"}, "Leave out what this customer bought already."),
@@ -237,6 +238,16 @@ def parse_fields(value: Any, fields: Mapping[str, Field], where: str = "") -> di
     return values
 
 
+def filters_of(values: Mapping[str, Any]) -> Filters:
+    """The filters of a parsed question. Raises Refused."""
+    given: dict[str, Any] = values.get("filters", {})
+    lists: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    try:
+        return Filters(**lists)
+    except InvalidRequest as error:
+        raise invalid(f"filters.{error.field}", error.problem) from None
+
+
 def _check(value: Any, schema: Mapping[str, Any], where: str) -> None:
     kind = schema["type"]
     if kind == "string":
@@ -267,6 +278,8 @@ def _check_text(value: Any, schema: Mapping[str, Any], where: str) -> None:
             raise invalid(where, f"is {_shown(value)!r}; use one of {', '.join(schema['enum'])}")
     elif len(value) > schema["maxLength"]:
         raise invalid(where, f"is {len(value)} characters long; at most {schema['maxLength']}")
+    elif len(value) < schema.get("minLength", 0):
+        raise invalid(where, "is empty")
     elif not value.isprintable() and any(ord(c) < 32 or ord(c) == 127 for c in value):
         raise invalid(where, "contains control characters; remove them")
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.schema import MAX_ID, Event, EventType, Product, now
+from shelfwise.engine.request import Filters
+from shelfwise.schema import MAX_ID, Availability, Event, EventType, Product, now
 from shelfwise.serve.openapi import SCHEMAS
 from shelfwise.serve.wire import (
     EVENT,
@@ -21,6 +22,7 @@ from shelfwise.serve.wire import (
     QUESTION,
     SIMILAR,
     Refused,
+    filters_of,
     parse_events,
     parse_fields,
     parse_json,
@@ -196,6 +198,9 @@ def test_products_are_taken_whole() -> None:
         ({"filters": {"price_min": -1}}, "filters.price_min"),
         ({"filters": {"colour": "red"}}, "filters.colour"),
         ({"filters": {"brands": [None]}}, "filters.brands[0]"),
+        ({"filters": {"brands": [""]}}, "filters.brands[0]"),
+        ({"filters": {"availability": ["sold"]}}, "filters.availability[0]"),
+        ({"filters": {"exclude": ["p"] * 1001}}, "filters.exclude"),
         ({"exclude_purchased": "yes"}, "exclude_purchased"),
         ({"limit": 3}, "limit"),
     ],
@@ -203,6 +208,14 @@ def test_products_are_taken_whole() -> None:
 def test_a_bad_question_says_where(change: dict[str, Any], field: str) -> None:
     error = refused(parse_fields, {"customer": "c", **change}, QUESTION)
     assert (error.status, error.field) == (422, field)
+
+
+def test_filters() -> None:
+    values = parse_fields({"filters": {"brands": ["A"], "price_max": 3, "availability": ["preorder"]}}, QUESTION)
+    assert filters_of(values) == Filters(brands=("A",), price_max=3, availability=(Availability.PREORDER,))
+    assert filters_of({}) == Filters()
+    crossed = parse_fields({"filters": {"price_min": 3, "price_max": 2}}, QUESTION)
+    assert refused(filters_of, crossed).field == "filters.price_min"
 
 
 def test_nulls_are_as_good_as_absent() -> None:
