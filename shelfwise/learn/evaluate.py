@@ -9,8 +9,10 @@ baselines are as strong as they can be.
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +23,9 @@ import numpy as np
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.learn import metrics
 from shelfwise.learn.dataset import Dataset, levels, read_dataset
+from shelfwise.learn.described import Described
 from shelfwise.learn.metrics import Doubles, Estimate, Mask, Relevant
+from shelfwise.learn.ncf import Ncf
 from shelfwise.learn.results import MAIN, SEGMENT_METRICS, Evaluation, Facts, Result, Segment, Table
 from shelfwise.model.again import Again
 from shelfwise.model.cooccurrence import Cooccurrence
@@ -35,6 +39,7 @@ from shelfwise.settings import Settings
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
+OURS = ("engine", "network")  # what Shelfwise learns; every other model is a baseline
 KS: tuple[int, ...] = (10, 20)
 DAY = 86_400
 LEAST = 20  # customers with purchases in the window; fewer say nothing
@@ -129,11 +134,12 @@ def _tell(progress: Progress | None, done: int, total: int, status: str) -> None
 
 @dataclass(frozen=True)
 class Contestant:
-    """A model to measure. refit: fit it a second time, with what it chose on validation, up to the cutoff."""
+    """A model to measure. baseline: shown beside what Shelfwise learns. refit: it may be fitted a second time, without
+    validation, and keeps what it chose."""
 
     model: Recommender | Lister
     baseline: bool = True
-    refit: bool = True
+    refit: bool = False
 
 
 def evaluate(
@@ -149,24 +155,74 @@ def evaluate(
     folder: the shop's, where vectors of texts and photos are cached and training keeps its checkpoints.
     Raises NotEnoughData, and InvalidRequest for an unknown model.
     """
-    models = contestants(settings, folder)
-    if only is not None and (chosen := list(only)):
-        known = [one.model.name for one in models]
-        for name in chosen:
-            if name not in known:
-                raise InvalidRequest("only", f"no model is called {name!r}; there are {', '.join(known)}")
-        models = [one for one in models if one.model.name in chosen]
-    return measure(read_dataset(store, folder, settings, progress), settings, models, progress)
+    # The pipeline measures what it learned by `measure`, so it is imported late here.
+    from shelfwise.learn.pipeline import EngineModel
+
+    alone = _baselines(settings)
+    known = [*OURS, *(one.model.name for one in alone)]
+    chosen = set(known) if only is None else set(only) or set(known)
+    for name in sorted(chosen - set(known)):
+        raise InvalidRequest("only", f"no model is called {name!r}; there are {', '.join(known)}")
+    dataset = read_dataset(store, folder, settings, progress)
+    cutoff = cutoff_of(dataset, settings)
+    check_enough(dataset, settings)
+    models: list[Contestant] = []
+    seconds: dict[str, float] = {}
+    if chosen & set(OURS):
+        work = folder / "work" / "evaluation"
+        engine = EngineModel(settings, work=work)
+        started = time.perf_counter()
+        engine.fit(dataset.split(cutoff)[0], dataset.features, progress=progress)
+        seconds = engine.seconds | {engine.name: time.perf_counter() - started}
+        shutil.rmtree(work, ignore_errors=True)
+        models = [one for one in contestants_of(engine, engine.models) if one.model.name in chosen]
+    there = {one.model.name for one in models}
+    alone = [one for one in alone if one.model.name in chosen - there]
+    seconds |= _fit(alone, dataset, cutoff, settings, progress)
+    return measure(dataset, settings, [*models, *alone], progress, seconds=seconds)
 
 
-def contestants(settings: Settings, folder: Path) -> list[Contestant]:  # noqa: ARG001
-    """Every model that reports show, ours first."""
+def contestants_of(engine: Lister, sources: Mapping[str, Recommender]) -> list[Contestant]:
+    """A fitted engine and the models that it drew its candidates from, which are baselines but for the network."""
+    return [Contestant(engine, baseline=False), *(Contestant(one, one.name not in OURS) for one in sources.values())]
+
+
+def _baselines(settings: Settings) -> list[Contestant]:
+    """Every baseline, to be fitted. The described network stands with both losses that its description names."""
+    squared = Described(loss="mse", seed=settings.seed)
+    squared.name = "described-mse"
     return [
-        Contestant(Popularity()),
-        Contestant(Again()),
-        Contestant(Cooccurrence()),
-        Contestant(Ease()),
+        Contestant(Popularity(), refit=True),
+        Contestant(Again(), refit=True),
+        Contestant(Cooccurrence(), refit=True),
+        Contestant(Ease(), refit=True),
+        Contestant(Ncf(seed=settings.seed)),
+        Contestant(Described(seed=settings.seed)),
+        Contestant(squared),
     ]
+
+
+def cutoff_of(dataset: Dataset, settings: Settings) -> int:
+    """Seconds: the midnight at which the newest `validation_days` of the record begin."""
+    return int(dataset.sequences.time.max()) // DAY * DAY + DAY - settings.validation_days * DAY
+
+
+def check_enough(dataset: Dataset, settings: Settings) -> None:
+    """Raise NotEnoughData, before anything long is begun, where `measure` would."""
+    _, asked = _asked(dataset, settings)
+    if len(asked) < LEAST:
+        raise NotEnoughData(
+            f"only {len(asked)} customers with a past chose a product in the newest {settings.validation_days} days, "
+            f"and {LEAST} are needed: load more events, or raise the setting validation_days"
+        )
+
+
+def _asked(dataset: Dataset, settings: Settings) -> tuple[Relevant, Longs]:
+    """What everybody chose in the window, and which customers are asked: those with a past who chose something."""
+    past, window = dataset.split(cutoff_of(dataset, settings))
+    purchases = window.kind == EventType.PURCHASE.code
+    relevant = Relevant.distinct(window.take(purchases) if purchases.any() else window)
+    return relevant, np.flatnonzero((past.lengths() > 0) & (relevant.lengths() > 0))
 
 
 def measure(
@@ -175,23 +231,18 @@ def measure(
     models: Sequence[Contestant],
     progress: Progress | None = None,
     *,
-    fitted: bool = False,
+    seconds: Mapping[str, float] | None = None,
 ) -> Evaluation:
-    """Like `evaluate`, over a dataset and models at hand. fitted: they are fitted already, on events before the
-    newest `validation_days` and no later."""
-    until = int(dataset.sequences.time.max()) // DAY * DAY + DAY
-    cutoff = until - settings.validation_days * DAY
+    """Ask models that are fitted already, on events before `cutoff_of` and none later, about the days since.
+
+    seconds: how long each took to fit, by name. Raises NotEnoughData.
+    """
+    check_enough(dataset, settings)
+    cutoff = cutoff_of(dataset, settings)
     past, window = dataset.split(cutoff)
-    purchases = window.kind == EventType.PURCHASE.code
-    relevant = Relevant.distinct(window.take(purchases) if purchases.any() else window)
-    asked = np.flatnonzero((past.lengths() > 0) & (relevant.lengths() > 0))
-    if len(asked) < LEAST:
-        raise NotEnoughData(
-            f"only {len(asked)} customers with a past chose a product in the newest {settings.validation_days} days, "
-            f"and {LEAST} are needed: load more events, or raise the setting validation_days"
-        )
+    relevant, asked = _asked(dataset, settings)
     histories, relevant = past.select(asked), relevant.select(asked)
-    seconds = {} if fitted else _fit(models, dataset, cutoff, settings, progress)
+    seconds = seconds or {}
     ground = _Ground.of(dataset.features, past, histories, seed=settings.seed)
     again = np.isin(relevant.keys(dataset.features.n), Relevant.distinct(histories).keys(dataset.features.n))
     baselines = {one.model.name for one in models if one.baseline}
@@ -227,16 +278,21 @@ def measure(
             events=dataset.sequences.rows,
             first=int(dataset.sequences.time.min()),
             cutoff=cutoff,
-            until=until,
+            until=cutoff + settings.validation_days * DAY,
             days=settings.validation_days,
             with_text=_with(dataset.features.text),
             with_photo=_with(dataset.features.image),
-            relevant="purchase" if purchases.any() else "any",
+            relevant="purchase" if (window.kind == EventType.PURCHASE.code).any() else "any",
         ),
         tables=tuple(tables),
-        curves={one.model.name: list(getattr(one.model, "history", [])) for one in models},
+        curves={one.model.name: curve for one in models if (curve := _curve(one.model))},
         settings=settings.model_dump(mode="json", exclude={"store", "host", "port", "workers"}),
     )
+
+
+def _curve(model: Recommender | Lister) -> list[dict[str, float]]:
+    """Its epochs, for a model that learns over epochs and tells of them (`NetworkRecommender.curve`)."""
+    return [dataclasses.asdict(epoch) for epoch in getattr(model, "curve", ())]
 
 
 def _with(vectors: Floats | None) -> int:
@@ -247,6 +303,8 @@ def _fit(
     models: Sequence[Contestant], dataset: Dataset, cutoff: int, settings: Settings, progress: Progress | None
 ) -> dict[str, float]:
     """Seconds of fitting by model. Nothing from the cutoff on is seen."""
+    if not models:
+        return {}
     past, _ = dataset.split(cutoff)
     train, validation = dataset.split(cutoff - settings.validation_days * DAY, settings.validation_days)
     if not train.rows or not validation.rows:

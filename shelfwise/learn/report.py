@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shelfwise.learn.metrics import Estimate
-from shelfwise.learn.results import MAIN, Evaluation, Result, Segment, Table
+from shelfwise.learn.results import MAIN, Evaluation, Facts, Result, Segment, Table
 from shelfwise.learn.wording import WORDS
+from shelfwise.model.bundle import Bundle
+from shelfwise.settings import Settings
 
 _BEYOND = ("coverage", "diversity", "novelty", "gini")
 
@@ -35,6 +37,42 @@ def write_report(evaluation: Evaluation, folder: Path, language: str = "") -> Pa
     (folder / "report.md").write_text(page.markdown(), "utf-8")
     (folder / "evaluation.json").write_text(json.dumps(evaluation.to_json(), ensure_ascii=False, indent=1), "utf-8")
     return path
+
+
+def write_training_report(bundle: Bundle, settings: Settings, folder: Path) -> Path:
+    """The report that training ends with; the path of the page.
+
+    It shows what the pipeline kept in the bundle: metrics["evaluation"] (an `Evaluation` as JSON; absent where the
+    record was too young to measure) and metrics["network"], the network's epochs.
+    """
+    curve = list(bundle.metrics.get("network", ()))
+    if plain := bundle.metrics.get("evaluation"):
+        evaluation = Evaluation.from_json(plain)
+    else:
+        learned = bundle.learned
+        evaluation = Evaluation(
+            shop=settings.name,
+            language=settings.language,
+            made=datetime.now(UTC),
+            facts=Facts(
+                products=learned["products"],
+                customers=learned["customers"],
+                events=learned["events"],
+                first=learned["first"],
+                cutoff=learned["last"],
+                until=learned["last"],
+                days=settings.validation_days,
+                with_text=0,
+                with_photo=0,
+                relevant="any",
+            ),
+            tables=(),
+            curves={},
+            settings=settings.model_dump(mode="json", exclude={"store", "host", "port", "workers"}),
+        )
+    if curve and "network" not in evaluation.curves:
+        evaluation = replace(evaluation, curves={**evaluation.curves, "network": curve})
+    return write_report(evaluation, folder, settings.language)
 
 
 @dataclass(frozen=True)
@@ -127,49 +165,58 @@ class _Page:
 
     @property
     def ordered(self) -> list[Result]:
-        return _ordered(self.evaluation.tables[0])
+        return _ordered(self.evaluation.tables[0]) if self.evaluation.tables else []
 
     @property
-    def headline(self) -> str:
-        return self.words["headline"].format(name=self.model(self.ordered[0].name))
-
-    @property
-    def verdict(self) -> str:
-        """Our best model beside the best baseline, with the paired difference that decides."""
+    def contest(self) -> tuple[str, Result | None, Result | None]:
+        """Our best model beside the best baseline: "better", "worse" or "unclear"; "only" where one of them is
+        missing, "none" where nothing was measured."""
         rows = self.ordered
+        if not rows:
+            return "none", None, None
         ours = next((row for row in rows if not row.baseline), None)
         theirs = next((row for row in rows if row.baseline), None)
         if ours is None or theirs is None or theirs.name not in ours.against:
-            best = rows[0].metrics[MAIN]
-            return self.words["verdict_only"].format(
-                name=self.model(rows[0].name),
-                mean=self.number(best.mean),
-                low=self.number(best.low),
-                high=self.number(best.high),
-            )
+            return "only", rows[0], None
         difference = ours.against[theirs.name]
         kind = "better" if difference.low > 0 else "worse" if difference.high < 0 else "unclear"
-        other = theirs.metrics[MAIN].mean
+        return kind, ours, theirs
+
+    @property
+    def headline(self) -> str:
+        kind, ours, theirs = self.contest
+        return self.words[f"headline_{kind}"].format(
+            name="" if ours is None else self.model(ours.name),
+            baseline="" if theirs is None else self.model(theirs.name),
+        )
+
+    @property
+    def verdict(self) -> str:
+        kind, ours, theirs = self.contest
+        if ours is None:
+            return self.words[f"verdict_{kind}"]
+        shown = ours.metrics[MAIN] if theirs is None else ours.against[theirs.name]
+        sign = self.number if theirs is None else self.signed
+        other = math.nan if theirs is None else theirs.metrics[MAIN].mean
         return self.words[f"verdict_{kind}"].format(
             name=self.model(ours.name),
-            baseline=self.model(theirs.name),
+            baseline="" if theirs is None else self.model(theirs.name),
             mean=self.number(ours.metrics[MAIN].mean),
             other=self.number(other),
-            percent=f"{difference.mean / other:.0%}" if other else "–",
-            difference=self.signed(difference.mean),
-            low=self.signed(difference.low),
-            high=self.signed(difference.high),
+            percent=f"{shown.mean / other:.0%}" if other > 0 else "–",
+            difference=sign(shown.mean),
+            low=sign(shown.low),
+            high=sign(shown.high),
         )
 
     @property
     def figures(self) -> list[tuple[str, str]]:
         facts, words = self.evaluation.facts, self.words
-        return [
-            (self.count(self.evaluation.tables[0].n), words["customers_measured"]),
-            (self.count(facts.products), words["products"]),
-            (self.count(facts.events), words["events"]),
-            (str(facts.days), words["window"]),
-        ]
+        found = [(self.count(facts.products), words["products"]), (self.count(facts.events), words["events"])]
+        if self.evaluation.tables:
+            found.insert(0, (self.count(self.evaluation.tables[0].n), words["customers_measured"]))
+            found.append((str(facts.days), words["window"]))
+        return found
 
     # Tables and charts
 
@@ -209,7 +256,7 @@ class _Page:
     def _chart(self, title: str, note: str, estimates: Mapping[str, Estimate], top: float) -> Chart:
         step = _step(top)
         end = math.ceil(top / step - 1e-9) * step
-        ours = {row.name for row in self.evaluation.rows if not row.baseline}
+        ours = {row.name for table in self.evaluation.tables for row in table.rows if not row.baseline}
         best = max((one.mean for one in estimates.values() if not math.isnan(one.mean)), default=0.0)
         marks = []
         for name, one in estimates.items():
@@ -251,7 +298,7 @@ class _Page:
 
     @property
     def ks(self) -> list[int]:
-        return sorted({int(name.partition("@")[2]) for name in self.evaluation.rows[0].metrics} - {1})
+        return sorted({int(name.partition("@")[2]) for row in self.ordered for name in row.metrics} - {1})
 
     def rival(self, table: Table) -> Result | None:
         """The best baseline of a table: what every other model is held against."""
@@ -320,12 +367,10 @@ class _Page:
 
     def data(self) -> list[tuple[str, str]]:
         facts, words = self.evaluation.facts, self.words
-        found = [
-            (words["first"], self.date(facts.first)),
-            (words["cutoff"], self.date(facts.cutoff)),
-            (words["until"], self.date(facts.until)),
-            (words["customers"], self.count(facts.customers)),
-        ]
+        found = [(words["first"], self.date(facts.first)), (words["cutoff"], self.date(facts.cutoff))]
+        if self.evaluation.tables:
+            found.append((words["until"], self.date(facts.until)))
+        found.append((words["customers"], self.count(facts.customers)))
         if facts.with_text:
             found.append((words["with_text"], self.count(facts.with_text)))
         if facts.with_photo:
@@ -374,19 +419,24 @@ class _Page:
                 ]
                 lines += ["", f"### {words['segments']} ({self.metric(MAIN)})", ""]
                 lines += _grid(["", *map(self.model, names)], body)
-        lines += ["", f"## {words['beyond']}", ""]
-        body = [[name, *(f"{value} ({i})" if i else value for value, i in cells)] for name, cells in self.beyond()]
-        lines += _grid([words["model"], *(f"{words[name]}: {words[f'{name}_help']}" for name in _BEYOND)], body)
+        if self.ordered:
+            lines += ["", f"## {words['beyond']}", ""]
+            body = [[name, *(f"{value} ({i})" if i else value for value, i in cells)] for name, cells in self.beyond()]
+            lines += _grid([words["model"], *(f"{words[name]}: {words[f'{name}_help']}" for name in _BEYOND)], body)
         for name, curves in self.curves():
             lines += ["", f"## {words['curves']}: {_plain(name)}", ""]
             lines += [f"- {curve.title}: {curve.summary}" for curve in curves]
-        lines += ["", f"## {words['cost']}", ""]
-        body = [[self.model(r.name), self.seconds(r.fit_seconds), self.seconds(r.score_seconds)] for r in self.ordered]
-        lines += _grid([words["model"], words["fit_seconds"], words["score_seconds"]], body)
+        if self.ordered:
+            lines += ["", f"## {words['cost']}", ""]
+            body = [
+                [self.model(r.name), self.seconds(r.fit_seconds), self.seconds(r.score_seconds)] for r in self.ordered
+            ]
+            lines += _grid([words["model"], words["fit_seconds"], words["score_seconds"]], body)
         lines += ["", f"## {words['data']}", "", *(f"- {name}: {value}" for name, value in self.data())]
         lines += ["", f"## {words['settings']}", ""]
         lines += [f"- `{name}` = {_plain(value)}" for name, value in evaluation.settings.items()]
-        lines += ["", f"## {words['reading']}", "", *(f"{words[f'reading_{i}']}\n" for i in range(1, 5))]
+        if self.ordered:
+            lines += ["", f"## {words['reading']}", "", *(f"{words[f'reading_{i}']}\n" for i in range(1, 5))]
         return "\n".join(lines).rstrip() + "\n"
 
     def _cell(self, one: Estimate, best: bool) -> str:

@@ -6,9 +6,14 @@ WORDS: dict[str, dict[str, str]] = {
     "en": {
         "title": "How well does it recommend?",
         "made": "Measured",
-        "headline": "{name} puts the right products highest",
+        "headline_better": "{name}: ahead of every baseline",
+        "headline_unclear": "{name}: level with the best baseline",
+        "headline_worse": "{baseline} is still ahead",
+        "headline_only": "How well does it recommend?",
+        "headline_none": "Learned, not yet measured",
+        "verdict_none": "Too few customers came back in the newest days to measure anything. What was learned is below.",
         "verdict_better": "{name} reaches NDCG@10 {mean}, {percent} above the best baseline, {baseline}. "
-        "The difference is {difference} ({low} to {high}): it is real.",
+        "The difference is {difference} ({low} to {high}): more than chance explains.",
         "verdict_unclear": "{name} reaches NDCG@10 {mean}, and the best baseline, {baseline}, {other}. "
         "The difference is {difference} ({low} to {high}): it may be chance.",
         "verdict_worse": "The best baseline, {baseline}, reaches NDCG@10 {other} and stands above {name} with {mean}. "
@@ -101,13 +106,19 @@ WORDS: dict[str, dict[str, str]] = {
         "model:ease": "EASE",
         "model:ncf": "NCF",
         "model:described": "LSTM + CNN",
+        "model:described-mse": "LSTM + CNN, MSE",
     },
     "zh": {
         "title": "推荐得有多准？",
         "made": "评测时间",
-        "headline": "{name}最能把对的商品排在前面",
+        "headline_better": "{name}：领先所有基线",
+        "headline_unclear": "{name}：与最强基线持平",
+        "headline_worse": "{baseline}仍然领先",
+        "headline_only": "推荐得有多准？",
+        "headline_none": "已学习，尚未评测",
+        "verdict_none": "最近几天回来的顾客太少，无法评测。所学内容见下。",
         "verdict_better": "{name}的 NDCG@10 为 {mean}，比最强的基线{baseline}高 {percent}。"
-        "差值 {difference}（{low} 至 {high}）：差别是真实的。",
+        "差值 {difference}（{low} 至 {high}）：不是偶然所能解释。",
         "verdict_unclear": "{name}的 NDCG@10 为 {mean}，最强的基线{baseline}为 {other}。"
         "差值 {difference}（{low} 至 {high}）：可能只是偶然。",
         "verdict_worse": "最强的基线{baseline}的 NDCG@10 为 {other}，高于{name}的 {mean}。"
@@ -193,5 +204,6 @@ WORDS: dict[str, dict[str, str]] = {
         "model:ease": "EASE",
         "model:ncf": "NCF",
         "model:described": "LSTM + CNN",
+        "model:described-mse": "LSTM + CNN, MSE",
     },
 }
