@@ -1,4 +1,3 @@
-
 """The rules of columns and of records must agree: one verdict, whichever way a record comes in."""
 
 from __future__ import annotations
