@@ -34,7 +34,7 @@ def learned(shop: Shop) -> str:
         cooccurrence=Cooccurrence().fit(data.sequences, data.features),
         until=int(data.sequences.time.max()),
     )
-    return Bundles(shop.folder / "bundles").save(bundle)
+    return Bundles(shop.folder / "bundles").add(bundle)
 
 
 @pytest.fixture
