@@ -322,22 +322,25 @@ def _encode_texts(texts: list[str], encoder: TextEncoder, cache: VectorCache, pr
 def _encode_photos(
     paths: list[Path | None], photos: _Photos, encoder: ImageEncoder, cache: VectorCache, progress: Progress | None
 ) -> Floats:
-    codes: dict[Path, int] = {}
-    which = np.array([-1 if path is None else codes.setdefault(path, len(codes)) for path in paths], np.int64)
-    unique = list(codes)
-    keys = [photos.key(path) for path in unique]
-    readable = [i for i, key in enumerate(keys) if key is not None]
-    vectors = np.zeros((len(unique) + 1, encoder.dimensions), np.float32)  # the last row: no photo
-    vectors[readable], found = cache.get(encoder.name, [key for key in keys if key is not None], encoder.dimensions)
-    missing = [i for i, hit in zip(readable, found, strict=True) if not hit]
+    key_of = {path: photos.key(path) for path in dict.fromkeys(paths) if path is not None}
+    unique: dict[bytes, Path] = {}
+    for path, key in key_of.items():
+        if key is not None:
+            unique.setdefault(key, path)
+    keys = list(unique)
+    place = {key: index for index, key in enumerate(keys)}
+    which = [-1 if path is None or (key := key_of[path]) is None else place[key] for path in paths]
+    vectors = np.zeros((len(keys) + 1, encoder.dimensions), np.float32)  # the last row: no photo
+    vectors[:-1], found = cache.get(encoder.name, keys, encoder.dimensions)
+    missing = np.flatnonzero(~found).tolist()
     done = 0
     for start in range(0, len(missing), 4 * _PHOTO_TASK):
         chunk = missing[start : start + 4 * _PHOTO_TASK]
-        pixels = _parallel(lambda i: photos.read(unique[i]), chunk, encoder.threads)
+        pixels = _parallel(lambda i: photos.read(unique[keys[i]]), chunk, encoder.threads)
         good = [(i, photo) for i, photo in zip(chunk, pixels, strict=True) if photo is not None]
         if good:
             rows = encoder.encode_pixels([photo for _, photo in good])
-            cache.put(encoder.name, [key for i, _ in good if (key := keys[i]) is not None], rows)
+            cache.put(encoder.name, [keys[i] for i, _ in good], rows)
             vectors[[i for i, _ in good]] = rows
         done += len(chunk)
         if progress:

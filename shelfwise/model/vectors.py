@@ -16,7 +16,6 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -37,8 +36,7 @@ class _Shelf:
 
     places: dict[bytes, tuple[Path, int]] = field(default_factory=dict)  # key -> shard, row
     read: dict[Path, int] = field(default_factory=dict)  # shard -> rows indexed
-    mine: BinaryIO | None = None
-    path: Path | None = None
+    mine: Path | None = None  # the shard this process appends to
 
 
 class VectorCache:
@@ -68,7 +66,7 @@ class VectorCache:
                 shard = np.memmap(path, kind, "r", shape=(shelf.read[path],))
                 for index, row in places:
                     record = shard[row]
-                    if zlib.crc32(record.tobytes()[: -kind["check"].itemsize]) == int(record["check"]):
+                    if _sound(record):
                         vectors[index] = record["vector"]
                         found[index] = True
                     else:
@@ -88,19 +86,16 @@ class VectorCache:
         records["check"] = [zlib.crc32(raw[start : start + body]) for start in range(0, len(raw), kind.itemsize)]
         with self._lock:
             shelf = self._shelves.setdefault(encoder, _Shelf())
-            if shelf.mine is None or shelf.path is None:
+            if shelf.mine is None:
                 home = self.folder / _folder_name(encoder)
                 home.mkdir(parents=True, exist_ok=True)
-                shelf.path = home / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.d{vectors.shape[1]}"
-                shelf.mine = shelf.path.open("ab", buffering=0)
-            shelf.mine.write(records.tobytes())
+                shelf.mine = home / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.d{vectors.shape[1]}"
+            with shelf.mine.open("ab", buffering=0) as shard:
+                shard.write(records.tobytes())
 
     def close(self) -> None:
-        """Let go of the files; the next use opens them again."""
+        """Forget what was indexed; the next use looks again, and writes to a new shard."""
         with self._lock:
-            for shelf in self._shelves.values():
-                if shelf.mine is not None:
-                    shelf.mine.close()
             self._shelves.clear()
 
     def __enter__(self) -> VectorCache:
@@ -125,14 +120,26 @@ class VectorCache:
             known = shelf.read.get(path, 0)
             if rows > known:
                 keys = np.memmap(path, kind, "r", shape=(rows,))["key"][known:].tobytes()
-                for offset in range(rows - known):
-                    shelf.places.setdefault(keys[offset * KEY : offset * KEY + KEY], (path, known + offset))
+                for row in range(known, rows):
+                    key = keys[(row - known) * KEY : (row - known + 1) * KEY]
+                    place = shelf.places.setdefault(key, (path, row))
+                    if place != (path, row) and not _sound(_row(place, kind)):  # it was put again
+                        shelf.places[key] = (path, row)
                 shelf.read[path] = rows
         return shelf
 
 
 def _record(dimensions: int) -> np.dtype[np.void]:
     return np.dtype([("key", f"V{KEY}"), ("vector", "<f2", (dimensions,)), ("check", "<u4")])
+
+
+def _row(place: tuple[Path, int], kind: np.dtype[np.void]) -> np.void:
+    record: np.void = np.fromfile(place[0], kind, 1, offset=place[1] * kind.itemsize)[0]
+    return record
+
+
+def _sound(record: np.void) -> bool:
+    return zlib.crc32(record.tobytes()[:-4]) == int(record["check"])
 
 
 def _folder_name(encoder: str) -> str:
