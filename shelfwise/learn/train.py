@@ -274,7 +274,7 @@ class _Training:
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             learned += size
-            summed += float(loss) * size
+            summed += float(loss.detach()) * size
             if place % 10 == 0:
                 speed = learned / max(time.perf_counter() - begun, 1e-9)
                 status = (
