@@ -40,6 +40,8 @@ _WATCHED = 5_000  # customers on whom an epoch is validated
 _PATIENCE = 3  # epochs without a better validation before stopping
 _WARM = 0.03  # share of training in which the learning rate rises
 _FORGET = 0.1  # share of positions at which the time to the answer is hidden
+_GENTLE = 0.2  # learning rate of the embedding tables, relative to the rest
+_FAINT = 1e-5  # gradients of the tables below this are no reason for a whole step
 _SHARPNESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
 _REPEATS = 0.01  # share of events on products the customer had before, from which on answers may repeat
 
@@ -268,7 +270,7 @@ class _Training:
                 break
             rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
             for group in optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * group["scale"]
             loss, size = self._step(network, rows, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -441,14 +443,20 @@ def _next(histories: Sequences) -> Longs:
 
 def _optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
     rate, decay = settings.learning_rate, settings.weight_decay
-    parameters = list(network.parameters())
+    tables = [network.id, network.ahead]
+    others = [part for name, part in network.named_parameters() if name not in ("id", "ahead")]
+    # The tables start where a factorisation put them. Adam gives a gradient of any size a step of the same size, so
+    # that the softmax's faint push on every product at every step would undo the start; `eps` above it does not.
+    gentle: dict[str, Any] = {"params": tables, "scale": _GENTLE}
+    careful = gentle | {"eps": _FAINT}
+    rest: dict[str, Any] = {"params": others, "scale": 1.0}
     if settings.optimizer == "adam":
-        return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)
+        return torch.optim.Adam([rest, careful], rate, weight_decay=decay, fused=True)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW([rest, careful], rate, weight_decay=decay, fused=True)
     if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parameters, rate, weight_decay=decay)
-    return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay, fused=True)
+        return torch.optim.RMSprop([rest, careful], rate, weight_decay=decay)
+    return torch.optim.SGD([rest, gentle], rate, momentum=0.9, weight_decay=decay, fused=True)
 
 
 def _content_parts(network: Network) -> list[Any]:
