@@ -30,7 +30,18 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
-MAY_IMPORT["serve"] = {"schema", "errors", "settings", "store", "intake", "model", "engine", "trust", "shop"}
+MAY_IMPORT["serve"] = {
+    "__init__",
+    "schema",
+    "errors",
+    "settings",
+    "store",
+    "intake",
+    "model",
+    "engine",
+    "trust",
+    "shop",
+}
 MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__init__"}
 MAY_IMPORT["__init__"] = {"shop"}
