@@ -59,7 +59,7 @@ def import_events(database: Database, frames: Iterable[pl.DataFrame], progress: 
         if report.done == 0:
             return Appended(0, 0)
         report.say("recording")
-        with connection.begin():
+        with database.turn(), connection.begin():
             return _record_events(connection, report)
 
 
@@ -177,7 +177,7 @@ def import_products(database: Database, frames: Iterable[pl.DataFrame], progress
         if report.done == 0:
             return 0
         report.say("recording")
-        with connection.begin():
+        with database.turn(), connection.begin():
             revision = next_revision(connection)
             _index_incoming(connection)
             live = "SELECT p.created FROM products p WHERE p.id = incoming.id AND NOT p.deleted"
