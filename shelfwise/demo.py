@@ -25,7 +25,7 @@ Bar = Callable[[str], AbstractContextManager[Progress]]
 def prepare(folder: Path, bar: Bar, note: Console) -> None:
     """Make the demo's shop in `folder`, load it and learn; whatever is done already is not done again."""
     if not (folder / FILE).exists():
-        Shop.create(folder, name="Complete Journey grocer", currency="USD").close()
+        Shop.create(folder, name="Complete Journey grocer", currency="USD", minutes=1.0).close()
     with Shop(folder) as shop:
         if not shop.counts().events:
             begun = time.monotonic()
