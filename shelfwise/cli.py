@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 import shelfwise
+from shelfwise.engine.request import Filters
 from shelfwise.errors import InvalidRequest, ShelfwiseError
 from shelfwise.model.recommender import Progress as Callback
 from shelfwise.shop import Shop
@@ -270,8 +271,7 @@ def recommend(
             surface=surface,
             seeds=seed or (),
             k=k,
-            categories=category or (),
-            brands=brand or (),
+            filters=Filters(categories=tuple(category or ()), brands=tuple(brand or ())),
             exclude_purchased=new,
         )
         show_answer(opened, answer, as_json)

@@ -56,7 +56,10 @@ class Settings(BaseSettings):
     # Learning
     network: Literal["lstm", "gru", "transformer"] = Field("gru", description="The sequence tower.")
     width: int = Field(128, ge=8, le=2048, description="Dimensions of item and customer vectors.")
-    history: int = Field(50, ge=1, le=1000, description="Newest events of a customer the network and engine read.")
+    history: int = Field(50, ge=1, le=1000, description="Newest events of a customer the network reads.")
+    memory: int = Field(
+        1000, ge=1, le=10_000, description="Newest events of a customer the engine reads: what was bought, how often."
+    )
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adamw", description="Optimiser of the network.")
     learning_rate: float = Field(0.001, gt=0, le=10, description="Highest learning rate.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout in the network, 0 to 1.")

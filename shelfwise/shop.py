@@ -35,7 +35,7 @@ from shelfwise.store.rows import product_row
 from shelfwise.trust.keys import KeyRing
 
 if TYPE_CHECKING:
-    from shelfwise.learn.evaluate import Evaluation
+    from shelfwise.learn.results import Evaluation
 
 
 class Shop:
@@ -181,7 +181,7 @@ class Shop:
 
         result = evaluate(self.store, self.folder, self.settings, only=only, progress=progress)
         folder = self.folder / "reports" / f"evaluation-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        write_report(result, folder, language=self.settings.language)
+        write_report(result, folder)
         return result, folder
 
     def next_period(
