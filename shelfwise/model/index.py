@@ -93,4 +93,4 @@ class VectorIndex:
             index = faiss.deserialize_index(np.frombuffer(data, np.uint8))
         except RuntimeError as error:
             raise BundleError(f"not a vector index ({error}); train again: `shelfwise train`") from None
-        return cls(faiss.downcast_index(index))
+        return cls(index)
