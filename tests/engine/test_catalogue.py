@@ -15,7 +15,7 @@ from shelfwise.errors import UnknownProduct
 from shelfwise.model.sequences import Sequences, sequences_of
 from shelfwise.schema import Product
 
-from .conftest import N, WIDTH, Simulated
+from .conftest import WIDTH, N, Simulated
 
 VIEW = 0
 

@@ -285,7 +285,7 @@ def test_without_network_content_and_ease(simulated: Simulated) -> None:
         ({"session": "a\x00b"}, "session"),
         ({"seeds": "p1"}, "seeds"),
         ({"seeds": ("p",) * 101}, "seeds"),
-        ({"now": datetime(2024, 1, 1)}, "now"),  # noqa: DTZ001 - the point
+        ({"now": datetime(2024, 1, 1)}, "now"),
     ],
 )
 def test_requests_are_checked(arguments: dict[str, object], where: str) -> None:
