@@ -92,7 +92,11 @@ def probe(data: Path, encoder: ImageEncoder, photos: int | None = None) -> tuple
 
 
 def linear_probe(train: Floats, labels: np.ndarray, test: Floats, wanted: np.ndarray, penalty: float = 3e-3) -> float:
-    """Accuracy of softmax regression with an L2 penalty (chosen by cross-validation on the train part), by L-BFGS."""
+    """Accuracy of softmax regression with an L2 penalty, by L-BFGS.
+
+    The default penalty was fixed after looking at the test part too: cross-validation on the train part alone puts
+    1e-3 (0.839) a hair above 3e-3 (0.836), within its noise.
+    """
     centre = train.mean(0)
     inputs, targets = torch.from_numpy(10 * (train - centre)), torch.from_numpy(labels)
     weight = torch.zeros(inputs.shape[1], int(labels.max()) + 1, requires_grad=True)
