@@ -81,6 +81,8 @@ def running(folder: Path, workers: int) -> Iterator[tuple[subprocess.Popen[str],
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
