@@ -11,7 +11,7 @@ WORDS: dict[str, dict[str, str]] = {
         "headline_worse": "{baseline} is still ahead",
         "headline_only": "How well does it recommend?",
         "headline_none": "Learned, not yet measured",
-        "verdict_none": "Too few customers came back in the newest days to measure anything. What was learned is below.",
+        "verdict_none": "Too few customers came back in the newest days to measure it. What was learned is below.",
         "verdict_better": "{name} reaches NDCG@10 {mean}, {percent} above the best baseline, {baseline}. "
         "The difference is {difference} ({low} to {high}): more than chance explains.",
         "verdict_unclear": "{name} reaches NDCG@10 {mean}, and the best baseline, {baseline}, {other}. "
