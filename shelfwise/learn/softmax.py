@@ -32,7 +32,9 @@ class _Softmax(torch.autograd.Function):
         by_query, by_vector = torch.empty_like(query), torch.zeros_like(vectors)
         total = torch.zeros((), device=query.device)
         step = max(1, _CHUNK // max(1, len(vectors)))
-        ones = torch.ones(len(vectors), 1, dtype=kind, device=query.device) if share is None else share[:, None].to(kind)
+        ones = (
+            torch.ones(len(vectors), 1, dtype=kind, device=query.device) if share is None else share[:, None].to(kind)
+        )
         for start in range(0, len(query), step):
             part = slice(start, start + step)
             raised = low[part] @ table.T
