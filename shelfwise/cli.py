@@ -154,9 +154,7 @@ def load_products(
 
 @load.command("events")
 def load_events(
-    file: Annotated[
-        Path, typer.Argument(help="GA4 BigQuery export, CSV, JSON Lines or Parquet; .gz too.")
-    ],
+    file: Annotated[Path, typer.Argument(help="GA4 BigQuery export, CSV, JSON Lines or Parquet; .gz too.")],
     shop: ShopFolder = HERE,
     mapping: Mapping = None,
     format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
@@ -310,11 +308,10 @@ def serve(
     """Answer over HTTP: events in, recommendations out. The routes are listed at /docs."""
     from shelfwise.serve.server import serve as run
 
-    with Shop(shop) as opened:
-        settings = opened.settings
-    chosen = (host or settings.host, port or settings.port, workers or settings.workers)
-    err.print(f"Listening on http://{chosen[0]}:{chosen[1]} with {chosen[2]} worker(s). Stop with Ctrl-C.")
-    run(shop, *chosen)
+    def listening(_done: int, _total: int, url: str) -> None:
+        err.print(f"Listening on {url}; its routes: {url}/docs. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
+
+    run(shop, host, port, workers, listening)
 
 
 @bundles.command("list")

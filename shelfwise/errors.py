@@ -1,18 +1,18 @@
 """Every error Shelfwise raises on purpose. Each message says what is wrong and how to mend it.
 
-    ShelfwiseError
-    ├── InvalidRecord        a product or event breaks a rule of schema.py
-    ├── UnreadableFile       a file cannot be understood; nothing was changed
-    ├── SettingsError        shelfwise.toml or an environment variable is wrong
-    ├── ShopError            the folder is not a shop, or is one already
-    ├── StoreError           the record cannot be opened, migrated or written
-    ├── MissingDependency    an optional package is needed and absent
-    ├── NotEnoughData        too few events or products to learn or to measure
-    ├── BundleError          a bundle is absent, corrupt or foreign
-    ├── EncodingError        a text or image encoder cannot be loaded or used
-    ├── UnknownProduct       no product has this id
-    ├── InvalidRequest       a question to the engine breaks a rule
-    └── Forbidden            no key, an unknown key, or a key without the scope
+ShelfwiseError
+├── InvalidRecord        a product or event breaks a rule of schema.py
+├── UnreadableFile       a file cannot be understood; nothing was changed
+├── SettingsError        shelfwise.toml or an environment variable is wrong
+├── ShopError            the folder is not a shop, or is one already
+├── StoreError           the record cannot be opened, migrated or written
+├── MissingDependency    an optional package is needed and absent
+├── NotEnoughData        too few events or products to learn or to measure
+├── BundleError          a bundle is absent, corrupt or foreign
+├── EncodingError        a text or image encoder cannot be loaded or used
+├── UnknownProduct       no product has this id
+├── InvalidRequest       a question to the engine breaks a rule
+└── Forbidden            no key, an unknown key, or a key without the scope
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ class InvalidRecord(ShelfwiseError):
 class UnreadableFile(ShelfwiseError):
     """A file cannot be understood. `line` (1-based) and `column` say where, when known."""
 
-    def __init__(
-        self, path: object, problem: str, *, line: int | None = None, column: str | None = None
-    ) -> None:
+    def __init__(self, path: object, problem: str, *, line: int | None = None, column: str | None = None) -> None:
         self.path = str(path)
         self.problem = problem
         self.line = line

@@ -101,7 +101,15 @@ class Shop:
         """Load a product feed. Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_products
 
-        return load_products(file, self.store, mapping=mapping, format=format, images=images, progress=progress)
+        return load_products(
+            file,
+            self.store,
+            mapping=mapping,
+            format=format,
+            images=images,
+            currency=self.settings.currency,
+            progress=progress,
+        )
 
     def load_events(
         self,

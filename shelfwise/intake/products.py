@@ -83,9 +83,12 @@ def load_products(
     mapping: Mapping[str, str] | None = None,
     format: str | None = None,
     images: Path | str | None = None,
+    currency: str = "",
     progress: Progress | None = None,
 ) -> QualityReport:
     """Load a product feed; the format is told by its content, or given: one of FORMATS. .gz too.
+
+    currency: of prices that come without one (ISO 4217).
 
     `mapping`: field → column, see `mapping.py`; fields it leaves out are found by common names, and columns no field
     takes become attributes. Relative image links are looked for inside `images` (default: the feed's folder) and
@@ -117,7 +120,7 @@ def load_products(
             line=1,
         )
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
-    cleaner = _Cleaner(found, photos, findings)
+    cleaner = _Cleaner(found, photos, findings, currency)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         files: list[Path] = []
         last: dict[str, int] = {}  # id → the line of its last row
@@ -195,7 +198,8 @@ def _valid(made: list[tuple[Any, ...]], findings: Findings) -> pl.DataFrame:
 class _Cleaner:
     """One raw row → one product row, every mending reported."""
 
-    def __init__(self, found: Mapping[str, Column], photos: Photos, findings: Findings) -> None:
+    def __init__(self, found: Mapping[str, Column], photos: Photos, findings: Findings, currency: str) -> None:
+        self._currency = currency.upper()
         self._found = found
         self._photos = photos
         self._findings = findings
@@ -258,7 +262,7 @@ class _Cleaner:
         return self._cut(line, "product_type", clean_path(value_text(value)))
 
     def _price(self, line: int, row: Row) -> tuple[float | None, str]:
-        shop = clean_text(self._text(row, "currency"), markup=False).upper()
+        shop = clean_text(self._text(row, "currency"), markup=False).upper() or self._currency
         value = self._value(row, "price")
         column = self._found.get("price", Column())
         if isinstance(value, int | float) and not isinstance(value, bool):

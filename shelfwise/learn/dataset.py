@@ -8,7 +8,7 @@ sort's permutation; cost is linear in events but for that sort. Anonymous sessio
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shelfwise.store import Store
 
 SECOND = 1_000_000  # microseconds
+_SILENCE = 90 * 86_400  # seconds without any event
+_FEW = 30  # customers; fewer (and under a tenth of all) do not end a silence
 SEPARATOR = " > "
 _SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
@@ -79,11 +81,25 @@ def read_dataset(
             progress(columns.rows, total, "events read")
     if not columns.rows:
         raise NotEnoughData("no event names a product yet; load events first (`shelfwise load events FILE`)")
-    sequences = columns.sequences(len(customers))
+    sequences = _settled(columns.sequences(len(customers)))
     features = _items(products, len(names))
     if encode and folder is not None:
         features = _encoded(features, products, folder, settings, progress)
     return Dataset(IdMap(names), IdMap(customers), sequences, features)
+
+
+def _settled(sequences: Sequences) -> Sequences:
+    """A few events long after all others (a try at an old data set, a sender's wrong clock) must not move the clock that
+    every decay and window goes by: they count as of the moment before the silence, as the engine counts them too."""
+    times = np.sort(sequences.time)
+    owner = np.repeat(np.arange(len(sequences)), sequences.lengths())
+    until = times[-1]
+    for place in np.flatnonzero(np.diff(times) > _SILENCE)[::-1]:
+        later = np.unique(owner[sequences.time > times[place]])
+        if len(later) >= _FEW or 10 * len(later) > len(sequences):
+            break
+        until = times[place]
+    return replace(sequences, time=np.minimum(sequences.time, until))
 
 
 class _Columns:

@@ -91,3 +91,16 @@ def test_a_record_without_events_is_refused(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'record.db'}", durable=False)
     with pytest.raises(NotEnoughData, match="load events"):
         read_dataset(store, None, Settings())
+
+
+def test_a_few_events_after_a_long_silence_do_not_move_the_clock(store: Store) -> None:
+    buy = EventType.PURCHASE
+    store.append_events([event(buy, "tea", 5.5, customer=f"c{number}") for number in range(40)])
+    before = read_dataset(store, None, Settings()).sequences.time.max()
+    store.append_events([event(buy, "milk", 400, customer="ann"), event(buy, "soap", 700, customer="late")])
+    sequences = read_dataset(store, None, Settings()).sequences
+    assert sequences.rows == 48
+    assert sequences.time.max() == before
+    assert sequences.items_of(0)[-1] == 0  # ann's newest is still the milk
+    store.append_events([event(buy, "milk", 900, customer=f"c{number}") for number in range(40)])
+    assert read_dataset(store, None, Settings()).sequences.time.max() > before
