@@ -89,7 +89,7 @@ def read_dataset(
 
 
 def _settled(sequences: Sequences) -> Sequences:
-    """A few events long after all others (a try at an old data set, a sender's wrong clock) must not move the clock that
+    """A few events long after all others (a try at an old data set, a sender's wrong clock) must not move the clock
     every decay and window goes by: they count as of the moment before the silence, as the engine counts them too."""
     times = np.sort(sequences.time)
     owner = np.repeat(np.arange(len(sequences)), sequences.lengths())
