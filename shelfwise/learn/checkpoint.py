@@ -23,7 +23,7 @@ def fingerprint(train: Sequences, *told: str) -> str:
     """What a checkpoint must agree with to be gone on from: the data, and all that shapes the fit."""
     digest = hashlib.sha256()
     for array in (train.offsets, train.item, train.kind, train.time):
-        digest.update(memoryview(array.copy(order="C")).cast("B"))
+        digest.update(array.tobytes())
     for text in told:
         digest.update(text.encode())
     return digest.hexdigest()

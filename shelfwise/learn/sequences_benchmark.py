@@ -302,7 +302,7 @@ class Merge:
                     share = np.exp(mine - top) if name == "network" else mine / max(top, 1e-9)
                     rank = np.empty(len(ids), np.float32)
                     rank[np.argsort(-mine, kind="stable")] = np.arange(len(ids))
-                    columns += [mine, share, 1 / (1 + rank)]
+                    columns += [mine, share, (1 / (1 + rank)).astype(np.float32)]
                 blend = sum(columns[1::3][1:4], start=columns[1].copy()) + columns[2] + columns[5]
                 columns += [np.full(len(ids), length, np.float32), blend]
                 yield ids, np.stack(columns, axis=1).astype(np.float32)

@@ -18,9 +18,7 @@ _SAFE = 60.0  # largest logit that may be exponentiated without a shift
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, query: Tensor, vectors: Tensor, target: Tensor, share: Tensor | None, half: bool
-    ) -> Tensor:
+    def forward(ctx: Any, query: Tensor, vectors: Tensor, target: Tensor, share: Tensor | None, half: bool) -> Tensor:
         kind = torch.bfloat16 if half else torch.float32
         low, table = query.detach().to(kind), vectors.detach().to(kind)
         found = vectors.detach()
@@ -62,7 +60,7 @@ class _Softmax(torch.autograd.Function):
         return total / len(query)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         by_query, by_vector = ctx.saved_tensors
         scale = gradient / ctx.count
         return by_query.mul_(scale), by_vector.mul_(scale), None, None, None

@@ -56,13 +56,14 @@ def factorise(train: Sequences, n: int, width: int, seed: int) -> tuple[Tensor, 
 def _tensor(matrix: sparse.csr_array) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(
+        tensor: Tensor = torch.sparse_csr_tensor(
             torch.from_numpy(matrix.indptr.astype(np.int64)),
             torch.from_numpy(matrix.indices.astype(np.int64)),
             torch.from_numpy(matrix.data),
             size=matrix.shape,
             check_invariants=False,
         )
+    return tensor
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
