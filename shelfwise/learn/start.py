@@ -67,7 +67,8 @@ def _tensor(matrix: sparse.csr_array) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    return torch.linalg.qr(columns)[0]
+    basis: Tensor = torch.linalg.qr(columns)[0]
+    return basis
 
 
 def fit_content(network: Network, vectors: Tensor) -> None:
