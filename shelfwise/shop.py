@@ -255,8 +255,12 @@ class Shop:
         bundle = self._bundles.load(version)
         revision = self.store.product_revision()
         frame = self.store.products_frame()
-        text, image = self._vectors(frame)
-        catalogue = Catalogue(bundle, frame=frame, text=text, image=image)
+        # The bundle brings the vectors of the products it knows.
+        known = bundle.items.inside_all(frame["id"]) >= 0
+        catalogue = Catalogue(bundle, frame=frame.filter(known))
+        late = frame.filter(~known)
+        if late.height:
+            catalogue.upsert(late, *self._vectors(late))
         self._engine = Engine(bundle, catalogue, language=self.settings.language, history=self.settings.history)
         self._version, self._revision = version, revision
 

@@ -71,7 +71,7 @@ class Engine:
         """The state of who asks, from the record's columns. Products no longer known are left out."""
         now = time.time() if request.now is None else to_micros(request.now) / 1e6
         return state_of(
-            rows_of(rows.products, self.catalogue.view.rows.get),
+            rows_of(rows.products, self.catalogue.view.rows),
             rows.kinds,
             rows.times // 1_000_000,
             rows.prices,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, repeat
 
 import numpy as np
 import numpy.typing as npt
@@ -94,9 +94,9 @@ def empty_state(now: int) -> State:
     return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, none, now=now)
 
 
-def rows_of(products: Sequence[str], row: Callable[[str], int | None]) -> Ints:
+def rows_of(products: Sequence[str], rows: Mapping[str, int]) -> Ints:
     """Catalogue rows of outside ids, -1 for unknown ones."""
-    return np.fromiter((-1 if (found := row(name)) is None else found for name in products), np.int32, len(products))
+    return np.fromiter(map(rows.get, products, repeat(-1)), np.int32, len(products))
 
 
 def extended(events: Sequences, items: Sequence[int], kind: int, time: int) -> Sequences:

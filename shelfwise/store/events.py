@@ -20,7 +20,7 @@ import polars as pl
 from sqlalchemy import Column, Connection, bindparam, case, delete, func, insert, select, tuple_, update
 
 from shelfwise.schema import EVENT_COLUMNS, EventType
-from shelfwise.store.rows import Row, event_of, frame_of, type_of
+from shelfwise.store.rows import Row, event_of, frame_of
 from shelfwise.store.tables import customers, events, sessions, tally
 
 CUSTOMER, SESSION = "c", "s"  # first letter of `events.actor`
@@ -177,12 +177,15 @@ def last_events(connection: Connection, customer: str, session: str, n: int) -> 
     return answer
 
 
+_CODE = {str(kind): kind.code for kind in EventType}
+
+
 def history(connection: Connection, customer: str, session: str, n: int) -> History:
     rows = _last(connection, _COLUMNS, 2, 5, customer, session, n)
     products, kinds, times, prices, quantities, _ = zip(*rows, strict=True) if rows else ((),) * 6
     return History(
         products=list(products),
-        kinds=np.fromiter((type_of(kind).code for kind in kinds), np.int8, len(rows)),
+        kinds=np.fromiter(map(_CODE.__getitem__, kinds), np.int8, len(rows)),
         times=np.array(times, np.int64),
         prices=np.array(prices, np.float32),
         quantities=np.array(quantities, np.float32),
@@ -195,20 +198,24 @@ def _last(
     """The last n rows, oldest first, of the customer, of the session, or of both."""
     mark = _mark(connection)
     sql = f"{columns} FROM events WHERE actor = {mark} {_ORDER} {mark}"
-    read = connection.exec_driver_sql
+
+    def read(sql: str, values: tuple[str | int, ...]) -> list[Sequence[Any]]:
+        # Past SQLAlchemy's result, which would wrap each of a thousand rows.
+        return list(connection.exec_driver_sql(sql, values).cursor.fetchall())
+
     rows: list[Sequence[Any]] = []
     if customer:
-        rows += read(sql, (CUSTOMER + customer, n)).fetchall()
+        rows += read(sql, (CUSTOMER + customer, n))
     if session:
         link = f"(SELECT customer FROM sessions WHERE session = {mark})"
         owner = f"coalesce('{CUSTOMER}' || nullif({link}, ''), {mark})"
         if not customer:
             sql = f"{columns} FROM events WHERE actor = {owner} {_ORDER} {mark}"
-            rows = list(read(sql, (session, SESSION + session, n)))
+            rows = read(sql, (session, SESSION + session, n))
         else:
             # Nobody has signed in to the session in an event yet, but who asks says whose it is. A session that
             # somebody signed in to has no rows of its own.
-            rows += read(sql, (SESSION + session, n)).fetchall()
+            rows += read(sql, (SESSION + session, n))
             rows.sort(key=lambda row: (row[time], row[sequence]), reverse=True)
             rows = rows[:n]
     rows.reverse()

@@ -68,10 +68,6 @@ def event_of(row: Sequence[Any]) -> Event:
     return event
 
 
-def type_of(name: str) -> EventType:
-    return _TYPES[name]
-
-
 def product_row(product: Product) -> dict[str, Any]:
     """A row by PRODUCT_COLUMNS; `created` may be None."""
     return {
