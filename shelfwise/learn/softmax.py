@@ -23,10 +23,9 @@ class _Softmax(torch.autograd.Function):
         low, table = query.detach().to(kind), vectors.detach().to(kind)
         found = vectors.detach()
         positive = (query.detach() * found[target]).sum(1)
-        shift = 0.0
-        bound = float(query.detach().norm(dim=1).max()) * float(found.norm(dim=1).max())
-        if bound > _SAFE:
-            shift = bound - _SAFE if bound < 2 * _SAFE else float("nan")
+        # Where a logit may be too large to be exponentiated, each row is lowered by its own highest. (One shift for all
+        # would save a pass, but a row far below it would sink to nothing, and its loss to -inf.)
+        wide = float(query.detach().norm(dim=1).max()) * float(found.norm(dim=1).max()) > _SAFE
         by_query, by_vector = torch.empty_like(query), torch.zeros_like(vectors)
         total = torch.zeros((), device=query.device)
         step = max(1, _CHUNK // max(1, len(vectors)))
@@ -36,10 +35,8 @@ class _Softmax(torch.autograd.Function):
         for start in range(0, len(query), step):
             part = slice(start, start + step)
             raised = low[part] @ table.T
-            top: Tensor | float = shift
-            if shift != shift:  # too wide a range for one shift: each row its own
+            if wide:
                 top = raised.amax(1, keepdim=True)
-            if isinstance(top, Tensor) or top:
                 raised -= top
             raised.exp_()
             if share is not None:
@@ -49,8 +46,9 @@ class _Softmax(torch.autograd.Function):
                 mass = raised.sum(1, keepdim=True, dtype=torch.float32)
             else:
                 mass = (raised @ ones).float()
-            height = top.float() if isinstance(top, Tensor) else top
-            total += (mass.log() + height).sum() - positive[part].sum()
+            total += mass.log().sum() - positive[part].sum()
+            if wide:
+                total += top.sum(dtype=torch.float32)
             by_query[part] = (raised @ table).float() / mass
             by_vector += (raised.T @ (low[part] / mass).to(kind)).float()
         by_query -= found[target]
