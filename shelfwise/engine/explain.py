@@ -85,16 +85,16 @@ class Explainer:
         if not len(chosen):
             return []
         weight = _weights(candidates, chosen, score)
-        decisive = weight.argmax(axis=0).tolist()
+        decisive, orders = weight.argmax(axis=0).tolist(), np.argsort(-weight, axis=0, kind="stable").T.tolist()
+        companions = _Companions(question, self.bundle)
         bits = candidates.sources[chosen].tolist()
         found = []
-        for place, (position, source, bit) in enumerate(zip(chosen.tolist(), decisive, bits, strict=True)):
+        for position, source, bit, order in zip(chosen.tolist(), decisive, bits, orders, strict=True):
             row, values = int(candidates.ids[position]), candidates.features[position]
-            order = np.argsort(-weight[:, place], kind="stable").tolist()
             names = [SOURCES[each] for each in order if bit & BIT[SOURCES[each]]]
             reason = ""
             for each in dict.fromkeys([SOURCES[source], *names]):
-                reason = self._reason(each, question, row, values, seeds)
+                reason = self._reason(each, question, companions, row, values, seeds)
                 if reason:
                     break
             found.append((tuple(names), reason or self._popular(question.view, row, values)))
@@ -104,7 +104,9 @@ class Explainer:
         """Why a product stands beside `row`."""
         return self._say("like" if source == "content" else "goes_with", title=_short(view.title(row)))
 
-    def _reason(self, source: str, question: Question, row: int, values: Floats, seeds: int) -> str:
+    def _reason(
+        self, source: str, question: Question, companions: _Companions, row: int, values: Floats, seeds: int
+    ) -> str:
         view = question.view
         if source == "again":
             return self._again(values)
@@ -118,7 +120,7 @@ class Explainer:
         if source == "content":
             place = self._most_alike(question, row, view.content)
             return "" if place < 0 else self._say("like", title=_short(view.title(int(question.items[place]))))
-        place = self._companion(question, row) if source == "neighbours" else -1
+        place = companions.of(row) if source == "neighbours" else -1
         if place < 0:
             place = self._most_alike(question, row, view.behaviour)
         if place < 0:
@@ -128,34 +130,6 @@ class Explainer:
             return self._say("goes_with", title=title)
         kind = tuple(EventType)[int(question.kinds[place])]
         return self._say(str(kind) if str(kind) in self._texts else "view_item", title=title)
-
-    def _companion(self, question: Question, row: int) -> int:
-        """The event whose neighbour this is most, by co-occurrence or else by EASE; -1 for none."""
-        view, graph, ease = question.view, self.bundle.cooccurrence, self.bundle.ease
-        known = int(view.twin[row])
-        best, place = 0.0, -1
-        last = len(question.items) - 1
-        for back, item in enumerate(question.items[: -_EVENTS - 1 : -1].tolist()):
-            twin = int(view.twin[item])
-            start, stop = int(graph.indptr[twin]), int(graph.indptr[twin + 1])
-            at = np.flatnonzero(graph.ids[start:stop] == known)
-            if len(at) and item != row:
-                weight = float(graph.weights[start + int(at[0])]) * graph.decay**back
-                if weight > best:
-                    best, place = weight, last - back
-        if place >= 0 or ease is None or not len(ease.known):
-            return place
-        known_by_ease = question.items < view.known
-        at = np.minimum(np.searchsorted(ease.known, [known]), len(ease.known) - 1)
-        if ease.known[at[0]] != known or not known_by_ease.any():
-            return -1
-        items = np.where(known_by_ease, question.items, 0)
-        had = np.minimum(np.searchsorted(ease.known, items), len(ease.known) - 1)
-        there = (ease.known[had] == items) & known_by_ease
-        fade = np.exp2(np.minimum(question.times - question.now, 0) / (ease.half_life * DAY))
-        weights = np.where(there, ease.weights[had, at[0]] * fade, 0)
-        newest = len(weights) - 1 - int(weights[::-1].argmax())
-        return newest if weights[newest] > 0 else -1
 
     def _most_alike(self, question: Question, row: int, vectors: Floats | None) -> int:
         """The newest event with the most similar product by these vectors; -1 for none."""
@@ -190,10 +164,65 @@ class Explainer:
         return self._texts[text].format(**values)
 
 
+class _Companions:
+    """Which event of a question's history a product goes with. Neighbours are gathered once, when first asked for."""
+
+    def __init__(self, question: Question, bundle: Bundle) -> None:
+        self.question = question
+        self.bundle = bundle
+        self._met: tuple[Ints, Floats, Ints] | None = None
+
+    def of(self, row: int) -> int:
+        """The event whose neighbour this is most, by co-occurrence or else by EASE; -1 for none."""
+        known = int(self.question.view.twin[row])
+        ids, weights, places = self._neighbours()
+        at = np.flatnonzero(ids == known)
+        at = at[self.question.items[places[at]] != row]
+        if len(at):
+            best = at[int(weights[at].argmax())]
+            if weights[best] > 0:
+                return int(places[best])
+        return self._by_ease(known)
+
+    def _neighbours(self) -> tuple[Ints, Floats, Ints]:
+        """Of the newest events, newest first: neighbour, weight, place of the event; [m] each."""
+        if self._met is None:
+            graph, items = self.bundle.cooccurrence, self.question.items
+            newest = items[: -_EVENTS - 1 : -1]
+            parts = [
+                slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
+                for twin in self.question.view.twin[newest].tolist()
+            ]
+            none = np.empty(0, np.int32)
+            sizes = [part.stop - part.start for part in parts]
+            back = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
+            ids = np.concatenate([none, *(graph.ids[part] for part in parts)])
+            weights = np.concatenate([none.astype(np.float32), *(graph.weights[part] for part in parts)])
+            self._met = ids, weights * np.float32(graph.decay) ** back, len(items) - 1 - back
+        return self._met
+
+    def _by_ease(self, known: int) -> int:
+        question, ease = self.question, self.bundle.ease
+        if ease is None or not len(ease.known):
+            return -1
+        known_by_ease = question.items < question.view.known
+        at = min(int(np.searchsorted(ease.known, known)), len(ease.known) - 1)
+        if ease.known[at] != known or not known_by_ease.any():
+            return -1
+        items = np.where(known_by_ease, question.items, 0)
+        had = np.minimum(np.searchsorted(ease.known, items), len(ease.known) - 1)
+        there = (ease.known[had] == items) & known_by_ease
+        fade = np.exp2(np.minimum(question.times - question.now, 0) / (ease.half_life * DAY))
+        weights = np.where(there, ease.weights[had, at] * fade, 0)
+        newest = len(weights) - 1 - int(weights[::-1].argmax())
+        return newest if weights[newest] > 0 else -1
+
+
 def _weights(candidates: Candidates, chosen: Ints, score: Score) -> npt.NDArray[np.float32]:
     """What each source is worth to each chosen candidate: float32 [sources, k], -inf where it says nothing of it."""
     features = candidates.features[chosen]
-    usual = np.median(candidates.features, axis=0)
+    middle = len(candidates.ids) // 2
+    usual = np.partition(np.ascontiguousarray(candidates.features.T), middle, axis=1)[:, middle]
     k = len(chosen)
     stacked = np.tile(features, (len(SOURCES) + 1, 1))
     silent = np.zeros((len(SOURCES), k), np.bool_)

@@ -232,7 +232,7 @@ class Sources:
             rows, scores = ease
             missing = ~self._scratch.flag[rows]
             if not question.exclude_purchased:
-                missing[np.isin(rows, again[0], assume_unique=True)] = False
+                missing[_among(again[0], rows)] = False
             rows, scores = rows[missing], scores[missing]
             found.append(("neighbours", rows[_top(scores, EASE)]))
         found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
@@ -343,9 +343,7 @@ class Sources:
         if not bought.any():
             return _NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Again.FEATURES)), np.float32)
         items, times = question.items[bought], question.times[bought]
-        rows, features = self.bundle.again.features(items, times, question.now)
-        _, scores = self.bundle.again.of(items, times, question.now)
-        return rows, scores, features
+        return self.bundle.again.told(items, times, question.now)
 
     def _features(
         self,
@@ -427,7 +425,9 @@ class Sources:
         paid = paid[paid > 0]
         if len(paid):
             price = view.price[rows]
-            gap = np.log(np.where(price > 0, price, 1) / np.median(paid))
+            paid.sort()
+            middle = (paid[(len(paid) - 1) // 2] + paid[len(paid) // 2]) / 2
+            gap = np.log(np.where(price > 0, price, 1) / middle)
             table[COLUMN["price_gap"]] = np.where(price > 0, gap, 0)
         table[COLUMN["history"]] = np.log1p(len(items))
         table[COLUMN["idle"]] = np.log1p(age[-1])
@@ -502,6 +502,12 @@ def _place(wanted: Ints, rows: Ints, slot: Ints) -> npt.NDArray[np.intp]:
     there = place < len(rows)
     there[there] = rows[place[there]] == wanted[there]
     return np.where(there, place, -1)
+
+
+def _among(wanted: Ints, rows: Ints) -> npt.NDArray[np.intp]:
+    """Where those of `wanted` that are among `rows` stand there; `rows` ascending, at least one."""
+    place = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
+    return np.asarray(place[rows[place] == wanted], np.intp)
 
 
 def _newest_distinct(items: Ints, m: int) -> Ints:

@@ -98,22 +98,27 @@ class Again:
         due:        log of days since the newest over the mean gap (clipped to ±3), 0 where there was one only
         share:      the product's days over all days of the customer
         """
+        rows, _, features = self.told(items, times, now)
+        return rows, features
+
+    def told(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
+        """`of` and `features` together: the distinct products, their scores and their features."""
         rows = _one(items, times)
+        half_life, rhythm = self._fitted()
+        scores = _weigh(rows, now, half_life, rhythm)
         visits = max(len(np.unique(times // DAY)), 1)
         since = np.maximum(now - rows.last, 0) / DAY
         gap = rows.gap()
-        return rows.item, np.stack(
-            (
-                np.log1p(rows.count),
-                np.log1p(rows.decayed(now, 30.0)),
-                np.log1p(rows.decayed(now, 90.0)),
-                np.log1p(since),
-                np.log1p(gap),
-                np.where(gap > 0, np.clip(np.log((since + 0.5) / (gap + 0.5)), -3, 3), 0),
-                rows.count / visits,
-            ),
-            axis=1,
-        ).astype(np.float32)
+        columns = (
+            np.log1p(rows.count),
+            np.log1p(rows.decayed(now, 30.0)),
+            np.log1p(rows.decayed(now, 90.0)),
+            np.log1p(since),
+            np.log1p(gap),
+            np.where(gap > 0, np.clip(np.log((since + 0.5) / (gap + 0.5)), -3, 3), 0),
+            rows.count / visits,
+        )
+        return rows.item, scores, np.stack(columns, axis=1).astype(np.float32)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""

@@ -19,7 +19,6 @@ from shelfwise.schema import (
     Availability,
     Campaign,
     Event,
-    EventType,
     Product,
     from_micros,
     to_micros,
