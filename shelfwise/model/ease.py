@@ -73,9 +73,7 @@ class Ease:
         weight = np.exp2(np.minimum(times[there] - now, 0) / (self.half_life * DAY))
         had, at = np.unique(rows[there], return_inverse=True)
         held = np.minimum(np.bincount(at, weight, minlength=len(had)), 1).astype(np.float32)
-        # As a sparse row: a dense product would first copy some hundred rows of the matrix.
-        row = sparse.csr_matrix((held, had, (0, len(had))), shape=(1, len(self.known)))
-        return self.known, np.asarray(row @ self.weights)[0]
+        return self.known, held @ self.weights[had]
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
