@@ -25,6 +25,7 @@ from shelfwise.learn.ncf import Ncf
 from shelfwise.learn.rank import Questions, fit_ranker
 from shelfwise.learn.train import NetworkRecommender
 from shelfwise.model.cooccurrence import Cooccurrence
+from shelfwise.model.neighbours import Neighbours
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.ranker import Ranker
 from shelfwise.model.recommender import Items, Progress, Recommender, recommend, top_k
@@ -54,7 +55,10 @@ def sequences(
     """Rows and facts, ready for JSON.
 
     {"rows": [{"name", "hr@10", "ndcg@10", "mrr@10", "fit_seconds", "score_seconds"}, …], "refit", "users", "items",
-     "interactions", "tested", "epochs"}
+     "interactions", "tested", "network", "epochs", "engine"}
+    The row `engine` is not a shop's whole engine: it merges candidates of the sources named, fitted on this file, with
+    the engine's `Ranker`; a file of "user item" lines has nothing for its other sources to read.
+    epochs: of the network that were kept; 0 is the factorised co-occurrence it starts from.
     network: lstm, gru or transformer (default: the setting). only: rows to measure (see `ROWS`). minutes: most
     minutes of training the network. Raises UnreadableFile, NotEnoughData and InvalidRequest.
     """
@@ -89,6 +93,7 @@ def sequences(
         "tested": len(tested),
         "network": settings.network,
         "epochs": trained.plan.epochs if isinstance(trained, NetworkRecommender) and trained.plan else None,
+        "engine": f"Ranker over candidates of {', '.join(Merge.SOURCES)}",
     }
 
 
@@ -209,6 +214,7 @@ class _Run:
             "long": lambda: Cooccurrence(window=15, backward=0.5, decay=0.8),
             "cosine": lambda: Cooccurrence(window=15, backward=1.0, decay=0.8, specific=0.5, normalise=0.5),
             "last": lambda: Cooccurrence(window=1, backward=0.0, decay=0.3, specific=0.0),
+            "neighbours": Neighbours,
             "ncf": lambda: Ncf(seed=seed),
             "described": lambda: Described(seed=seed),
         }
@@ -228,8 +234,8 @@ class _Run:
 class Merge:
     """Candidates of several fitted sources, ordered by one ranker learned on what users turned to next."""
 
-    SOURCES = ("network", "item-knn", "long", "cosine", "last", "popularity")
-    PROPOSING = ("network", "item-knn", "long", "cosine")
+    SOURCES = ("network", "item-knn", "long", "cosine", "last", "neighbours", "popularity")
+    PROPOSING = ("network", "item-knn", "long", "cosine", "neighbours")
     NAMES = (*(f"{part} {name}" for name in SOURCES for part in ("score", "share", "rank")), "length", "sum")
 
     def __init__(self, sources: dict[str, Recommender]) -> None:

@@ -13,6 +13,7 @@ No customer has an embedding: a customer is their events.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
@@ -31,6 +32,7 @@ from shelfwise.schema import EVENT_TYPES
 _GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
 _UNKNOWN = 0
 _FORGETTING = 4  # rates of the leaky sum; each holds a fourth of the dimensions
+_KEEP = 0.4  # of each step back, at the start: 0.4 beat 0.5 and 0.6 on the validation items of Amazon Beauty
 _NORMAL = 0.02  # standard deviation of embeddings at the start
 _BATCH = 256  # histories encoded at a time
 
@@ -107,7 +109,7 @@ class Network(nn.Module):
                 nn.init.normal_(part.weight, std=_NORMAL)
         self.follow = nn.Linear(d, d, bias=False)
         nn.init.eye_(self.follow.weight)
-        self.rates = nn.Parameter(torch.zeros(_FORGETTING))  # the sigmoid of 0: each step back counts half
+        self.rates = nn.Parameter(torch.full((_FORGETTING,), math.log(_KEEP / (1 - _KEEP))))
         self.weigh = nn.Parameter(torch.ones(len(EVENT_TYPES)))  # of each event type in the leaky sum
         self.tower = _Tower(config)
         self._facts: dict[str, Tensor] = {}
