@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain, combinations
 from typing import Any, Literal
@@ -65,6 +66,15 @@ def histories(lengths: list[int], seed: int = 0) -> Sequences:
     price = random.uniform(0, 50, made.rows).astype(np.float32)
     price[random.random(made.rows) < 0.3] = np.nan
     return replace(made, price=price)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small a network is slower with two, and many times slower where they wait for a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def subsets() -> list[tuple[str, ...]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -110,6 +111,15 @@ fitted_once = cache(fit)
 def asking(items: list[list[int]]) -> Sequences:
     """Histories, an event a day, that end the day before END."""
     return sequences_of(items, times=[[END - (len(row) - at) * DAY for at in range(len(row))] for row in items])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small a network is slower with two, and many times slower where they wait for a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="class", params=MAKERS)
