@@ -113,7 +113,7 @@ class Ease:
         inverse = linalg.cho_solve(factor, np.eye(len(gram)), overwrite_b=True, check_finite=False)
         inverse /= -np.diag(inverse)[None, :]
         inverse[diagonal] = 0
-        self.weights = inverse.astype(np.float32)
+        self.weights = np.ascontiguousarray(inverse, np.float32)  # by rows, which is how it is asked
 
     def _asked(self, histories: Sequences, now: Longs) -> sparse.csr_matrix:
         """min(1, decayed count), float32 [len(histories), m]."""
