@@ -133,8 +133,9 @@ def test_before_training_a_customer_is_the_leaky_sum_of_what_follows(tower: Towe
     torch.manual_seed(0)
     network = Network(config(tower=tower))
     found = network.encode(sequences_of([[3, 5]]))
-    vectors = network.item_vectors()
-    np.testing.assert_allclose(found[0], vectors[5] + vectors[3] / 2, rtol=1e-5, atol=1e-6)
+    vectors, rate = network.item_vectors(), float(network.rates.detach().sigmoid()[0])
+    assert 0 < rate < 1
+    np.testing.assert_allclose(found[0], vectors[5] + rate * vectors[3], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("tower", TOWERS)
