@@ -47,7 +47,8 @@ class Neighbours:
         """Remember who had what."""
         lengths = train.lengths()
         ones = np.ones(train.rows, np.float32)
-        had = sparse.csr_array((ones, train.item, train.offsets), shape=(len(train), items.n))
+        # A copy: putting a matrix in order sorts its indices in place, and these are the customers' histories.
+        had = sparse.csr_array((ones, train.item.copy(), train.offsets), shape=(len(train), items.n))
         had.sum_duplicates()
         had.data[:] = 1
         self._had = sparse.csr_array(had.T)
