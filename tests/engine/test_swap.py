@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shelfwise.schema import Event, EventType, Product
 from shelfwise.shop import Shop
+
 from .conftest import Simulated
 
 SWAPS = 8
