@@ -2,12 +2,13 @@
 
 A ranker has two heads: one for answers that may repeat what the customer has bought, one for answers without it, since
 what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought. A head is boosted
-regression trees (LambdaMART, Burges 2010, as LightGBM fits it) or a weighted sum of features; `learn/rank.py` fits and
-chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
+regression trees (LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both; `learn/rank.py`
+fits and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -26,7 +27,17 @@ class Head(Protocol):
         """float32 [c] for features float32 [c, f]; higher is better."""
         ...
 
-    def tensor(self) -> npt.NDArray[Any]: ...
+    @property
+    def width(self) -> int:
+        """f."""
+        ...
+
+    def tensor(self) -> npt.NDArray[Any]:
+        """All of it as one array, which `of` reads."""
+        ...
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self: ...
 
 
 class Linear:
@@ -38,8 +49,16 @@ class Linear:
     def score(self, features: Floats) -> Floats:
         return np.asarray(features @ self.weights, np.float32)
 
+    @property
+    def width(self) -> int:
+        return len(self.weights)
+
     def tensor(self) -> Floats:
         return self.weights
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        return cls(tensor)
 
 
 class Trees:
@@ -63,6 +82,38 @@ class Trees:
     def tensor(self) -> npt.NDArray[np.uint8]:
         return np.frombuffer(self.text.encode(), np.uint8)
 
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        return cls(tensor.tobytes().decode())
+
+
+class Blend:
+    """Trees plus a weighted sum: the sum holds what the trees of one season learned by heart. weights: float32 [f]."""
+
+    def __init__(self, trees: Trees, weights: Floats) -> None:
+        self.trees = trees
+        self.linear = Linear(weights)
+
+    @property
+    def width(self) -> int:
+        return self.linear.width
+
+    def score(self, features: Floats) -> Floats:
+        return self.trees.score(features) + self.linear.score(features)
+
+    def tensor(self) -> npt.NDArray[np.uint8]:
+        """The weights as one line of JSON, then the trees' text."""
+        line = json.dumps(self.linear.weights.tolist())
+        return np.frombuffer(f"{line}\n{self.trees.text}".encode(), np.uint8)
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        line, _, text = tensor.tobytes().decode().partition("\n")
+        return cls(Trees(text), np.array(json.loads(line), np.float32))
+
+
+_KINDS: tuple[type[Head], ...] = (Linear, Trees, Blend)  # a bundle keeps the place in this row
+
 
 class Ranker:
     """One score for each candidate. Thread-safe.
@@ -85,7 +136,7 @@ class Ranker:
         """Everything learned, as arrays for a bundle."""
         return {
             "features": np.frombuffer("\n".join(self.features).encode(), np.uint8),
-            "kinds": np.array([isinstance(self.repeats, Trees), isinstance(self.new, Trees)], np.uint8),
+            "kinds": np.array([_KINDS.index(type(head)) for head in (self.repeats, self.new)], np.uint8),
             "repeats": self.repeats.tensor(),
             "new": self.new.tensor(),
         }
@@ -95,18 +146,11 @@ class Ranker:
         """The ranker `tensors` gave. Raises BundleError where they are none."""
         try:
             names = tensors["features"].tobytes().decode().split("\n")
-            trees = [bool(kind) for kind in tensors["kinds"]]
-            heads: list[Head] = []
-            for is_trees, name in zip(trees, ("repeats", "new"), strict=True):
-                if is_trees:
-                    boosted = Trees(tensors[name].tobytes().decode())
-                    width = boosted.width
-                    heads.append(boosted)
-                else:
-                    heads.append(Linear(tensors[name]))
-                    width = len(tensors[name])
-                if width != len(names):
-                    raise BundleError(f"the ranker reads {width} features and names {len(names)}; train again")
-        except (KeyError, ValueError, lightgbm.basic.LightGBMError) as error:
+            kinds = [_KINDS[kind] for kind in tensors["kinds"].tolist()]
+            heads = [kind.of(tensors[name]) for kind, name in zip(kinds, ("repeats", "new"), strict=True)]
+            for head in heads:
+                if head.width != len(names):
+                    raise BundleError(f"the ranker reads {head.width} features and names {len(names)}; train again")
+        except (KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
             raise BundleError(f"the ranker cannot be read ({error}); train again") from None
         return cls(names, repeats=heads[0], new=heads[1])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import BundleError
-from shelfwise.model.ranker import Linear, Ranker, Trees
+from shelfwise.model.ranker import Blend, Linear, Ranker, Trees
 
 RANDOM = np.random.default_rng(0)
 
@@ -44,3 +44,16 @@ def test_what_is_no_ranker_is_refused() -> None:
         Ranker.from_tensors({name: value for name, value in tensors.items() if name != "new"})
     with pytest.raises(BundleError, match="train again"):
         Ranker.from_tensors({**tensors, "new": np.frombuffer(b"no trees", np.uint8)})
+
+
+def test_a_blend_is_both_and_survives_a_bundle() -> None:
+    rows = np.random.default_rng(3).normal(size=(400, 2)).astype(np.float32)
+    data = lightgbm.Dataset(rows, (rows[:, 0] > 0).astype(int))
+    text = lightgbm.train({"verbose": -1, "num_threads": 1}, data, 5).model_to_string()
+    weights = np.array([0.5, -2.0], np.float32)
+    blend = Blend(Trees(text), weights)
+    assert np.allclose(blend.score(rows), Trees(text).score(rows) + rows @ weights)
+    ranker = Ranker(("a", "b"), repeats=blend, new=Linear(weights))
+    again = Ranker.from_tensors(ranker.tensors())
+    assert np.array_equal(again.score(rows), ranker.score(rows))
+    assert np.array_equal(again.score(rows, True), rows @ weights)
