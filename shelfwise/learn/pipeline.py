@@ -312,8 +312,8 @@ _NOT_LEARNING = ("store", "host", "port", "workers", "durable")
 def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
     """Everything the shop's record teaches, in one unsaved bundle. Raises NotEnoughData.
 
-    folder: the shop's; vectors are cached in `cache`, and the network's fits keep checkpoints in `work`: a killed run goes
-    on inside the fit it was in, but does earlier fits again.
+    folder: the shop's; vectors are cached in `cache`, and the network's fits keep checkpoints in `work`: a killed
+    run goes on inside the fit it was in, but does earlier fits again.
     """
     started = time.perf_counter()
     dataset = read_dataset(store, folder, settings, progress)
