@@ -297,6 +297,8 @@ class Merge:
                 if name in self.PROPOSING:
                     open_to = scores[name].copy()
                     open_to[seen] = -np.inf
+                    if name == "neighbours":  # nothing is no proposal: it may be an item nobody had, of popularity -inf
+                        open_to[open_to <= 0] = -np.inf
                     lists.append(top_k(open_to, _PROPOSED)[0])
             for row, length in enumerate(part.lengths()):
                 ids = np.unique(np.concatenate([one[row] for one in lists]))
