@@ -151,7 +151,8 @@ def _fit_head(
         aside = np.random.default_rng(seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
         train, held = windows[0].select(~aside), windows[0].select(aside)
     trees, size = _trees(names, train, held, TREES, seed, threads)
-    competitors: dict[str, Head] = alone | {"linear": _linear(train), "trees": trees, "blend": _blend(train, trees)}
+    linear = _linear(train)
+    competitors: dict[str, Head] = alone | {"linear": linear, "trees": trees, "blend": _blend(train, trees, linear)}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name == "trees" else 1))
     fit = Fit(best, merits)
@@ -161,7 +162,7 @@ def _fit_head(
     if best == "linear":
         return _linear(whole), fit
     trees, _ = _trees(names, whole, None, size, seed, threads)
-    return (_blend(whole, trees) if best == "blend" else trees), fit
+    return (_blend(whole, trees, _linear(whole)) if best == "blend" else trees), fit
 
 
 def _joined(windows: Sequence[Questions]) -> Questions:
@@ -217,9 +218,8 @@ def _trees(
     return Trees(booster.model_to_string(num_iteration=size)), size
 
 
-def _blend(questions: Questions, trees: Trees) -> Blend:
-    """Trees and a linear head fitted on the same questions, at equal spread."""
-    linear = _linear(questions)
+def _blend(questions: Questions, trees: Trees, linear: Linear) -> Blend:
+    """Trees and a linear head, both fitted on these questions, at equal spread."""
     of_trees, of_linear = (float(head.score(questions.features).std()) for head in (trees, linear))
     return Blend(trees, linear.weights * np.float32(of_trees / max(of_linear, 1e-9)))
 
