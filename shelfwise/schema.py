@@ -7,6 +7,7 @@ microseconds since 1970-01-01 UTC (Int64), a missing text is "" and a missing nu
 
 from __future__ import annotations
 
+import hashlib
 import math
 import unicodedata
 import uuid
@@ -24,6 +25,8 @@ MAX_TITLE = 1_000
 MAX_TEXT = 20_000  # characters of a description
 MAX_QUERY = 1_000
 MAX_ATTRIBUTES = 1_000
+MAX_RULE_PRODUCTS = 1_000  # products of one rule
+MAX_SYNONYMS = 100  # words of one line of synonyms
 CLOCK_SKEW = timedelta(minutes=10)  # how far in the future an event's time may lie
 
 Attribute = str | float | bool
@@ -267,3 +270,118 @@ class Campaign:
         check_text("title", self.title, MAX_TITLE)
         if self.start and self.end and self.end < self.start:
             raise InvalidRecord("end", "lies before start")
+
+
+class RuleAction(StrEnum):
+    """What a merchant's rule does with its products."""
+
+    PIN = "pin"  # to a fixed place
+    BOOST = "boost"
+    BURY = "bury"
+    HIDE = "hide"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """A merchant's rule for a query, a category, or a query within a category. Raises InvalidRecord.
+
+    query:    the whole query it holds for; letter case, width, spaces and Chinese script do not matter.
+    category: a path as in `product_type`; it holds where the answer is narrowed to this category or one below.
+    products: ids, in their order; an id the catalogue does not have does nothing.
+    position: pin only: the place of the first product, from 1; the others follow it.
+    amount:   boost and bury only: how far, in parts of the answer's span of scores (1 lifts the last to the first).
+    start, end: holds from start, inclusive, to end, exclusive.
+    """
+
+    action: RuleAction
+    products: tuple[str, ...]
+    id: str = ""
+    query: str = ""
+    category: str = ""
+    position: int = 1
+    amount: float = 0.5
+    start: datetime | None = None
+    end: datetime | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        try:
+            object.__setattr__(self, "action", RuleAction(self.action))
+        except ValueError:
+            raise InvalidRecord("action", f"is {self.action!r}; use one of {', '.join(RuleAction)}") from None
+        if not self.id:
+            object.__setattr__(self, "id", uuid.uuid4().hex[:12])
+        check_text("id", self.id, MAX_ID, required=True)
+        check_text("query", self.query, MAX_QUERY)
+        check_text("category", self.category, MAX_TITLE)
+        check_text("note", self.note, MAX_TITLE)
+        if not self.query.strip() and not self.category.strip():
+            raise InvalidRecord("query", "give a query, a category or both: where does the rule hold?")
+        if not self.products or len(self.products) > MAX_RULE_PRODUCTS:
+            raise InvalidRecord("products", f"has {len(self.products)} ids; give 1 to {MAX_RULE_PRODUCTS}")
+        for product in self.products:
+            check_text("products", product, MAX_ID, required=True)
+        if isinstance(self.position, bool) or not isinstance(self.position, int) or not 1 <= self.position <= 1_000:
+            raise InvalidRecord("position", f"is {self.position!r}; it must be a whole number from 1 to 1,000")
+        check_number("amount", self.amount, low=0, high=100)
+        for name in ("start", "end"):
+            if (time := getattr(self, name)) is not None:
+                check_time(name, time, future=True)
+        if self.start and self.end and self.end <= self.start:
+            raise InvalidRecord("end", "must lie after start")
+
+
+@dataclass(frozen=True, slots=True)
+class Synonym:
+    """Words that search takes for each other, or, with `means`, words that stand for others too. Raises InvalidRecord.
+
+    terms: "sofa", "couch": each finds all (two-way). With means: each of `terms` also finds each of `means`, not the
+    other way round: ("phone",) means ("smartphone", "mobile").
+    """
+
+    terms: tuple[str, ...]
+    means: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("terms", "means"):
+            words = tuple(dict.fromkeys(" ".join(word.split()) for word in getattr(self, name)))
+            object.__setattr__(self, name, words)
+            for word in words:
+                check_text(name, word, MAX_ID, required=True)
+                if any(mark in word for mark in (",", "=>", "，")):
+                    raise InvalidRecord(name, f"{word!r} holds a comma or =>; give one word or phrase each")
+        if len(self.terms) + len(self.means) > MAX_SYNONYMS:
+            raise InvalidRecord("terms", f"are too many; at most {MAX_SYNONYMS} with their meanings")
+        if not self.terms or (len(self.terms) < 2 and not self.means):
+            raise InvalidRecord("terms", 'need two, "sofa, couch", or a meaning, "phone => smartphone"')
+
+    @classmethod
+    def parse(cls, line: str) -> Synonym:
+        """From "sofa, couch" or "phone => smartphone, mobile"."""
+        left, arrow, right = line.replace("，", ",").partition("=>")
+        if arrow and not right.strip():
+            raise InvalidRecord("means", f"{line!r} has nothing after =>")
+        words = (tuple(word.strip() for word in side.split(",") if word.strip()) for side in (left, right))
+        return cls(*words)
+
+    def __str__(self) -> str:
+        return ", ".join(self.terms) + (f" => {', '.join(self.means)}" if self.means else "")
+
+    @property
+    def id(self) -> str:
+        """The same for the same words in any order and letter case."""
+        sides = [",".join(sorted(word.casefold() for word in side)) for side in (self.terms, self.means)]
+        return hashlib.sha256("=>".join(sides).encode()).hexdigest()[:12]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """One entry of the audit: who changed what, when. `before` and `after` are the record as JSON text, "" for none."""
+
+    number: int
+    time: datetime
+    who: str
+    kind: str  # rule or synonym
+    id: str
+    before: str
+    after: str

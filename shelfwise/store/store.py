@@ -11,8 +11,8 @@ from typing import Self
 import polars as pl
 from sqlalchemy import select
 
-from shelfwise.schema import Campaign, Event, EventType, Product, from_micros, to_micros
-from shelfwise.store import bulk, events, products, side
+from shelfwise.schema import Campaign, Change, Event, EventType, Product, Rule, Synonym, from_micros, to_micros
+from shelfwise.store import bulk, events, products, side, steering
 from shelfwise.store.connection import Database, open_database
 from shelfwise.store.events import Appended, History
 from shelfwise.store.products import ProductChange
@@ -213,6 +213,53 @@ class Store:
         """Ordered by id."""
         with self._database.read() as connection:
             return side.all_campaigns(connection)
+
+    def rules(self) -> list[Rule]:
+        """Merchants' rules, ordered by id."""
+        with self._database.read() as connection:
+            return steering.rules(connection)
+
+    def put_rules(self, rules: Sequence[Rule], who: str) -> int:
+        """Add the rules or replace those of the same id; how many ids. `who` goes into the audit. Raises InvalidRecord
+        for more than 10,000 in all."""
+        with self._database.write() as connection:
+            return steering.put_rules(connection, rules, who)
+
+    def delete_rule(self, id: str, who: str) -> bool:
+        """Whether there was such a rule."""
+        with self._database.write() as connection:
+            return steering.delete_rule(connection, id, who)
+
+    def synonyms(self) -> list[Synonym]:
+        """Ordered by their words."""
+        with self._database.read() as connection:
+            return steering.synonyms(connection)
+
+    def put_synonyms(self, synonyms: Sequence[Synonym], who: str) -> int:
+        """Add synonyms; how many ids. `who` goes into the audit. Raises InvalidRecord for more than 50,000 in all."""
+        with self._database.write() as connection:
+            return steering.put_synonyms(connection, synonyms, who)
+
+    def delete_synonym(self, id: str, who: str) -> bool:
+        """Whether there were such synonyms."""
+        with self._database.write() as connection:
+            return steering.delete_synonym(connection, id, who)
+
+    def steering_revision(self) -> int:
+        """Grows with each change of a rule or synonym, by whichever process: one read of one row."""
+        with self._database.read() as connection:
+            return steering.revision(connection)
+
+    def audit(self, n: int = 100) -> list[Change]:
+        """The newest n changes of rules and synonyms, newest first."""
+        with self._database.read() as connection:
+            return steering.changes(connection, n)
+
+    def undo(self, number: int, who: str) -> Change:
+        """Put back what was before this change of the audit; the change that did it, which can be undone too. Raises
+        InvalidRecord when there is no such change or the record was changed since."""
+        with self._database.write() as connection:
+            return steering.undo(connection, number, who)
 
     def forget(self, customer: str) -> int:
         """Delete the customer's events, those of their sessions and those before sign-in included, their sessions and

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0001"
+REVISION = "0002"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -97,7 +97,7 @@ tally = Table(
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-TALLIES = ("events", "customers", "sessions", "products", "product_revision")
+TALLIES = ("events", "customers", "sessions", "products", "product_revision", "steering_revision")
 
 campaigns = Table(
     "campaigns",
@@ -123,4 +123,30 @@ side_table_parts = Table(
     Column("name", Text, primary_key=True),
     Column("part", Integer, primary_key=True, autoincrement=False),
     Column("data", LargeBinary, nullable=False),
+)
+
+#: What merchants steer search with; every change is in `audit`, so that it can be traced and undone.
+rules = Table(
+    "rules",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("record", Text, nullable=False),  # JSON: few rows, always read whole
+)
+synonyms = Table(
+    "synonyms",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("time", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("before", Text, nullable=False),
+    Column("after", Text, nullable=False),
+    sqlite_autoincrement=True,
 )
