@@ -7,6 +7,7 @@ It knows nothing of HTTP, of the store or of training.
 
 from __future__ import annotations
 
+import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -18,15 +19,17 @@ import numpy.typing as npt
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer
 from shelfwise.engine.request import Answer, Filters, Item, Request, check_k
-from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
+from shelfwise.engine.sources import BEHAVIOUR, COLUMN, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, State, extended, rows_of, state_of
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
+from shelfwise.model.ranker import VISIT
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType, to_micros
 
 _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
 _STALE = 90 * DAY
+_VISIT = math.log1p(VISIT) + 1e-4  # of the feature `history`
 _BATCH = 256
 _MOST_EXTRA = 200  # further products sought where the bought ones will be left out
 
@@ -149,7 +152,10 @@ class Engine:
 
     def _score(self, features: Floats, exclude_purchased: bool) -> Floats:
         ranker = self.bundle.ranker
-        return merged(features, exclude_purchased) if ranker is None else ranker.score(features, exclude_purchased)
+        if ranker is None:
+            return merged(features, exclude_purchased)
+        visit = len(features) > 0 and float(features[0, COLUMN["history"]]) <= _VISIT
+        return ranker.score(features, exclude_purchased, visit=visit)
 
     def _questions(self, states: Sequence[State], request: Request) -> list[Question]:
         view = self.catalogue.view

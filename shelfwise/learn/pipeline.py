@@ -37,6 +37,7 @@ from shelfwise.model.bundle import Bundle
 from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
 from shelfwise.model.popularity import Popularity
+from shelfwise.model.ranker import VISIT
 from shelfwise.model.recommender import Items, Progress, Recommender
 from shelfwise.model.sequences import Floats, IdMap, Ints, Longs, Sequences
 from shelfwise.schema import EventType
@@ -245,6 +246,7 @@ class EngineModel:
     def _fit_ranker(self, windows: list[Window], items: Items, network: Any, progress: Progress | None) -> Any:
         bundle: Bundle | None = None
         asked: dict[bool, list[Questions]] = {False: [], True: []}
+        visits: list[Questions] = []
         for window in windows:
             counted = self._counted(window.before, items, progress)
             if bundle is None:
@@ -261,11 +263,13 @@ class EngineModel:
             with self._timed("candidates"):
                 for new in asked:
                     asked[new].append(self._questions(bundle, window, new, progress))
+                visits.append(self._visits(bundle, window, progress))
         with self._timed("ranker"):
             ranker, self.fits = fit_ranker(
                 FEATURES,
                 asked[False],
                 asked[True],
+                visits,
                 seed=self.settings.seed,
                 threads=self.settings.threads or 0,
                 fallback="ease",
@@ -278,15 +282,31 @@ class EngineModel:
         if len(chosen) > QUESTIONS:
             chosen = np.sort(np.random.default_rng(self.settings.seed).choice(chosen, QUESTIONS, replace=False))
         before, after = window.before.select(chosen), window.after.select(chosen)
-        bought = after.kind == _PURCHASE
-        wanted = Relevant.distinct(after.take(bought) if bought.any() else after)
+        wanted = _bought(after)
         if new:
             wanted = unseen(wanted, before, bundle.facts.n)
             some = np.flatnonzero(wanted.lengths() > 0)
             before, wanted, chosen = before.select(some), wanted.select(some), chosen[some]
+        return self._asked(bundle, before, window.now[chosen], wanted, new, progress)
+
+    def _visits(self, bundle: Bundle, window: Window, progress: Progress | None) -> Questions:
+        """Questions of whom little is known: visitors who have looked at up to three products, newcomers with a few
+        events. Half each."""
+        chosen = window.active()
+        chosen = np.random.default_rng(self.settings.seed).permutation(chosen)[:QUESTIONS]
+        looking, coming = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
+        questions = [
+            self._asked(bundle, *visit, False, progress)
+            for visit in (visitors(window, looking, bundle.facts.n), newcomers(window, coming))
+        ]
+        return questions[0].joined(questions[1])
+
+    def _asked(
+        self, bundle: Bundle, before: Sequences, now: Longs, wanted: Relevant, new: bool, progress: Progress | None
+    ) -> Questions:
         engine = Engine(bundle, Catalogue(bundle), history=self.settings.history)
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
-        answers = engine.candidates_many(states_of(before, window.now[chosen]), request)
+        answers = engine.candidates_many(states_of(before, now), request)
         return collect(
             ((found.ids, found.features) for found in answers),
             [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],
@@ -376,6 +396,36 @@ def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> 
             break
         found.append(window)
     return found[::-1]
+
+
+def visitors(window: Window, chosen: Positions, n: int) -> tuple[Sequences, Longs, Relevant]:
+    """As if these customers were nobody: the first up to three events after the window's start are all that is known,
+    the rest is wanted. Where the record has purchases only, those stand for looks, and are not wanted again.
+
+    Gives (histories, when each is asked in seconds, what they wanted). n: products."""
+    after = window.after.select(chosen)
+    steps = np.arange(after.rows) - np.repeat(after.offsets[:-1], after.lengths())
+    shown = steps < np.repeat(np.arange(len(after)) % 4, after.lengths())
+    seen, rest = after.take(shown), after.take(~shown)
+    now = after.time[np.minimum(after.offsets[:-1] + np.maximum(seen.lengths() - 1, 0), after.rows - 1)]
+    if (after.kind == _PURCHASE).all():
+        seen = replace(seen, kind=np.full(seen.rows, EventType.VIEW_ITEM.code, np.int8))
+        return seen, now, unseen(Relevant.distinct(rest), seen, n)
+    return seen, now, _bought(rest)
+
+
+def newcomers(window: Window, chosen: Positions) -> tuple[Sequences, Longs, Relevant]:
+    """As if these customers had come lately: of what was before, only the newest one to five events. As `visitors`."""
+    before = window.before.select(chosen)
+    left = np.repeat(before.offsets[1:], before.lengths()) - np.arange(before.rows)
+    known = before.take(left <= np.repeat(np.arange(len(before)) % VISIT + 1, before.lengths()))
+    return known, window.now[chosen], _bought(window.after.select(chosen))
+
+
+def _bought(after: Sequences) -> Relevant:
+    """The distinct products bought; of events without any purchase, all products."""
+    bought = after.kind == _PURCHASE
+    return Relevant.distinct(after.take(bought) if bought.any() else after)
 
 
 def followed(before: Sequences, after: Sequences) -> Sequences:

@@ -115,6 +115,7 @@ def fit_ranker(
     names: Sequence[str],
     repeats: Sequence[Questions],
     new: Sequence[Questions],
+    visits: Sequence[Questions] = (),
     *,
     seed: int = 0,
     threads: int = 1,
@@ -123,18 +124,20 @@ def fit_ranker(
 ) -> tuple[Ranker, dict[str, Fit]]:
     """A ranker over the features `names`, one head a kind of question, and how each head was chosen.
 
-    repeats, new: the questions of each window, oldest first. A head without enough to learn from orders by the
-    feature `fallback` (default: the first). threads: 0 is one a core. Deterministic for a given seed and threads.
+    repeats, new, visits: the questions of each window, oldest first; without visits they have no head of their own. A
+    head without enough to learn from orders by the feature `fallback` (default: the first). threads: 0 is one a core.
+    Deterministic for a given seed and threads.
     """
     heads: dict[str, Head] = {}
     fits: dict[str, Fit] = {}
-    for done, (kind, windows) in enumerate((("repeats", repeats), ("new", new))):
+    asked = {"repeats": repeats, "new": new} | ({"visits": visits} if visits else {})
+    for done, (kind, windows) in enumerate(asked.items()):
         if progress:
-            progress(done, 2, f"fitting the ranker ({kind})")
+            progress(done, len(asked), f"fitting the ranker ({kind})")
         heads[kind], fits[kind] = _fit_head(names, windows, seed, threads, fallback or names[0])
     if progress:
-        progress(2, 2, "ranker fitted")
-    return Ranker(names, repeats=heads["repeats"], new=heads["new"]), fits
+        progress(len(asked), len(asked), "ranker fitted")
+    return Ranker(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits")), fits
 
 
 def _fit_head(

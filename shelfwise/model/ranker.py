@@ -1,9 +1,10 @@
 """The ranker: features of candidates → one score, by which the sources' proposals are merged.
 
-A ranker has two heads: one for answers that may repeat what the customer has bought, one for answers without it, since
-what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought. A head is boosted
-regression trees (LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both; `learn/rank.py`
-fits and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
+A ranker has three heads: one for answers that may repeat what the customer has bought; one for answers without it,
+since what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought; and one for
+visits, of which a few events are known: there the last look says most, after a year of purchases little. A head is
+boosted regression trees (LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both;
+`learn/rank.py` fits and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ class Blend:
         return cls(Trees(text), np.array(json.loads(line), np.float32))
 
 
+#: Most events of a history that is taken for a visit.
+VISIT = 5
 _KINDS: tuple[type[Head], ...] = (Linear, Trees, Blend)  # a bundle keeps the place in this row
 
 
@@ -120,25 +123,31 @@ class Ranker:
 
     features: names of the columns, in order; whoever asks must compute exactly these.
     repeats, new: the heads for answers with and without products already bought.
+    visits: the head for histories of at most `VISIT` events, by default none of its own.
     """
 
-    def __init__(self, features: Sequence[str], *, repeats: Head, new: Head) -> None:
+    def __init__(self, features: Sequence[str], *, repeats: Head, new: Head, visits: Head | None = None) -> None:
         self.features = tuple(features)
         self.repeats = repeats
         self.new = new
+        self.visits = visits
 
-    def score(self, features: Floats, exclude_purchased: bool = False) -> Floats:
+    def score(self, features: Floats, exclude_purchased: bool = False, *, visit: bool = False) -> Floats:
         """float32 [c] for features float32 [c, len(self.features)]; higher is better."""
         head = self.new if exclude_purchased else self.repeats
+        if visit and self.visits is not None:
+            head = self.visits
         return head.score(features)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
+        heads = {"repeats": self.repeats, "new": self.new}
+        if self.visits is not None:
+            heads["visits"] = self.visits
         return {
             "features": np.frombuffer("\n".join(self.features).encode(), np.uint8),
-            "kinds": np.array([_KINDS.index(type(head)) for head in (self.repeats, self.new)], np.uint8),
-            "repeats": self.repeats.tensor(),
-            "new": self.new.tensor(),
+            "kinds": np.array([_KINDS.index(type(head)) for head in heads.values()], np.uint8),
+            **{name: head.tensor() for name, head in heads.items()},
         }
 
     @classmethod
@@ -147,10 +156,11 @@ class Ranker:
         try:
             names = tensors["features"].tobytes().decode().split("\n")
             kinds = [_KINDS[kind] for kind in tensors["kinds"].tolist()]
-            heads = [kind.of(tensors[name]) for kind, name in zip(kinds, ("repeats", "new"), strict=True)]
-            for head in heads:
+            told = ("repeats", "new", "visits")[: max(len(kinds), 2)]
+            heads = {name: kind.of(tensors[name]) for kind, name in zip(kinds, told, strict=True)}
+            for head in heads.values():
                 if head.width != len(names):
                     raise BundleError(f"the ranker reads {head.width} features and names {len(names)}; train again")
         except (KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
             raise BundleError(f"the ranker cannot be read ({error}); train again") from None
-        return cls(names, repeats=heads[0], new=heads[1])
+        return cls(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits"))

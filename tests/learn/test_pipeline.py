@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,17 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.metrics import Relevant
-from shelfwise.learn.pipeline import DAY, EngineModel, followed, learn_bundle, unseen, windows_of
+from shelfwise.learn.pipeline import (
+    DAY,
+    EngineModel,
+    Window,
+    followed,
+    learn_bundle,
+    newcomers,
+    unseen,
+    visitors,
+    windows_of,
+)
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.recommender import Items, Recommender
 from shelfwise.model.sequences import Sequences, sequences_of
@@ -176,3 +187,26 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     text = b"".join(path.read_bytes() for path in (tmp_path / "bundles" / "one").iterdir())
     assert b"c17" not in text  # no customer is in a bundle
     Engine(again, Catalogue(again))
+
+
+def test_visits_know_little() -> None:
+    before = sequences_of([[0, 1, 2], [3], [4, 5, 6, 7, 8, 9]])
+    after = sequences_of([[3, 4], [1, 1, 2], [5, 6, 7]], times=[[10, 11], [10, 12, 13], [20, 21, 22]])
+    window = Window(before, after, np.array([9, 9, 9]))
+    everybody = np.arange(3)
+    seen, now, wanted = visitors(window, everybody, 10)
+    assert [seen.items_of(row).tolist() for row in range(3)] == [[], [1], [5, 6]]
+    assert set(seen.kind.tolist()) == {EventType.VIEW_ITEM.code}
+    assert now.tolist() == [10, 10, 21]
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[3, 4], [2], [7]]
+    known, now, wanted = newcomers(window, everybody)
+    assert [known.items_of(row).tolist() for row in range(3)] == [[2], [3], [7, 8, 9]]
+    assert now.tolist() == [9, 9, 9]
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[3, 4], [1, 2], [5, 6, 7]]
+
+
+def test_visits_have_a_head_of_their_own(learned: EngineModel) -> None:
+    assert learned.bundle is not None
+    assert learned.bundle.ranker is not None
+    assert learned.bundle.ranker.visits is not None
+    assert set(learned.fits) == {"repeats", "new", "visits"}
