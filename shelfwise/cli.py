@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import getpass
 import json
 import os
 import sys
@@ -15,11 +17,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 import shelfwise
 from shelfwise.engine.request import Filters
-from shelfwise.errors import InvalidRequest, ShelfwiseError
+from shelfwise.errors import InvalidRequest, ShelfwiseError, UnreadableFile
 from shelfwise.model.recommender import Progress as Callback
+from shelfwise.schema import Rule, RuleAction, Synonym
 from shelfwise.shop import Shop
 
 app = typer.Typer(
@@ -36,9 +40,15 @@ load = typer.Typer(help="Load products or events from a file.", no_args_is_help=
 bundles = typer.Typer(help="What was learned: list the bundles, use one, roll back.", no_args_is_help=True)
 keys = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is_help=True)
 benchmark = typer.Typer(help="Measure on public data, beside baselines.", no_args_is_help=True)
+rules = typer.Typer(help="Pin, boost, bury or hide products for a query or a category.", no_args_is_help=True)
+synonyms = typer.Typer(help="Words that search takes for each other.", no_args_is_help=True)
+audit = typer.Typer(help="Who changed rules and synonyms; taking a change back.", no_args_is_help=True)
 app.add_typer(load, name="load")
 app.add_typer(bundles, name="bundles")
 app.add_typer(keys, name="keys")
+app.add_typer(rules, name="rules")
+app.add_typer(synonyms, name="synonyms")
+app.add_typer(audit, name="audit")
 app.add_typer(benchmark, name="benchmark")
 
 out = Console()
@@ -373,6 +383,148 @@ def revoke_key(name: str, shop: ShopFolder = HERE) -> None:
     with Shop(shop) as opened:
         opened.keys.revoke(name)
     out.print(f"Revoked: {name}")
+
+
+@rules.command("list")
+def list_rules(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
+    """Every rule, with where and when it holds."""
+    with Shop(shop) as opened:
+        found = opened.store.rules()
+    if as_json:
+        print_json([record_json(rule) for rule in found])
+        return
+    table = Table("id", "action", "query", "category", "products", "from", "until", "note", box=None)
+    for rule in found:
+        place = f" at {rule.position}" if rule.action == RuleAction.PIN else ""
+        times = ["" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in (rule.start, rule.end)]
+        products = ", ".join(rule.products)
+        cells = (rule.id, rule.action + place, rule.query, rule.category, products[:60], *times, rule.note)
+        table.add_row(*(Text(cell) for cell in cells))
+    out.print(table)
+
+
+@rules.command("add")
+def add_rule(
+    action: Annotated[RuleAction, typer.Argument(help="What to do with the products.")],
+    products: Annotated[list[str], typer.Argument(help="Products' ids, in their order.")],
+    query: Annotated[str, typer.Option(help="The whole query it holds for.")] = "",
+    category: Annotated[str, typer.Option(help="The category path within which it holds.")] = "",
+    position: Annotated[int, typer.Option(help="pin: place of the first product, from 1.")] = 1,
+    amount: Annotated[float, typer.Option(help="boost, bury: how far, in parts of the answer's span.")] = 0.5,
+    start: Annotated[str | None, typer.Option(help="Holds from this date or time (UTC) on.")] = None,
+    end: Annotated[str | None, typer.Option(help="Holds until before this date or time (UTC).")] = None,
+    note: Annotated[str, typer.Option(help="For people.")] = "",
+    id: Annotated[str, typer.Option(help="The rule's id; an existing rule is replaced.")] = "",
+    shop: ShopFolder = HERE,
+) -> None:
+    """Add a rule; running servers follow within a second. Example: rules add pin A-1 A-2 --query tea"""
+    rule = Rule(
+        action=action,
+        products=tuple(products),
+        id=id,
+        query=query,
+        category=category,
+        position=position,
+        amount=amount,
+        start=day(start, "--start"),
+        end=day(end, "--end"),
+        note=note,
+    )
+    with Shop(shop) as opened:
+        for product in rule.products:
+            opened.title(product)
+        opened.store.put_rules([rule], person())
+    out.print(f"Added: {rule.id}", markup=False)
+
+
+@rules.command("remove")
+def remove_rule(id: str, shop: ShopFolder = HERE) -> None:
+    """Take a rule away; `audit undo` brings it back."""
+    with Shop(shop) as opened:
+        if not opened.store.delete_rule(id, person()):
+            raise InvalidRequest("id", f"no rule has the id {id!r}; `shelfwise rules list` shows them")
+    out.print(f"Removed: {id}", markup=False)
+
+
+@synonyms.command("list")
+def list_synonyms(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
+    """Every line of synonyms."""
+    with Shop(shop) as opened:
+        found = opened.store.synonyms()
+    if as_json:
+        print_json([{"id": one.id, "terms": one.terms, "means": one.means} for one in found])
+        return
+    for one in found:
+        out.print(f"{one.id}  {one}", markup=False, highlight=False)
+
+
+@synonyms.command("add")
+def add_synonyms(
+    lines: Annotated[list[str] | None, typer.Argument(help='"sofa, couch", or one way: "phone => smartphone".')] = None,
+    file: Annotated[Path | None, typer.Option(help="A file of such lines; # begins a comment.")] = None,
+    shop: ShopFolder = HERE,
+) -> None:
+    """Add synonyms; running servers follow within a second."""
+    given = list(lines or ())
+    if file is not None:
+        try:
+            given += file.read_text("utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UnreadableFile(file, str(error)) from None
+    texts = [text for line in given if (text := line.partition("#")[0].strip())]
+    if not texts:
+        raise InvalidRequest("lines", 'give a line, for example "sofa, couch", or --file')
+    with Shop(shop) as opened:
+        opened.store.put_synonyms([Synonym.parse(text) for text in texts], person())
+    out.print(f"Added: {len(texts)}")
+
+
+@synonyms.command("remove")
+def remove_synonyms(id: str, shop: ShopFolder = HERE) -> None:
+    """Take a line of synonyms away; `audit undo` brings it back."""
+    with Shop(shop) as opened:
+        if not opened.store.delete_synonym(id, person()):
+            raise InvalidRequest("id", f"no synonyms have the id {id!r}; `shelfwise synonyms list` shows them")
+    out.print(f"Removed: {id}", markup=False)
+
+
+@audit.command("list")
+def list_audit(
+    n: Annotated[int, typer.Option("-n", help="How many, the newest first.", min=1, max=10_000)] = 20,
+    shop: ShopFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Who changed which rule or synonym, and when."""
+    with Shop(shop) as opened:
+        found = opened.store.audit(n)
+    if as_json:
+        print_json([record_json(change) for change in found])
+        return
+    table = Table("number", "time", "who", "what", "before", "after", box=None)
+    for change in found:
+        texts = (change.who, f"{change.kind} {change.id}", change.before[:60], change.after[:60])
+        table.add_row(str(change.number), f"{change.time:%Y-%m-%d %H:%M:%S}", *(Text(text) for text in texts))
+    out.print(table)
+
+
+@audit.command("undo")
+def undo_change(number: int, shop: ShopFolder = HERE) -> None:
+    """Put back what was before a change."""
+    with Shop(shop) as opened:
+        made = opened.store.undo(number, person())
+    out.print(f"Undone by change {made.number}")
+
+
+def record_json(record: Any) -> dict[str, Any]:
+    return {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+
+
+def person() -> str:
+    """Who uses the command line, for the audit."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # an account without a name, as in some containers
+        return "command line"
 
 
 @app.command()

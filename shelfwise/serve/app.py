@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -32,6 +32,7 @@ from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import described, document
+from shelfwise.serve.steering import Steering
 from shelfwise.serve.wire import (
     QUESTION,
     SIMILAR,
@@ -53,7 +54,12 @@ MAX_QUESTION = 64 * 1024  # bytes of a question
 MAX_BATCH = 4 * 1024 * 1024  # bytes of events or products at once
 FOLLOW_SECONDS = 0.2  # how often other processes' products and bundles are looked for
 MAX_WAITING = 16  # catalogue changes that may wait for the one thread
-ROUTES = frozenset({"/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/health", "/metrics", "/docs"})
+ROUTES = frozenset(
+    {
+        *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
+        *("/v1/health", "/metrics", "/docs"),
+    }
+)
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
 _JSON = "application/json"
 log = logging.getLogger("shelfwise.serve")
@@ -91,12 +97,51 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.put("/v1/products", summary="Add or replace products", **put)(service.put_products)
     delete = described("Deleted", 404, 429, scope=Scope.INGEST)
     app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
+    _steering(app, service)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
     app.get("/metrics", include_in_schema=False)(service.measured)
     app.get("/docs", include_in_schema=False)(_docs)
     app.mount("/docs/assets", StaticFiles(directory=_ASSETS))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
+
+
+def _steering(app: FastAPI, service: Service) -> None:
+    steering = Steering(service.shop, service.access, service.beside)
+
+    def route(
+        method: str, path: str, work: Callable[[Request], Awaitable[dict[str, Any]]], summary: str, **said: Any
+    ) -> None:
+        async def handler(request: Request) -> Response:
+            return _done(request, **await work(request))
+
+        described_as = described(said.pop("reply"), *said.pop("failures", ()), scope=Scope.MERCHANT, **said)
+        app.add_api_route(path, handler, methods=[method], summary=summary, name=work.__name__, **described_as)
+
+    route("GET", "/v1/rules", steering.rules, "Merchants' rules", reply="Rules")
+    route(
+        "PUT", "/v1/rules", steering.put_rules, "Pin, boost, bury or hide", reply="Kept", body="rules", failures=(429,)
+    )
+    route("DELETE", "/v1/rules/{id:path}", steering.delete_rule, "End a rule", reply="Deleted", failures=(404, 429))
+    route("GET", "/v1/synonyms", steering.synonyms, "Words taken for each other", reply="Synonyms")
+    route("PUT", "/v1/synonyms", steering.put_synonyms, "Add synonyms", reply="Kept", body="synonyms", failures=(429,))
+    route(
+        "DELETE",
+        "/v1/synonyms/{id:path}",
+        steering.delete_synonym,
+        "Drop synonyms",
+        reply="Deleted",
+        failures=(404, 429),
+    )
+    route("GET", "/v1/audit", steering.audit, "Who changed rules and synonyms, newest first", reply="Changes")
+    route(
+        "POST",
+        "/v1/audit/{number}/undo",
+        steering.undo,
+        "Put back what was before a change",
+        reply="Undone",
+        failures=(422, 429),
+    )
 
 
 class Service:
@@ -180,13 +225,13 @@ class Service:
     async def put_products(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)
         products = parse_products(await read_body(request, MAX_BATCH))
-        stored = await self._beside(self.shop.put_products, products)
+        stored = await self.beside(self.shop.put_products, products)
         return _done(request, stored=stored)
 
     async def delete_product(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)
         id = request.path_params["id"]
-        if not await self._beside(self.shop.delete_product, id):
+        if not await self.beside(self.shop.delete_product, id):
             raise Refused(404, "unknown_product", f"no product has the id {id!r}", "id")
         return _done(request, deleted=id)
 
@@ -209,7 +254,7 @@ class Service:
         if not self.shop.bundle_version:
             raise BundleError("nothing was learned yet; run `shelfwise train`, and the answers begin")
 
-    async def _beside(self, work: Callable[..., T], *arguments: Any) -> T:
+    async def beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run a catalogue change on the one thread beside the event loop."""
         if self._waiting >= MAX_WAITING:
             raise Refused(429, "busy", "many catalogue changes wait already; try again", headers={"retry-after": "1"})

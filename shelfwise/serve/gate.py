@@ -32,7 +32,8 @@ from shelfwise.serve.wire import Refused, failure
 from shelfwise.trust.keys import KeyRing, Scope
 
 BODY_SECONDS = 30.0  # a body that takes longer to arrive is given up
-_PRODUCT = "/v1/products/"
+#: Routes that end in an id: what metrics name them.
+_WITH_ID = {"/v1/products/": "{id}", "/v1/rules/": "{id}", "/v1/synonyms/": "{id}", "/v1/audit/": "{number}/undo"}
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -69,16 +70,17 @@ class Access:
         if foreign or headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Refused(403, "foreign_origin", "pages of other sites may not send to a server without keys")
 
-    def admit(self, request: Request, scope: Scope) -> None:
-        """Let a request pass whose key has `scope`; without keys `guard` has decided already."""
+    def admit(self, request: Request, scope: Scope) -> str:
+        """Let a request pass whose key has `scope`; the key's name, "local" without keys,
+        where `guard` has decided already."""
         if not self._ring.list():
-            return
+            return "local"
         secret = request.headers.get("x-api-key", "")
         if not secret:
             kind, _, rest = request.headers.get("authorization", "").partition(" ")
             secret = rest.strip() if kind.lower() == "bearer" else ""
         try:
-            self._ring.check(secret, scope)
+            return self._ring.check(secret, scope).name
         except Forbidden as error:
             if self._ring.find(secret) is not None:
                 raise Refused(403, "scope", str(error)) from None
@@ -121,9 +123,13 @@ class Gate:
                 await tell(answer, state["request_id"], refused)
         finally:
             path = scope["path"]
-            route = path if path in self._routes else _PRODUCT + "{id}" if path.startswith(_PRODUCT) else "other"
+            route = path if path in self._routes else _template(path)
             method = scope["method"] if scope["method"] in _METHODS else "other"
             self._metrics.answered(route, method, status, time.perf_counter() - begun)
+
+
+def _template(path: str) -> str:
+    return next((start + rest for start, rest in _WITH_ID.items() if path.startswith(start)), "other")
 
 
 async def read_body(request: Request, limit: int) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from shelfwise.serve.steering import MAX_RULES, RULE, SYNONYM
 from shelfwise.serve.wire import (
     EVENT,
     MAX_EVENTS,
@@ -27,6 +28,15 @@ _TEXT = {"type": "string"}
 def _reply(**properties: Schema) -> Schema:
     properties = {"request_id": {**_TEXT, "description": "Names this request, in logs and later events."}} | properties
     return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _kept(fields: Mapping[str, Field]) -> Schema:
+    """A record as it is answered: every field there, null where it has none."""
+    schema = schema_of(fields)
+    for name in ("start", "end"):
+        if name in schema["properties"]:
+            schema["properties"][name] = {"type": ["string", "null"], "format": "date-time"}
+    return schema | {"required": list(fields)}
 
 
 SCHEMAS: dict[str, Schema] = {
@@ -63,6 +73,29 @@ SCHEMAS: dict[str, Schema] = {
         bundle={"type": ["string", "null"], "description": "The bundle in use; null before the first training."},
         products={"type": "integer"},
     ),
+    "Rule": schema_of(RULE),
+    "Synonym": schema_of(SYNONYM),
+    "Rules": _reply(rules={"type": "array", "items": _kept(RULE)}),
+    "Synonyms": _reply(synonyms={"type": "array", "items": _kept(SYNONYM | {"id": Field(_TEXT, "Names it.")})}),
+    "Kept": _reply(
+        stored={"type": "integer", "description": "How many ids were sent."},
+        ids={"type": "array", "items": _TEXT, "description": "Every record's id, in the order sent."},
+    ),
+    "Changes": _reply(changes={"type": "array", "items": {"$ref": "#/components/schemas/Change"}}),
+    "Undone": _reply(change={"$ref": "#/components/schemas/Change"}),
+    "Change": {
+        "type": "object",
+        "properties": {
+            "number": {"type": "integer", "description": "Names the change, to undo it."},
+            "time": {"type": "string", "format": "date-time"},
+            "who": {**_TEXT, "description": "The key's name, local without keys, or who used the command line."},
+            "kind": {"type": "string", "enum": ["rule", "synonym"]},
+            "id": _TEXT,
+            "before": {"type": ["object", "null"], "description": "null when it was new."},
+            "after": {"type": ["object", "null"], "description": "null when it was deleted."},
+        },
+        "required": ["number", "time", "who", "kind", "id", "before", "after"],
+    },
     "Failure": _reply(
         error={
             "type": "object",
@@ -108,6 +141,11 @@ BODIES: Mapping[str, tuple[Schema, Any]] = {
         {"id": "A-1", "title": "Oat milk 1 l", "product_type": "Grocery > Drinks", "price": 2.19, "currency": "USD"},
     ),
     "recommend": (_ref("Question"), {"customer": "42", "surface": "home", "k": 12}),
+    "rules": (
+        _many("Rule", "rules", MAX_RULES),
+        {"action": "pin", "query": "tea", "products": ["A-1"], "position": 1, "end": "2030-01-01T00:00:00Z"},
+    ),
+    "synonyms": (_many("Synonym", "synonyms", MAX_RULES), {"terms": ["phone"], "means": ["smartphone", "mobile"]}),
     "similar": (_ref("Similar"), {"product": "A-1", "k": 6}),
 }
 
@@ -152,7 +190,8 @@ def document(app: FastAPI) -> Schema:
         }
         for path in made["paths"].values():
             for operation in path.values():
-                operation["responses"].pop("422", None) if "requestBody" not in operation else None
+                told = operation["responses"].get("422", {}).get("description")
+                operation["responses"].pop("422", None) if told != _FAILURES[422] else None
         app.openapi_schema = made
     return app.openapi_schema
 

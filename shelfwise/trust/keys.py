@@ -4,8 +4,8 @@ A key is 256 random bits, shown once when made; the shop keeps only its SHA-256 
 the owner alone). A slow password hash would protect a secret that can be guessed; 2^256 cannot, and a slow
 hash would cost every request milliseconds. A given key is compared with every kept hash in constant time.
 
-Scopes: `read` asks for recommendations, `ingest` sends products and events, `admin` may do everything and
-read the metrics. A running server follows changes of the file at once.
+Scopes: `read` asks for recommendations and searches, `ingest` sends products and events, `merchant` steers search
+(rules, synonyms), `admin` may do everything and read the metrics. A running server follows changes of the file at once.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ MAX_SECRET = 200
 class Scope(StrEnum):
     READ = "read"
     INGEST = "ingest"
+    MERCHANT = "merchant"
     ADMIN = "admin"
 
 

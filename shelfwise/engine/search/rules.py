@@ -2,7 +2,7 @@
 
 The order of a ranked answer is changed in this way: hidden products go; boosts and buries move scores by parts of the
 answer's span (several add up); pins come last and set products at their places, also those that no word of the query
-found, as long as the filters let them in. Of two pins for one product or place, the rule with the smaller id counts first.
+found, as long as the filters let them in. Of two pins for one product or place, that of the smaller id counts.
 """
 
 from __future__ import annotations

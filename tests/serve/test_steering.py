@@ -1,0 +1,106 @@
+"""Rules, synonyms and the audit over HTTP: shapes, keys, undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from shelfwise.serve.app import create_app
+from shelfwise.shop import Shop
+
+RULE = {"id": "r1", "action": "pin", "query": "tea", "products": ["Tea-3"], "start": "2024-05-01T12:00:00+02:00"}
+
+
+@pytest.fixture
+def client(shop: Shop) -> Iterator[TestClient]:
+    with TestClient(create_app(shop), base_url="http://localhost") as opened:
+        yield opened
+
+
+def content(reply: Any) -> dict[str, Any]:
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["request_id"] == reply.headers["x-request-id"]
+    return dict(reply.json())
+
+
+def test_a_rule_is_kept_listed_replaced_and_deleted(client: TestClient) -> None:
+    assert content(client.get("/v1/rules"))["rules"] == []
+    assert content(client.put("/v1/rules", json=RULE))["ids"] == ["r1"]
+    (kept,) = content(client.get("/v1/rules"))["rules"]
+    assert kept == {
+        **RULE,
+        "start": "2024-05-01T10:00:00+00:00",
+        "end": None,
+        "category": "",
+        "position": 1,
+        "amount": 0.5,
+        "note": "",
+    }
+    made = content(client.put("/v1/rules", json={"rules": [kept, {**RULE, "id": None, "action": "hide"}]}))
+    assert made["stored"] == 2
+    assert len(content(client.get("/v1/rules"))["rules"]) == 2
+    assert content(client.delete("/v1/rules/r1"))["deleted"] == "r1"
+    assert client.delete("/v1/rules/r1").status_code == 404
+
+
+def test_synonyms_are_kept_listed_and_deleted(client: TestClient) -> None:
+    rows = [{"terms": ["sofa", "couch"]}, {"terms": ["phone"], "means": ["mobile"]}]
+    ids = content(client.put("/v1/synonyms", json=rows))["ids"]
+    listed = content(client.get("/v1/synonyms"))["synonyms"]
+    assert {row["id"] for row in listed} == set(ids)
+    assert listed[0] == {"id": ids[1], "terms": ["phone"], "means": ["mobile"]}
+    assert content(client.delete(f"/v1/synonyms/{ids[0]}"))["deleted"] == ids[0]
+    assert client.delete("/v1/synonyms/none").json()["error"]["code"] == "unknown_synonym"
+
+
+def test_every_change_says_who_and_can_be_undone(client: TestClient) -> None:
+    client.put("/v1/rules", json=RULE)
+    client.delete("/v1/rules/r1")
+    gone, made = content(client.get("/v1/audit"))["changes"]
+    assert (gone["who"], gone["kind"], gone["id"], gone["after"]) == ("local", "rule", "r1", None)
+    assert made["before"] is None
+    assert made["after"] == gone["before"]
+    change = content(client.post(f"/v1/audit/{gone['number']}/undo"))["change"]
+    assert change["after"] == gone["before"]
+    assert [rule["id"] for rule in content(client.get("/v1/rules"))["rules"]] == ["r1"]
+    for number in ("999", "x", "9" * 30, "²"):
+        assert client.post(f"/v1/audit/{number}/undo").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("PUT", "/v1/rules", {}, "action"),
+        ("PUT", "/v1/rules", {**RULE, "action": "explode"}, "action"),
+        ("PUT", "/v1/rules", {**RULE, "query": ""}, "query"),
+        ("PUT", "/v1/rules", {**RULE, "products": []}, "products"),
+        ("PUT", "/v1/rules", [RULE, {**RULE, "position": 0}], "rules[1].position"),
+        ("PUT", "/v1/rules", [{**RULE, "end": "tomorrow"}], "rules[0].end"),
+        ("PUT", "/v1/rules", {**RULE, "end": "2024-05-01T00:00:00Z"}, "end"),
+        ("PUT", "/v1/rules", {**RULE, "acton": 1}, "acton"),
+        ("PUT", "/v1/synonyms", {"terms": ["one"]}, "terms"),
+        ("PUT", "/v1/synonyms", {"terms": ["a, b", "c"]}, "terms"),
+        ("PUT", "/v1/synonyms", {"terms": "ab"}, "terms"),
+        ("PUT", "/v1/synonyms", 3, None),
+    ],
+)
+def test_bad_input_changes_nothing_and_is_told_where(
+    client: TestClient, method: str, path: str, body: object, field: str | None
+) -> None:
+    reply = client.request(method, path, json=body)
+    assert reply.status_code == 422, reply.text
+    assert reply.json()["error"]["field"] == field
+    assert content(client.get("/v1/audit"))["changes"] == []
+
+
+def test_steering_asks_for_the_merchants_scope(client: TestClient, shop: Shop) -> None:
+    reader, merchant = shop.keys.create("web", ["read", "ingest"]), shop.keys.create("ada", ["merchant"])
+    for method, path in (("GET", "/v1/rules"), ("PUT", "/v1/rules"), ("GET", "/v1/audit"), ("PUT", "/v1/synonyms")):
+        assert client.request(method, path, json=RULE, headers={"x-api-key": reader}).status_code == 403
+        assert client.request(method, path, json=RULE).status_code == 401
+    assert client.put("/v1/rules", json=RULE, headers={"x-api-key": merchant}).status_code == 200
+    assert content(client.get("/v1/audit", headers={"x-api-key": merchant}))["changes"][0]["who"] == "ada"
+    assert client.post("/v1/recommend", json={}, headers={"x-api-key": merchant}).status_code == 403

@@ -1,0 +1,62 @@
+"""Rules, synonyms and the audit on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from shelfwise.cli import app
+from shelfwise.errors import InvalidRequest, ShelfwiseError, UnknownProduct
+from shelfwise.schema import Product
+from shelfwise.shop import Shop
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none") as shop:
+        shop.store.put_products([Product(id="A-1", title="Oolong"), Product(id="A-2", title="Sencha")])
+    return tmp_path / "shop"
+
+
+def run(folder: Path, *words: str) -> str:
+    result = CliRunner().invoke(app, [*words, "--shop", str(folder)])
+    if isinstance(result.exception, ShelfwiseError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_rules_are_added_listed_removed_and_undone(folder: Path) -> None:
+    dates = ("--start", "2030-01-01", "--end", "2030-02-01")
+    assert "spring" in run(folder, "rules", "add", "pin", "A-2", "A-1", "--query", "tea", "--id", "spring", *dates)
+    (rule,) = json.loads(run(folder, "rules", "list", "--json"))
+    assert (rule["id"], rule["action"], rule["products"], rule["position"]) == ("spring", "pin", ["A-2", "A-1"], 1)
+    assert "2030-01-01" in run(folder, "rules", "list")
+    run(folder, "rules", "remove", "spring")
+    assert json.loads(run(folder, "rules", "list", "--json")) == []
+    newest, _ = json.loads(run(folder, "audit", "list", "--json"))
+    assert newest["who"]
+    run(folder, "audit", "undo", str(newest["number"]))
+    assert "spring" in run(folder, "rules", "list")
+    assert "rule spring" in run(folder, "audit", "list")
+
+
+def test_synonyms_are_added_by_line_and_by_file(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / "synonyms.txt"
+    file.write_text("# ours\nphone => mobile, smart phone\n\n红薯，地瓜  # one thing\n", "utf-8")
+    run(folder, "synonyms", "add", "sofa, couch", "--file", str(file))
+    rows = json.loads(run(folder, "synonyms", "list", "--json"))
+    assert len(rows) == 3
+    run(folder, "synonyms", "remove", rows[0]["id"])
+    assert rows[0]["id"] not in run(folder, "synonyms", "list")
+
+
+def test_what_cannot_be_is_told(folder: Path) -> None:
+    with pytest.raises(UnknownProduct):
+        run(folder, "rules", "add", "hide", "B-9", "--query", "tea")
+    for words in (("rules", "remove", "x"), ("synonyms", "remove", "x"), ("synonyms", "add", "# nothing")):
+        with pytest.raises(InvalidRequest):
+            run(folder, *words)
