@@ -7,7 +7,6 @@ It knows nothing of HTTP, of the store or of training.
 
 from __future__ import annotations
 
-import math
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,17 +18,16 @@ import numpy.typing as npt
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer
 from shelfwise.engine.request import Answer, Filters, Item, Request, check_k
-from shelfwise.engine.sources import BEHAVIOUR, COLUMN, DAY, FEATURES, Candidates, Question, Sources, merged
+from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, State, extended, rows_of, state_of
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
-from shelfwise.model.ranker import VISIT
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType, to_micros
 
 _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
 _STALE = 90 * DAY
-_VISIT = math.log1p(VISIT) + 1e-4  # of the feature `history`
+_VISIT = 5  # most events of a history whose newest look decides
 _BATCH = 256
 _MOST_EXTRA = 200  # further products sought where the bought ones will be left out
 
@@ -88,7 +86,7 @@ class Engine:
         candidates = self._sources.candidates(question)
 
         def score(features: Floats) -> Floats:
-            return self._score(features, request.exclude_purchased)
+            return self._score(features, request.exclude_purchased, candidates.visit)
 
         scores = score(candidates.features)
         chosen = best(scores, candidates.ids, request.k)
@@ -121,7 +119,7 @@ class Engine:
         rows = np.full((len(states), request.k), -1, np.int32)
         values = np.full((len(states), request.k), -np.inf, np.float32)
         for place, candidates in enumerate(self.candidates_many(states, request)):
-            scores = self._score(candidates.features, request.exclude_purchased)
+            scores = self._score(candidates.features, request.exclude_purchased, candidates.visit)
             chosen = best(scores, candidates.ids, request.k)
             rows[place, : len(chosen)] = candidates.ids[chosen]
             values[place, : len(chosen)] = scores[chosen]
@@ -150,11 +148,10 @@ class Engine:
             )
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
 
-    def _score(self, features: Floats, exclude_purchased: bool) -> Floats:
+    def _score(self, features: Floats, exclude_purchased: bool, visit: bool) -> Floats:
         ranker = self.bundle.ranker
         if ranker is None:
             return merged(features, exclude_purchased)
-        visit = len(features) > 0 and float(features[0, COLUMN["history"]]) <= _VISIT
         return ranker.score(features, exclude_purchased, visit=visit)
 
     def _questions(self, states: Sequence[State], request: Request) -> list[Question]:
@@ -190,6 +187,7 @@ class Engine:
                 kinds=events.kind,
                 times=events.time,
                 now=now,
+                visit=bool(seeds) or (0 < events.rows <= _VISIT and int(events.kind[-1]) != PURCHASE),
                 vector=vectors[place],
                 hits=hits[place],
                 excluded=np.concatenate((hidden, states[place].cart)) if len(states[place].cart) else hidden,

@@ -84,6 +84,7 @@ class Question:
     """A request and a state, ready to be answered over one view of the catalogue.
 
     items, kinds, times: the history, oldest first, seeds as its newest events; [m]. now: seconds on the shop's clock.
+    visit: is it asked because of a look: a seed, or the newest of a few events?
     vector: the customer's, float32 [d], None without network or known event.
     hits: rows that the behaviour index found for `vector`, best first.
     excluded: rows that must not be shown.
@@ -97,6 +98,7 @@ class Question:
     kinds: npt.NDArray[np.int8]
     times: Longs
     now: int
+    visit: bool
     vector: Floats | None
     hits: Longs | None
     excluded: Ints
@@ -105,11 +107,12 @@ class Question:
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """ids: int32 [c], catalogue rows (the bundle's inside ids, then later products), distinct.
-    features: float32 [c, len(FEATURES)]. sources: uint8 [c], bits of who proposed each."""
+    features: float32 [c, len(FEATURES)]. sources: uint8 [c], bits of who proposed each. visit: the question's."""
 
     ids: Ints
     features: Floats
     sources: npt.NDArray[np.uint8]
+    visit: bool
 
 
 class _Scratch(threading.local):
@@ -162,7 +165,7 @@ class Sources:
         finally:
             scratch.flag[hidden] = False
             scratch.total[touched] = 0
-        return Candidates(rows, features, bits)
+        return Candidates(rows, features, bits, question.visit)
 
     def similar(self, view: View, row: int, filters: Filters, k: int) -> tuple[Ints, Floats, dict[str, Floats]]:
         """Products beside one: (rows int32 [c], scores float32 [c], what each source adds to the score).

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.sources import FEATURES
+from shelfwise.engine.sources import FEATURES, POPULAR
 from shelfwise.engine.state import states_of
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.dataset import Dataset, read_dataset
@@ -37,7 +37,6 @@ from shelfwise.model.bundle import Bundle
 from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
 from shelfwise.model.popularity import Popularity
-from shelfwise.model.ranker import VISIT
 from shelfwise.model.recommender import Items, Progress, Recommender
 from shelfwise.model.sequences import Floats, IdMap, Ints, Longs, Sequences
 from shelfwise.schema import EventType
@@ -290,16 +289,18 @@ class EngineModel:
         return self._asked(bundle, before, window.now[chosen], wanted, new, progress)
 
     def _visits(self, bundle: Bundle, window: Window, progress: Progress | None) -> Questions:
-        """Questions of whom little is known: visitors who have looked at up to three products, newcomers with a few
-        events. Half each."""
+        """Questions of who has just looked at something: half as if nobody knew them. What most people buy anyway is
+        no answer: it would be right often, and say nothing of the look."""
         chosen = window.active()
         chosen = np.random.default_rng(self.settings.seed).permutation(chosen)[:QUESTIONS]
-        looking, coming = chosen[: len(chosen) // 2], chosen[len(chosen) // 2 :]
-        questions = [
-            self._asked(bundle, *visit, False, progress)
-            for visit in (visitors(window, looking, bundle.facts.n), newcomers(window, coming))
-        ]
-        return questions[0].joined(questions[1])
+        anyway = bundle.popularity.order[:POPULAR]
+        asked = []
+        for known, part in ((False, chosen[: len(chosen) // 2]), (True, chosen[len(chosen) // 2 :])):
+            histories, now, wanted = lookers(window, part, bundle.facts.n, known=known)
+            asked.append(
+                self._asked(bundle, histories, now, wanted.keep(~np.isin(wanted.ids, anyway)), False, progress)
+            )
+        return asked[0].joined(asked[1])
 
     def _asked(
         self, bundle: Bundle, before: Sequences, now: Longs, wanted: Relevant, new: bool, progress: Progress | None
@@ -398,28 +399,20 @@ def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> 
     return found[::-1]
 
 
-def visitors(window: Window, chosen: Positions, n: int) -> tuple[Sequences, Longs, Relevant]:
-    """As if these customers were nobody: the first up to three events after the window's start are all that is known,
-    the rest is wanted. Where the record has purchases only, those stand for looks, and are not wanted again.
-
-    Gives (histories, when each is asked in seconds, what they wanted). n: products."""
+def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[Sequences, Longs, Relevant]:
+    """What these customers wanted after the first one to three events of the window, taken for looks where the record
+    has purchases only: (histories, when each is asked in seconds, wanted). n: products. known: with what was before."""
     after = window.after.select(chosen)
     steps = np.arange(after.rows) - np.repeat(after.offsets[:-1], after.lengths())
-    shown = steps < np.repeat(np.arange(len(after)) % 4, after.lengths())
+    shown = steps < np.repeat(np.arange(len(after)) % 3 + 1, after.lengths())
     seen, rest = after.take(shown), after.take(~shown)
-    now = after.time[np.minimum(after.offsets[:-1] + np.maximum(seen.lengths() - 1, 0), after.rows - 1)]
+    now = after.time[after.offsets[:-1] + seen.lengths() - 1]
     if (after.kind == _PURCHASE).all():
         seen = replace(seen, kind=np.full(seen.rows, EventType.VIEW_ITEM.code, np.int8))
-        return seen, now, unseen(Relevant.distinct(rest), seen, n)
-    return seen, now, _bought(rest)
-
-
-def newcomers(window: Window, chosen: Positions) -> tuple[Sequences, Longs, Relevant]:
-    """As if these customers had come lately: of what was before, only the newest one to five events. As `visitors`."""
-    before = window.before.select(chosen)
-    left = np.repeat(before.offsets[1:], before.lengths()) - np.arange(before.rows)
-    known = before.take(left <= np.repeat(np.arange(len(before)) % VISIT + 1, before.lengths()))
-    return known, window.now[chosen], _bought(window.after.select(chosen))
+        wanted = unseen(Relevant.distinct(rest), seen, n)
+    else:
+        wanted = _bought(rest)
+    return followed(window.before.select(chosen), seen) if known else seen, now, wanted
 
 
 def _bought(after: Sequences) -> Relevant:

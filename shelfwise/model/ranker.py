@@ -2,8 +2,8 @@
 
 A ranker has three heads: one for answers that may repeat what the customer has bought; one for answers without it,
 since what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought; and one for
-visits, of which a few events are known: there the last look says most, after a year of purchases little. A head is
-boosted regression trees (LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both;
+who has just looked at something, where the look counts and not what everybody buys. A head is boosted regression trees
+(LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both;
 `learn/rank.py` fits and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
@@ -113,8 +113,6 @@ class Blend:
         return cls(Trees(text), np.array(json.loads(line), np.float32))
 
 
-#: Most events of a history that is taken for a visit.
-VISIT = 5
 _KINDS: tuple[type[Head], ...] = (Linear, Trees, Blend)  # a bundle keeps the place in this row
 
 
@@ -123,7 +121,7 @@ class Ranker:
 
     features: names of the columns, in order; whoever asks must compute exactly these.
     repeats, new: the heads for answers with and without products already bought.
-    visits: the head for histories of at most `VISIT` events, by default none of its own.
+    visits: the head for who has just looked at something, by default none of its own.
     """
 
     def __init__(self, features: Sequence[str], *, repeats: Head, new: Head, visits: Head | None = None) -> None:

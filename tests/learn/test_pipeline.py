@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -15,9 +16,8 @@ from shelfwise.learn.pipeline import (
     Window,
     followed,
     learn_bundle,
-    newcomers,
+    lookers,
     unseen,
-    visitors,
     windows_of,
 )
 from shelfwise.model.bundle import Bundle
@@ -70,9 +70,10 @@ def test_learns_every_part(learned: EngineModel) -> None:
     bundle = learned.bundle
     assert bundle is not None
     assert bundle.ranker is not None
+    assert bundle.ranker.visits is not None
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "again", "item-knn", "ease", "network"}
-    assert {"repeats", "new"} == set(learned.fits)
+    assert {"repeats", "new", "visits"} == set(learned.fits)
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.seconds) >= {"popularity", "again", "item-knn", "ease", "network", "candidates", "ranker"}
@@ -189,24 +190,17 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     Engine(again, Catalogue(again))
 
 
-def test_visits_know_little() -> None:
+def test_lookers_are_asked_after_their_first_looks() -> None:
     before = sequences_of([[0, 1, 2], [3], [4, 5, 6, 7, 8, 9]])
-    after = sequences_of([[3, 4], [1, 1, 2], [5, 6, 7]], times=[[10, 11], [10, 12, 13], [20, 21, 22]])
-    window = Window(before, after, np.array([9, 9, 9]))
-    everybody = np.arange(3)
-    seen, now, wanted = visitors(window, everybody, 10)
-    assert [seen.items_of(row).tolist() for row in range(3)] == [[], [1], [5, 6]]
+    after = sequences_of([[3, 4], [1, 1, 2], [5, 6, 7, 8, 5]], times=[[10, 11], [10, 12, 13], [20, 21, 22, 23, 24]])
+    window, everybody = Window(before, after, np.array([9, 9, 9])), np.arange(3)
+    seen, now, wanted = lookers(window, everybody, 10, known=False)
+    assert [seen.items_of(row).tolist() for row in range(3)] == [[3], [1, 1], [5, 6, 7]]
     assert set(seen.kind.tolist()) == {EventType.VIEW_ITEM.code}
-    assert now.tolist() == [10, 10, 21]
-    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[3, 4], [2], [7]]
-    known, now, wanted = newcomers(window, everybody)
-    assert [known.items_of(row).tolist() for row in range(3)] == [[2], [3], [7, 8, 9]]
-    assert now.tolist() == [9, 9, 9]
-    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[3, 4], [1, 2], [5, 6, 7]]
-
-
-def test_visits_have_a_head_of_their_own(learned: EngineModel) -> None:
-    assert learned.bundle is not None
-    assert learned.bundle.ranker is not None
-    assert learned.bundle.ranker.visits is not None
-    assert set(learned.fits) == {"repeats", "new", "visits"}
+    assert now.tolist() == [10, 12, 22]
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], [8]]
+    both, _, _ = lookers(window, everybody, 10, known=True)
+    assert [both.items_of(row).tolist() for row in range(3)] == [[0, 1, 2, 3], [3, 1, 1], [4, 5, 6, 7, 8, 9, 5, 6, 7]]
+    looks = replace(after, kind=np.array([0, 3, 0, 3, 3, 0, 0, 0, 0, 3], np.int8))
+    _, _, wanted = lookers(Window(before, looks, window.now), everybody, 10, known=False)
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], [5]]
