@@ -1,0 +1,485 @@
+"""Columns of all products: filters, facets, sorts and groups over rows.
+
+A product keeps its row as long as this process knows it; rows of deleted products are GONE. Readers take
+`Documents.view`, an immutable snapshot; a writer prepares the next one and swaps it in.
+
+Attributes are kept sparse: of each name the rows that have it and the codes of their values. A value "a | b" (a list in
+the feed) is one code that counts as both.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+import polars as pl
+
+from shelfwise.engine.request import Filters
+from shelfwise.engine.search.request import Facet, SearchFilters, Value
+from shelfwise.model.sequences import Floats, Ints, Longs
+from shelfwise.schema import Availability
+
+_T = TypeVar("_T", bound=np.generic)
+Mask = npt.NDArray[np.bool_]
+GONE = -1  # availability code of a product that is not in the catalogue
+LEVELS = " > "
+LISTED = " | "
+MOST_VALUES = 100  # of a facet
+_AVAILABILITIES = tuple(Availability)
+_SALE = {str(kind): code for code, kind in enumerate(_AVAILABILITIES)}
+_FOLD = 2_000  # changes of a column kept beside it before they are worked in
+
+
+class Names:
+    """Texts by code; codes are only ever added. `of("")` is -1."""
+
+    def __init__(self) -> None:
+        self.names: list[Value] = []
+        self._codes: dict[object, int] = {}
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def of(self, name: Value) -> int:
+        if name == "":
+            return -1
+        # True and 1 are equal to a dict, and not to a shopper.
+        key = (name,) if isinstance(name, bool) else name
+        code = self._codes.get(key)
+        if code is None:
+            self.names.append(name)  # before its code can be found
+            code = self._codes[key] = len(self.names) - 1
+        return code
+
+    def folded(self) -> list[list[str]]:
+        """Of each code the values it counts as, letter case ignored."""
+        return [[part.casefold() for part in shown(name).split(LISTED)] for name in self.names]
+
+
+def shown(value: Value) -> str:
+    """A value as text: true, false, 13.3, 4 (not 4.0)."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) and value == int(value) else str(value)
+
+
+class Column:
+    """One attribute: codes of its values by row, sparse. Immutable; `with_` makes the next."""
+
+    def __init__(self, names: Names, rows: Ints, codes: Ints, changed: Mapping[int, int] | None = None) -> None:
+        self.names = names
+        self._rows = rows
+        self._codes = codes
+        self._changed = dict(changed or {})
+
+    def with_(self, changes: Mapping[int, int]) -> Column:
+        changed = {**self._changed, **changes}
+        if len(changed) <= max(_FOLD, len(self._rows) // 4):
+            return Column(self.names, self._rows, self._codes, changed)
+        kept = ~np.isin(self._rows, np.fromiter(changed, np.int32, len(changed)))
+        there = {row: code for row, code in changed.items() if code >= 0}
+        return Column(
+            self.names,
+            np.concatenate((self._rows[kept], np.fromiter(there, np.int32, len(there)))),
+            np.concatenate((self._codes[kept], np.fromiter(there.values(), np.int32, len(there)))),
+        )
+
+    @cached_property
+    def codes(self) -> Ints:
+        """int32 [highest row + 1], -1 where a product has none; made when first asked for."""
+        n = max(int(self._rows.max(initial=-1)), max(self._changed, default=-1)) + 1
+        found = np.full(n, -1, np.int32)
+        found[self._rows] = self._codes
+        if self._changed:
+            found[np.fromiter(self._changed, np.int64)] = np.fromiter(self._changed.values(), np.int32)
+        return found
+
+    def at(self, rows: Ints) -> Ints:
+        """Codes of these rows [m]."""
+        codes = self.codes
+        if not len(codes):
+            return np.full(len(rows), -1, np.int32)
+        return np.where(rows < len(codes), codes[np.minimum(rows, len(codes) - 1)], -1).astype(np.int32)
+
+    @property
+    def count(self) -> int:
+        """Products that have it (before the newest changes)."""
+        return len(self._rows)
+
+    def numbers(self) -> Floats:
+        """float64 [codes + 1]: the number each code is, NaN for a text; the last entry is for -1."""
+        table = np.full(len(self.names) + 1, np.nan)
+        for code, name in enumerate(self.names.names[: len(table) - 1]):
+            if isinstance(name, int | float) and not isinstance(name, bool):
+                table[code] = name
+        return table
+
+    def matching(self, values: Iterable[Value]) -> Mask:
+        """bool [codes + 1]: is a code one of these values?"""
+        wanted = {shown(value).casefold() for value in values}
+        table = np.zeros(len(self.names) + 1, np.bool_)
+        for code, parts in enumerate(self.names.folded()[: len(table) - 1]):
+            table[code] = not wanted.isdisjoint(parts)
+        return table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class DocumentsView:
+    """One consistent state of the catalogue. Arrays are [n]; do not write to them.
+
+    sale: availability code, GONE when not in the catalogue. price: NaN unknown. brand, category: codes, -1 unknown.
+    created: seconds, 0 unknown. group: code of the item_group_id, -1 for a product by itself.
+    """
+
+    n: int
+    ids: list[str]
+    titles: list[str]
+    descriptions: list[str]
+    rows: dict[str, int]
+    sale: npt.NDArray[np.int8]
+    price: Floats
+    brand: Ints
+    category: Ints
+    created: Longs
+    group: Ints
+    brands: Names
+    categories: Names
+    groups: Names
+    attributes: dict[str, Column]
+    _masks: dict[Any, Mask] = field(default_factory=dict)
+
+    def row(self, product: str) -> int | None:
+        """The row of a product in the catalogue, None when there is none."""
+        found = self.rows.get(product)
+        return None if found is None or found >= self.n or self.sale[found] == GONE else found
+
+    def live(self) -> Ints:
+        """Rows in the catalogue, whatever their availability."""
+        return np.flatnonzero(self.sale != GONE).astype(np.int32)
+
+    def brand_name(self, row: int) -> str:
+        code = int(self.brand[row])
+        return str(self.brands.names[code]) if code >= 0 else ""
+
+    def category_name(self, row: int) -> str:
+        code = int(self.category[row])
+        return str(self.categories.names[code]) if code >= 0 else ""
+
+    def attribute(self, row: int, name: str) -> Value | None:
+        column = self.attributes.get(name)
+        if column is None:
+            return None
+        code = int(column.at(np.array([row], np.int32))[0])
+        return column.names.names[code] if code >= 0 else None
+
+    def masks(self, filters: Filters, rows: Ints) -> dict[str, Mask]:
+        """For each filter that was given, by the facet it narrows: which of these rows [m] pass it. Availability and
+        exclusions stand under "availability" and ""."""
+        sale = self.sale[rows]
+        found: dict[str, Mask] = {}
+        if filters.availability is None:
+            found["availability"] = sale != GONE
+        else:
+            table = np.zeros(len(_AVAILABILITIES) + 1, np.bool_)
+            table[[_SALE[str(kind)] for kind in filters.availability]] = True
+            found["availability"] = table[sale]
+        if filters.categories:
+            found["category"] = self._table("category", filters.categories)[self.category[rows]]
+        if filters.brands:
+            found["brand"] = self._table("brand", filters.brands)[self.brand[rows]]
+        if filters.price_min is not None or filters.price_max is not None:
+            low = -np.inf if filters.price_min is None else filters.price_min
+            high = np.inf if filters.price_max is None else filters.price_max
+            price = self.price[rows]
+            found["price"] = (price >= low) & (price <= high)
+        if filters.exclude:
+            excluded = [row for product in filters.exclude if (row := self.rows.get(product)) is not None]
+            found[""] = ~np.isin(rows, excluded)
+        if isinstance(filters, SearchFilters):
+            for name, values in filters.attributes.items():
+                column = self.attributes.get(name)
+                mask = np.zeros(len(rows), np.bool_) if column is None else column.matching(values)[column.at(rows)]
+                found[name] = found[name] & mask if name in found else mask
+            for name, (low_, high_) in filters.ranges.items():
+                column = self.attributes.get(name)
+                if column is None:
+                    found[name] = np.zeros(len(rows), np.bool_)
+                    continue
+                numbers = column.numbers()[column.at(rows)]
+                mask = ~np.isnan(numbers)
+                if low_ is not None:
+                    mask &= numbers >= low_
+                if high_ is not None:
+                    mask &= numbers <= high_
+                found[name] = found[name] & mask if name in found else mask
+        return found
+
+    def allowed(self, filters: Filters, rows: Ints) -> Mask:
+        """Which of these rows [m] pass all filters: bool [m]."""
+        return _all(self.masks(filters, rows).values(), len(rows))
+
+    def facets(self, names: Sequence[str], filters: Filters, rows: Ints, *, group: bool = True) -> list[Facet]:
+        """Values of the products found (rows [m], before filters), counted under every filter but the facet's own."""
+        masks = self.masks(filters, rows)
+        made = []
+        for name in names:
+            kept = rows[_all((mask for facet, mask in masks.items() if facet != name), len(rows))]
+            # A facet of availability still leaves out what is not in the catalogue.
+            kept = kept[self.sale[kept] != GONE]
+            made.append(self._facet(name, kept, group))
+        return made
+
+    def units(self, rows: Ints) -> Longs:
+        """What counts as one product: rows of one group share a number. int64 [m]."""
+        groups = self.group[rows].astype(np.int64)
+        return np.where(groups >= 0, groups, -1 - rows.astype(np.int64))
+
+    def _facet(self, name: str, rows: Ints, group: bool) -> Facet:
+        units = self.units(rows) if group and len(self.groups) else np.arange(len(rows), dtype=np.int64)
+        if name == "price":
+            price = self.price[rows]
+            price = price[~np.isnan(price)]
+            if not len(price):
+                return Facet(name=name)
+            return Facet(name=name, low=float(price.min()), high=float(price.max()), values=_bins(price))
+        if name == "availability":
+            return Facet(name=name, values=_top(_tally(self.sale[rows].astype(np.int32), units), list(_AVAILABILITIES)))
+        if name == "brand":
+            return Facet(name=name, values=_top(_tally(self.brand[rows], units), self.brands.names))
+        if name == "category":
+            return Facet(name=name, values=_merged(self._paths(rows, units)))
+        column = self.attributes.get(name)
+        if column is None:
+            return Facet(name=name)
+        codes = column.at(rows)
+        counts = _tally(codes, units)
+        numbers = column.numbers()[codes]
+        numbers = numbers[~np.isnan(numbers)]
+        if len(numbers) and len(numbers) * 2 > len(rows[codes >= 0]):
+            low, high = float(numbers.min()), float(numbers.max())
+            return Facet(name=name, low=low, high=high, values=_top(counts, column.names.names))
+        parts: dict[Value, int] = {}
+        for code, count in counts.items():
+            value = column.names.names[code]
+            for part in value.split(LISTED) if isinstance(value, str) else (value,):
+                parts[part] = parts.get(part, 0) + count
+        return Facet(name=name, values=_merged(parts))
+
+    def _paths(self, rows: Ints, units: Longs) -> dict[Value, int]:
+        """Products by category, each counted in its category and in all above."""
+        found: dict[Value, int] = {}
+        for code, count in _tally(self.category[rows], units).items():
+            levels = str(self.categories.names[code]).split(LEVELS)
+            for depth in range(len(levels)):
+                path = LEVELS.join(levels[: depth + 1])
+                found[path] = found.get(path, 0) + count
+        return found
+
+    def _table(self, kind: str, values: tuple[str, ...]) -> Mask:
+        """bool [names + 1]: is this brand, or this category or one below it, among the values?"""
+        names = self.brands if kind == "brand" else self.categories
+        key = (kind, values, len(names))
+        table = self._masks.get(key)
+        if table is None:
+            wanted = [value.casefold() for value in values]
+            table = np.zeros(len(names) + 1, np.bool_)
+            for code, name in enumerate(names.names[: len(table) - 1]):
+                path = str(name).casefold()
+                table[code] = path in wanted or (
+                    kind == "category" and any(path.startswith(each + LEVELS) for each in wanted)
+                )
+            if len(self._masks) < 256:
+                self._masks[key] = table
+        return table
+
+
+class Documents:
+    """All products by row. Any number of readers through `view`; writers take turns."""
+
+    def __init__(self, frame: pl.DataFrame | None = None) -> None:
+        self._writing = threading.Lock()
+        empty = np.empty(0, np.int32)
+        self.view = DocumentsView(
+            n=0,
+            ids=[],
+            titles=[],
+            descriptions=[],
+            rows={},
+            sale=np.empty(0, np.int8),
+            price=np.empty(0, np.float32),
+            brand=empty,
+            category=empty,
+            created=np.empty(0, np.int64),
+            group=empty,
+            brands=Names(),
+            categories=Names(),
+            groups=Names(),
+            attributes={},
+        )
+        if frame is not None:
+            self.upsert(frame)
+
+    def __len__(self) -> int:
+        """Products in the catalogue."""
+        return int(np.count_nonzero(self.view.sale != GONE))
+
+    def upsert(self, frame: pl.DataFrame) -> Ints:
+        """Add or replace products (PRODUCT_COLUMNS); their rows."""
+        if not frame.height:
+            return np.empty(0, np.int32)
+        with self._writing:
+            self.view, rows = _with(self.view, frame)
+        return rows
+
+    def delete(self, products: Iterable[str]) -> Ints:
+        """Take products out; the rows of those that were there."""
+        with self._writing:
+            view = self.view
+            gone = np.array([row for name in products if (row := view.row(name)) is not None], np.int32)
+            if len(gone):
+                sale = view.sale.copy()
+                sale[gone] = GONE
+                self.view = _replaced(view, sale=sale)
+        return gone
+
+
+def _with(view: DocumentsView, frame: pl.DataFrame) -> tuple[DocumentsView, Ints]:
+    ids, rows = view.ids, view.rows
+    # Names are only appended or set in place: an older view stops at its own n.
+    at = np.empty(frame.height, np.int32)
+    new: list[bool] = []
+    for place, name in enumerate(frame["id"].to_list()):
+        row = rows.get(name)
+        new.append(row is None)
+        if row is None:
+            row = len(ids)
+            ids.append(name)
+            view.titles.append("")
+            view.descriptions.append("")
+            rows[name] = row
+        at[place] = row
+    n = len(ids)
+    listed = at.tolist()
+    for row, title, description in zip(listed, frame["title"].to_list(), frame["description"].to_list(), strict=True):
+        view.titles[row] = title
+        view.descriptions[row] = description
+    columns: dict[str, npt.NDArray[Any]] = {
+        "sale": _grown(view.sale, n, GONE),
+        "price": _grown(view.price, n, np.nan),
+        "brand": _grown(view.brand, n, -1),
+        "category": _grown(view.category, n, -1),
+        "created": _grown(view.created, n, 0),
+        "group": _grown(view.group, n, -1),
+    }
+    columns["sale"][at] = [_SALE[name] for name in frame["availability"].to_list()]
+    columns["price"][at] = frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    columns["brand"][at] = [view.brands.of(name) for name in frame["brand"].to_list()]
+    columns["category"][at] = [view.categories.of(name) for name in frame["product_type"].to_list()]
+    columns["created"][at] = (frame["created"].fill_null(0) // 1_000_000).to_numpy()
+    columns["group"][at] = [view.groups.of(name) for name in frame["item_group_id"].to_list()]
+    attributes = _attributes(view, listed, new, frame["attributes"].to_list())
+    return _replaced(view, n=n, attributes=attributes, **columns), at
+
+
+def _attributes(view: DocumentsView, at: list[int], new: list[bool], told: list[str]) -> dict[str, Column]:
+    names = {name: column.names for name, column in view.attributes.items()}
+    changes: dict[str, dict[int, int]] = {}
+    # A product that had an attribute and has it no more: every column that knows its row.
+    known = [row for row, fresh in zip(at, new, strict=True) if not fresh]
+    if known:
+        rows = np.array(known, np.int32)
+        for name, column in view.attributes.items():
+            had = rows[column.at(rows) >= 0].tolist()
+            if had:
+                changes[name] = dict.fromkeys(had, -1)
+    for row, text in zip(at, told, strict=True):
+        if len(text) <= 2:
+            continue
+        for name, value in orjson.loads(text).items():
+            if value is None or value == "":
+                continue
+            if name not in names:
+                names[name] = Names()
+            changes.setdefault(name, {})[row] = names[name].of(value)
+    attributes = dict(view.attributes)
+    for name, changed in changes.items():
+        attributes[name] = attributes.get(name, Column(names[name], _NONE, _NONE)).with_(changed)
+    return attributes
+
+
+_NONE = np.empty(0, np.int32)
+
+
+def _grown(values: npt.NDArray[_T], n: int, fill: float) -> npt.NDArray[_T]:
+    result = np.full(n, fill, values.dtype)
+    result[: len(values)] = values
+    return result
+
+
+def _replaced(view: DocumentsView, **changes: object) -> DocumentsView:
+    fields = {name: getattr(view, name) for name in DocumentsView.__slots__ if name != "_masks"}
+    return DocumentsView(**(fields | changes))
+
+
+def _all(masks: Iterable[Mask], n: int) -> Mask:
+    kept = np.ones(n, np.bool_)
+    for mask in masks:
+        kept &= mask
+    return kept
+
+
+def _tally(codes: Ints, units: Longs) -> dict[int, int]:
+    """Code → units that have it; -1 left out."""
+    there = codes >= 0
+    codes, units = codes[there], units[there]
+    if not len(codes):
+        return {}
+    if (len(units) and units.min() < 0) or len(np.unique(units)) < len(units):
+        order = np.lexsort((units, codes))
+        codes, units = codes[order], units[order]
+        first = np.r_[True, (codes[1:] != codes[:-1]) | (units[1:] != units[:-1])]
+        codes = codes[first]
+    values, counts = np.unique(codes, return_counts=True)
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def _top(counts: Mapping[int, int], names: Sequence[Value]) -> tuple[tuple[Value, int], ...]:
+    return _merged({names[code]: count for code, count in counts.items()})
+
+
+def _merged(counts: Mapping[Value, int]) -> tuple[tuple[Value, int], ...]:
+    """Most first, ties by name; letter case makes no other value."""
+    found: dict[str, tuple[Value, int]] = {}
+    for value, count in counts.items():
+        key = shown(value).casefold()
+        kept = found.get(key)
+        if kept is None:
+            found[key] = (value, count)
+        else:
+            found[key] = (value if count > kept[1] else kept[0], count + kept[1])
+    return tuple(sorted(found.values(), key=lambda pair: (-pair[1], shown(pair[0])))[:MOST_VALUES])
+
+
+def _bins(price: Floats) -> tuple[tuple[Value, int], ...]:
+    """Prices in up to six steps at round amounts: (lower end, how many)."""
+    low, high = float(price.min()), float(price.max())
+    if high <= low:
+        return ((low, len(price)),)
+    edges = sorted({_round(float(edge)) for edge in np.quantile(price, np.linspace(0, 1, 7)[1:-1])})
+    edges = [edge for edge in edges if low < edge <= high]
+    counts, ends = np.histogram(price, [low, *edges, np.nextafter(np.float32(high), np.float32(np.inf))])
+    return tuple((float(end), int(count)) for end, count in zip(ends, counts, strict=False))
+
+
+def _round(amount: float) -> float:
+    """To one or two leading digits: 1, 2, 5, 10, 15, 20, …"""
+    if amount <= 0:
+        return 0.0
+    step = 10 ** np.floor(np.log10(amount)) / 2
+    return float(np.round(amount / step) * step)
