@@ -182,7 +182,7 @@ def slipped(letters: str) -> str:
 
 
 _ONE_LETTER = str.maketrans({"v": "u", "l": "n"})
-_SLIP = re.compile(r"([zcs])h|(?<=n)g")
+_SLIP = re.compile(r"([zcs])h|(?<=n)g+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,12 +209,18 @@ class Pinyin:
         self._initials: dict[str, str] = {}
         self._missing: dict[str, list[tuple[str, str]]] = {}
         self._count: dict[str, int] = {}
+        self._pairs: set[str] = set()
+        self._shapes: dict[str, str] = {}
         for words, count in sorted(kept, key=lambda item: -item[1]):  # the first to take a key is the most frequent
             spoken = [s for word in words for s in syllables(word)]
             text = "".join(words)
             if not spoken or len(spoken) != len(text):
                 continue
             self._count[text] = max(count, self._count.get(text, 0))
+            self._pairs.update(text[at : at + 2] for at in range(len(text) - 1))
+            if 3 <= len(text) <= 8:
+                for at in range(len(text)):
+                    self._shapes.setdefault(f"{text[:at]}?{text[at + 1 :]}", text)
             full = "".join(spoken)
             self._full.setdefault(full, text)
             key = slipped(full)
@@ -252,6 +258,35 @@ class Pinyin:
             out.append(read.text)
             slips, partial, changed = slips + read.slips, partial or read.partial, True
         return PinyinReading(" ".join(out), slips, partial) if changed else None
+
+    def alike(self, query: str) -> str | None:
+        """`query` (normalised) with Chinese words that no title has replaced by ones that sound the same or differ
+        in one character (兰牙耳机, 保温怀); None where there is nothing to replace, or nothing like it."""
+        if not self._full or len(query) > 100:
+            return None
+        changed = _RUN.sub(lambda match: self._alike(match[0]), query)
+        return changed if changed != query else None
+
+    def _alike(self, run: str) -> str:
+        if len(run) < 2 or all(run[at : at + 2] in self._pairs for at in range(len(run) - 1)):
+            return run
+        for end in range(len(run), 1, -1):  # the longest beginning that is like something, then the rest
+            text = self._one_alike(run[:end])
+            if text is not None:
+                return text + (self._alike(run[end:]) if end < len(run) else "")
+        return run
+
+    def _one_alike(self, word: str) -> str | None:
+        if word in self._count:
+            return word
+        letters = "".join(syllables(word))
+        heard = self._full.get(letters) or self._slips.get(slipped(letters))
+        if heard is not None and len(heard) == len(word):
+            return heard
+        for at in range(len(word)):
+            if len(word) > 2 and (text := self._shapes.get(f"{word[:at]}?{word[at + 1 :]}")):
+                return text
+        return None
 
     def complete(self, prefix: str, k: int = 10) -> list[str]:
         """Chinese words and phrases whose pinyin or initials begin with `prefix`, most frequent first."""

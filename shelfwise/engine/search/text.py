@@ -20,9 +20,8 @@ from shelfwise.engine.search.chinese import HAN, Segmenter, mainland, simplified
 __all__ = ["STOP_WORDS", "Analyzer", "Token", "normal"]
 
 #: Words a query does not want by themselves.
-STOP_WORDS = frozenset(
-    "a an and are at by for from in is it of on or the to with 的 了 和 与 及 或 吗 呢 在 是".split()
-)
+_STOPS = "a an and are at by for from in is it of on or the to with 的 了 和 与 及 或 吗 呢 在 是"
+STOP_WORDS = frozenset(_STOPS.split())
 
 _MAX_RUN = 2_000  # characters of Chinese cut at once
 _CACHE = 400_000  # chunks kept with their terms
@@ -142,6 +141,9 @@ _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 #: Plurals that no suffix rule reaches.
 _IRREGULAR = {
     "men": "man",
+    "mens": "man",
+    "womens": "woman",
+    "childrens": "child",
     "women": "woman",
     "children": "child",
     "mice": "mouse",
