@@ -28,10 +28,12 @@ from starlette.staticfiles import StaticFiles
 
 import shelfwise
 from shelfwise.engine.request import Answer
+from shelfwise.engine.search.request import SearchAnswer
 from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
-from shelfwise.serve.openapi import described, document
+from shelfwise.serve.openapi import SUGGEST, described, document
+from shelfwise.serve.search import Search
 from shelfwise.serve.steering import Steering
 from shelfwise.serve.wire import (
     QUESTION,
@@ -57,7 +59,7 @@ MAX_WAITING = 16  # catalogue changes that may wait for the one thread
 ROUTES = frozenset(
     {
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
-        *("/v1/health", "/metrics", "/docs"),
+        *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
     }
 )
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
@@ -97,6 +99,12 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.put("/v1/products", summary="Add or replace products", **put)(service.put_products)
     delete = described("Deleted", 404, 429, scope=Scope.INGEST)
     app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
+    found = described("Found", body="search", scope=Scope.READ)
+    app.post("/v1/search", summary="Products for a query", **found)(service.search)
+    found = described("Found", 429, body="image", scope=Scope.READ)
+    app.post("/v1/search/image", summary="Products that look like a photo", **found)(service.search_image)
+    found = described("Suggestions", 422, asked=SUGGEST, scope=Scope.READ)
+    app.get("/v1/suggest", summary="Completions of what is being typed", **found)(service.suggest)
     _steering(app, service)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
     app.get("/metrics", include_in_schema=False)(service.measured)
@@ -152,6 +160,7 @@ class Service:
         self._own = own
         self.metrics = Metrics()
         self.access = Access(KeyRing(shop.folder), loopback=is_loopback(shop.settings.host))
+        self._search = Search(shop, self.access, self.metrics.searched)
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
@@ -174,6 +183,7 @@ class Service:
             with suppress(asyncio.CancelledError):
                 await follower
             await self._writer.close()
+            self._search.close()
             self._thread.shutdown(wait=True)
             self.metrics.stopped()
             if self._own:
@@ -204,6 +214,16 @@ class Service:
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
         answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=filters_of(values))
         return _answered(request, answer)
+
+    async def search(self, request: Request) -> Response:
+        assert self._writer is not None, "the app's lifespan has not begun"
+        return _answered(request, await self._search.search(request, self._writer))
+
+    async def search_image(self, request: Request) -> Response:
+        return _answered(request, await self._search.image(request))
+
+    async def suggest(self, request: Request) -> Response:
+        return _done(request, **await self._search.suggest(request))
 
     async def events(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)
@@ -282,7 +302,7 @@ class Service:
         return ""
 
 
-def _answered(request: Request, answer: Answer) -> Response:
+def _answered(request: Request, answer: Answer | SearchAnswer) -> Response:
     request.scope["state"]["request_id"] = answer.request_id
     return Response(orjson.dumps(answer.to_json()), media_type=_JSON)
 

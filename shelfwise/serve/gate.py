@@ -141,6 +141,11 @@ async def read_body(request: Request, limit: int) -> bytes:
             "content_type",
             f"send JSON with the header Content-Type: application/json, not {kind[:60] or 'none'!r}",
         )
+    return await read_raw(request, limit)
+
+
+async def read_raw(request: Request, limit: int) -> bytes:
+    """The request's body, whatever its type, at most `limit` bytes. Raises Refused (400, 408, 413, 415)."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "content_encoding", "send the body as it is, without Content-Encoding")
     told = request.headers.get("content-length", "")

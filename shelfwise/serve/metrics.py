@@ -38,6 +38,8 @@ class Metrics:
         self._duplicates = Counter(
             "shelfwise_events_duplicate", "Events sent again and not recorded twice.", registry=self._registry
         )
+        self._searches = Counter("shelfwise_searches", "Searches answered.", registry=self._registry)
+        self._empty = Counter("shelfwise_searches_empty", "Searches that found nothing.", registry=self._registry)
         self._products = Gauge(
             "shelfwise_products", "Products in the catalogue.", registry=self._registry, multiprocess_mode="livemax"
         )
@@ -54,6 +56,11 @@ class Metrics:
     def ingested(self, accepted: int, duplicates: int) -> None:
         self._events.inc(accepted)
         self._duplicates.inc(duplicates)
+
+    def searched(self, found: int) -> None:
+        self._searches.inc()
+        if not found:
+            self._empty.inc()
 
     def catalogue(self, products: int) -> None:
         self._products.set(products)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from shelfwise.serve.search import IMAGE_TYPES, LOOK, MAX_SUGGESTIONS, SEARCH
 from shelfwise.serve.steering import MAX_RULES, RULE, SYNONYM
 from shelfwise.serve.wire import (
     EVENT,
@@ -37,6 +38,76 @@ def _kept(fields: Mapping[str, Field]) -> Schema:
         if name in schema["properties"]:
             schema["properties"][name] = {"type": ["string", "null"], "format": "date-time"}
     return schema | {"required": list(fields)}
+
+
+_SPANS = {"type": "array", "items": {"type": "array", "items": {"type": "integer"}, "minItems": 2, "maxItems": 2}}
+_VALUE = {"type": ["string", "number", "boolean"]}
+_HIT: Schema = {
+    "type": "object",
+    "properties": {
+        "product": _TEXT,
+        "score": {"type": "number", "description": "Higher is better; only to compare within an answer."},
+        "sources": {"type": "array", "items": _TEXT, "description": "What found the product."},
+        "reason": {**_TEXT, "description": "For the shopper's eyes."},
+        "title": _TEXT,
+        "highlights": {
+            "type": "object",
+            "additionalProperties": _SPANS,
+            "description": "Field to [start, end] of what the query met.",
+        },
+        "variants": {"type": "array", "items": _TEXT, "description": "Other products found of its item_group_id."},
+        "parts": {
+            "type": "object",
+            "additionalProperties": {"type": "number"},
+            "description": "With explain: what the score is made of.",
+        },
+    },
+    "required": ["product", "score", "sources", "reason", "title", "highlights", "variants"],
+}
+_FACET: Schema = {
+    "type": "object",
+    "properties": {
+        "name": _TEXT,
+        "values": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"value": _VALUE, "count": {"type": "integer"}},
+                "required": ["value", "count"],
+            },
+        },
+        "low": {"type": "number", "description": "Lowest found, of numbers."},
+        "high": {"type": "number", "description": "Highest found, of numbers."},
+    },
+    "required": ["name", "values"],
+}
+_CHIP: Schema = {
+    "type": "object",
+    "properties": {
+        "id": {**_TEXT, "description": "What `undo` takes."},
+        "kind": _TEXT,
+        "text": {**_TEXT, "description": "The words it was read from."},
+        "effect": {"type": "string", "enum": ["filter", "boost"]},
+        "label": {**_TEXT, "description": "For the shopper's eyes."},
+    },
+    "required": ["id", "kind", "text", "effect", "label"],
+}
+#: The parameters of GET /v1/suggest.
+SUGGEST: list[Schema] = [
+    {
+        "name": "q",
+        "in": "query",
+        "schema": {"type": "string", "maxLength": 10_000},
+        "description": "What is typed so far.",
+        "example": "te",
+    },
+    {
+        "name": "k",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_SUGGESTIONS, "default": 8},
+        "description": "How many.",
+    },
+]
 
 
 SCHEMAS: dict[str, Schema] = {
@@ -72,6 +143,35 @@ SCHEMAS: dict[str, Schema] = {
         version=_TEXT,
         bundle={"type": ["string", "null"], "description": "The bundle in use; null before the first training."},
         products={"type": "integer"},
+    ),
+    "Search": schema_of(SEARCH),
+    "Look": schema_of(LOOK),
+    "Found": _reply(
+        query={**_TEXT, "description": "As it was understood: without control characters and outer spaces."},
+        items={"type": "array", "description": "Best first.", "items": _HIT},
+        total={"type": "integer", "description": "How many products (or groups of variants) were found."},
+        facets={"type": "array", "items": _FACET},
+        reading={"type": "array", "description": "What was read from the query and applied.", "items": _CHIP},
+        did_you_mean={**_TEXT, "description": "Another spelling worth a link; empty for none."},
+        corrected={**_TEXT, "description": "The spelling that was looked for instead; empty when as typed."},
+        relaxed={"type": "array", "items": _TEXT, "description": "What was given up, step by step, to find anything."},
+        after={**_TEXT, "description": "Send it to get the next page; empty on the last."},
+    ),
+    "Suggestions": _reply(
+        suggestions={
+            "type": "array",
+            "description": "Best first.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": {"type": "string", "enum": ["product", "brand", "category", "query"]},
+                    "text": {**_TEXT, "description": "What to show, and to search for."},
+                    "id": {**_TEXT, "description": "The product's id, empty for other kinds."},
+                    "highlight": {**_SPANS, "description": "[start, end] of what was typed, in text."},
+                },
+                "required": ["kind", "text", "id", "highlight"],
+            },
+        }
     ),
     "Rule": schema_of(RULE),
     "Synonym": schema_of(SYNONYM),
@@ -117,7 +217,7 @@ _FAILURES = {
     413: "Too much at once.",
     415: "Not sent as application/json.",
     422: "A field breaks a rule; `field` names it.",
-    429: "Too many catalogue changes wait.",
+    429: "Too many of these wait; try again.",
 }
 
 
@@ -141,6 +241,7 @@ BODIES: Mapping[str, tuple[Schema, Any]] = {
         {"id": "A-1", "title": "Oat milk 1 l", "product_type": "Grocery > Drinks", "price": 2.19, "currency": "USD"},
     ),
     "recommend": (_ref("Question"), {"customer": "42", "surface": "home", "k": 12}),
+    "search": (_ref("Search"), {"query": "oat milk under 5", "customer": "42", "facets": ["brand"], "k": 24}),
     "rules": (
         _many("Rule", "rules", MAX_RULES),
         {"action": "pin", "query": "tea", "products": ["A-1"], "position": 1, "end": "2030-01-01T00:00:00Z"},
@@ -150,10 +251,47 @@ BODIES: Mapping[str, tuple[Schema, Any]] = {
 }
 
 
-def described(reply: str, *failures: int, body: str | None = None, scope: Scope | None = None) -> dict[str, Any]:
-    """Keyword arguments of a FastAPI route that say what it takes and answers."""
+#: The photo itself, with the rest as JSON in the parameter `question`; or a form with both.
+_PHOTO: Schema = {
+    "required": True,
+    "content": {
+        **{kind: {"schema": {"type": "string", "format": "binary"}} for kind in IMAGE_TYPES},
+        "multipart/form-data": {
+            "schema": {
+                "type": "object",
+                "properties": {
+                    "image": {"type": "string", "format": "binary", "description": "A JPEG, PNG or WebP photo."},
+                    "question": _ref("Look"),
+                },
+                "required": ["image"],
+            },
+            "encoding": {"question": {"contentType": "application/json"}},
+        },
+    },
+}
+_QUESTION: Schema = {
+    "name": "question",
+    "in": "query",
+    "description": "What a form has as its part `question`, where the photo is the body.",
+    "content": {"application/json": {"schema": _ref("Look")}},
+}
+
+
+def described(
+    reply: str,
+    *failures: int,
+    body: str | None = None,
+    asked: Sequence[Schema] = (),
+    scope: Scope | None = None,
+) -> dict[str, Any]:
+    """Keyword arguments of a FastAPI route that say what it takes and answers. asked: its parameters."""
     extra: Schema = {}
-    if body is not None:
+    if asked:
+        extra["parameters"] = list(asked)
+    if body == "image":
+        extra |= {"requestBody": _PHOTO, "parameters": [_QUESTION]}
+        failures = (400, 413, 415, 422, *failures)
+    elif body is not None:
         schema, example = BODIES[body]
         extra["requestBody"] = {
             "required": True,

@@ -259,6 +259,9 @@ def _check(value: Any, schema: Mapping[str, Any], where: str) -> None:
             raise invalid(where, f"has {len(value)} entries; at most {schema['maxItems']}")
         for index, entry in enumerate(value):
             _check_text(entry, schema["items"], f"{where}[{index}]")
+    elif kind == "object":  # what it may hold, its record checks
+        if not isinstance(value, dict):
+            raise invalid(where, "must be an object")
     elif kind == "boolean":
         if not isinstance(value, bool):
             raise invalid(where, "must be true or false")
