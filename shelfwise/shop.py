@@ -7,6 +7,7 @@ my-shop/
   cache/           vectors of texts and photos, by content
   reports/         quality and evaluation reports
   keys.json        hashes of the API's keys
+  search/          the word index; rebuilt from the record when lost
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import polars as pl
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
+from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
+from shelfwise.engine.search.search import Search
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.model.bundle import Bundle, Bundles
@@ -55,6 +58,8 @@ class Shop:
         self._version = ""
         self._revision = -1
         self._refreshing = threading.Lock()
+        self._search: Search | None = None
+        self._searching = threading.Lock()
 
     @classmethod
     def create(cls, folder: Path | str, **settings: Any) -> Self:
@@ -147,14 +152,14 @@ class Shop:
     def put_products(self, products: Sequence[Product]) -> int:
         """Insert or replace products: durable, and recommendable by content, when this returns."""
         stored = self.store.put_products(products)
-        if self._engine is not None:
+        if self._engine is not None or self._search is not None:
             self.refresh()
         return stored
 
     def delete_product(self, product: str) -> bool:
         """Take a product out of the catalogue; False when there is none of this id."""
         found = self.store.delete_product(product)
-        if self._engine is not None:
+        if self._engine is not None or self._search is not None:
             self.refresh()
         return found
 
@@ -250,6 +255,8 @@ class Shop:
                 for change in changes:
                     if change.product is None:
                         self._engine.catalogue.delete(change.id)
+            if self._search is not None:
+                self._search.follow()
 
     def _swap(self, version: str) -> None:
         bundle = self._bundles.load(version)
@@ -301,6 +308,23 @@ class Shop:
         )
         engine = self.engine
         return engine.recommend(request, engine.state(request, self._history(request)))
+
+    @property
+    def searching(self) -> Search:
+        """Search over this shop's products; its index is opened, or built, when first asked for."""
+        if self._search is None:
+            with self._searching:
+                if self._search is None:
+                    self._search = Search(self.store, self.folder / "search")
+        return self._search
+
+    def search(self, query: str = "", *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
+        """Products for a query, without a bundle too. options: the other fields of SearchRequest (customer, session, k,
+        after, sort, facets, group, personal, learned, explain, undo, now, language). Raises InvalidRequest.
+
+        Records nothing: a search that should change the next recommendation is an event of type `search`.
+        """
+        return self.searching.search(SearchRequest(query=query, filters=filters or SearchFilters(), **options))
 
     def _history(self, request: Request) -> Any:
         return self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
