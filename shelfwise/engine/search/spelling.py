@@ -2,18 +2,19 @@
 
 Candidates come from a symmetric delete index (Garbe's SymSpell): two words within Damerau distance d share a form
 that deleting at most d letters of each makes. The index is two sorted arrays (hash of a form, word), not a dictionary
-of texts: 12 bytes an entry. Candidates are weighed by the edit's cost (neighbouring keys, transposed and doubled letters
-are cheap), by the word's frequency and by how many titles hold it together with the query's other words.
+of texts: 12 bytes an entry. Candidates are weighed by the edit's cost (neighbouring keys, swapped and doubled letters are
+cheap), by the word's frequency and by how many titles hold it together with the query's other words.
 Chinese is mended by sound: characters that make no word of the catalogue but sound like one become it.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import threading
 from array import array
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -23,6 +24,7 @@ import numpy.typing as npt
 import rjieba
 from pypinyin import Style, lazy_pinyin
 
+from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.text import normal
 
 MAX_WORDS = 500_000  # words indexed; at more, words seen once are left to exact search
@@ -117,7 +119,7 @@ class Correction:
     """What a query may have meant.
 
     text: the query with its words mended (the query itself when nothing is to mend).
-    certain: search for `text` outright and say so; otherwise only ask "did you mean", and use it where nothing is found.
+    certain: search for `text` outright and say so; else only ask "did you mean", and use it where nothing is found.
     words: each mended piece as (typed, meant), so that the meant can be searched beside the typed.
     """
 
@@ -152,10 +154,17 @@ class Spelling:
     """Words with counts, learned from texts; `correct` mends a query.
 
     `add` and `remove` may be called at any time, from any thread; what they bring is indexed at the next `correct`.
-    known: tells of a word unknown here whether the shop has it all the same (for example as the pinyin of a title).
+    known: tells of a word unknown here whether the shop has it all the same (in descriptions, say).
+    pinyin: the catalogue's Chinese words by their sound; the attribute may be replaced when they change.
     """
 
-    def __init__(self, texts: Iterable[str] = (), *, known: Callable[[str], bool] | None = None) -> None:
+    def __init__(
+        self,
+        texts: Iterable[str] = (),
+        *,
+        known: Callable[[str], bool] | None = None,
+        pinyin: Pinyin | None = None,
+    ) -> None:
         self._ids: dict[str, int] = {}
         self._words: list[str] = []
         self._counts: array[int] = array("q")
@@ -167,6 +176,7 @@ class Spelling:
         self._context_titles = 0
         self._sounds: dict[str, list[int]] = defaultdict(list)
         self._known = known
+        self.pinyin = pinyin
         self._lock = threading.Lock()
         for text in texts:
             self.add(text)
@@ -205,6 +215,10 @@ class Spelling:
         typed = normal(query)
         found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(typed)][:MAX_TOKENS]
         latin = [w for w, _, _ in found if not han(w)]
+        if self.pinyin is not None and not all(map(self._latin_known, latin)):
+            read = self.pinyin.read(typed, self._latin_known)
+            if read is not None and (read.slips < 1.0 or not self._plausible(latin)):
+                return Correction(read.text, True, read.slips < 2.0, ((typed, read.text),))
         given = [self._ids[w] for w in latin if self.count(w)]
         out: list[tuple[int, int, str, bool]] = []
         i = 0
@@ -233,6 +247,13 @@ class Spelling:
         self._settle()
         return self._candidates(word, [self._ids[g] for g in given if self.count(g)])[:k]
 
+    def _latin_known(self, word: str) -> bool:
+        return len(word) > 1 and self.exists(word)
+
+    def _plausible(self, latin: list[str]) -> bool:
+        """Whether each unknown word is near one that exists: mistyped English rather than pinyin."""
+        return all(self.exists(word) or self._candidates(word, []) for word in latin)
+
     def _pieces(self, text: str) -> Iterator[str]:
         plain = normal(text)
         for word in _WORD.findall(plain):
@@ -242,7 +263,7 @@ class Spelling:
                 continue
             parts = rjieba.cut(word)
             yield from parts
-            yield from (a + b for a, b in zip(parts, parts[1:], strict=False) if len(a) + len(b) <= 6)
+            yield from (a + b for a, b in itertools.pairwise(parts) if len(a) + len(b) <= 6)
         if "-" in plain:
             for whole in re.findall(r"[^\W_]+(?:-[^\W_]+)+", plain):
                 if len(whole) <= 40 and not _IS_HAN.search(whole):
@@ -279,7 +300,7 @@ class Spelling:
                 hashes.extend(map(hash, forms))
                 owners.extend([at] * len(forms))
             parts = [*self._segments, _Segment(np.array(hashes, np.int64), np.array(owners, np.int32))]
-            if len(parts) > 8 or len(parts) > 1 and len(hashes) > FEW * 20 or len(parts) == 1:
+            if len(parts) > 8 or (len(parts) > 1 and len(hashes) > FEW * 20) or len(parts) == 1:
                 whole = np.concatenate([p.hashes for p in parts])
                 owner = np.concatenate([p.owners for p in parts])
                 order = np.argsort(whole, kind="stable")
