@@ -201,9 +201,8 @@ class Pinyin:
     #: Phrases kept, most frequent first; words of one segment always come before.
     LIMIT = 60_000
 
-    def __init__(self, phrases: Mapping[tuple[str, ...], int]) -> None:
+    def __init__(self, phrases: Mapping[tuple[str, ...], int] | None = None) -> None:
         """phrases: segments in order → how many titles have them, as `Analyzer.phrases` gives them."""
-        kept = sorted(phrases.items(), key=lambda item: (len(item[0]) > 1, -item[1]))[: self.LIMIT]
         self._full: dict[str, str] = {}
         self._slips: dict[str, str] = {}
         self._initials: dict[str, str] = {}
@@ -211,32 +210,53 @@ class Pinyin:
         self._count: dict[str, int] = {}
         self._pairs: set[str] = set()
         self._shapes: dict[str, str] = {}
-        for words, count in sorted(kept, key=lambda item: -item[1]):  # the first to take a key is the most frequent
+        self._sorted_full: list[str] = []
+        self._sorted_initials: list[str] = []
+        self._longest = 0
+        self.add(phrases or {})
+
+    def add(self, phrases: Mapping[tuple[str, ...], int]) -> None:
+        """More of them, while others read. What titles no longer have stays known."""
+        kept = sorted(phrases.items(), key=lambda item: (len(item[0]) > 1, -item[1]))
+        for words, count in sorted(kept[: self.LIMIT], key=lambda item: -item[1]):  # the most frequent takes the key
             spoken = [s for word in words for s in syllables(word)]
             text = "".join(words)
             if not spoken or len(spoken) != len(text):
                 continue
-            self._count[text] = max(count, self._count.get(text, 0))
-            self._pairs.update(text[at : at + 2] for at in range(len(text) - 1))
-            if 3 <= len(text) <= 8:
-                for at in range(len(text)):
-                    self._shapes.setdefault(f"{text[:at]}?{text[at + 1 :]}", text)
-            full = "".join(spoken)
-            self._full.setdefault(full, text)
-            key = slipped(full)
-            if key not in self._slips:
-                self._slips[key] = text
-                if 5 <= len(key) <= 24 and len(words) <= 2:
-                    for shorter in (key, *_without_one(key)):
-                        self._missing.setdefault(shorter, []).append((key, text))
-            if len(spoken) > 1:
-                self._initials.setdefault("".join(s[0] for s in spoken), text)
+            known = self._count.get(text, 0)
+            if not known and len(self._count) >= self.LIMIT:
+                continue
+            self._count[text] = known + count
+            if not known:
+                self._learn(text, spoken, short=len(words) <= 2)
         self._sorted_full = sorted(self._full)
         self._sorted_initials = sorted(self._initials)
-        self._longest = max((len(full) for full in self._full), default=0)
+
+    def _learn(self, text: str, spoken: list[str], short: bool) -> None:
+        self._pairs.update(text[at : at + 2] for at in range(len(text) - 1))
+        if 3 <= len(text) <= 8:
+            for at in range(len(text)):
+                self._shapes.setdefault(f"{text[:at]}?{text[at + 1 :]}", text)
+        full = "".join(spoken)
+        self._full.setdefault(full, text)
+        self._longest = max(self._longest, len(full))
+        key = slipped(full)
+        if key not in self._slips:
+            self._slips[key] = text
+            if 5 <= len(key) <= 24 and short:
+                for shorter in (key, *_without_one(key)):
+                    self._missing.setdefault(shorter, []).append((key, text))
+        if len(spoken) > 1:
+            self._initials.setdefault("".join(s[0] for s in spoken), text)
 
     def __len__(self) -> int:
         return len(self._count)
+
+    def mend(self, query: str, known: Callable[[str], bool] | None = None) -> str | None:
+        """`query` (normalised) in the catalogue's own Chinese: its pinyin written out, its mistyped characters mended;
+        None where there is nothing to change. known: as `read` has it."""
+        read = self.read(query, known)
+        return read.text if read else self.alike(query)
 
     def read(self, query: str, known: Callable[[str], bool] | None = None) -> PinyinReading | None:
         """`query` (normalised) with its pinyin in Chinese, or None where there is none or not all of it is read.
