@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer
 from shelfwise.engine.request import Answer, Filters, Item, Request, check_k
 from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
-from shelfwise.engine.state import PURCHASE, State, extended, rows_of, state_of
+from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
@@ -68,17 +69,25 @@ class Engine:
         self._sources = Sources(bundle)
         self._explainer = Explainer(bundle, language)
 
-    def state(self, request: Request, rows: Columns) -> State:
-        """The state of who asks, from the record's columns. Products no longer known are left out."""
+    def state(self, request: Request, rows: Columns, searches: Sequence[tuple[int, str, Sequence[str]]] = ()) -> State:
+        """The state of who asks, from the record's columns. Products no longer known are left out.
+
+        searches: of the last searches the time (seconds), the words, and the products they find now, best first.
+        """
         now = time.time() if request.now is None else to_micros(request.now) / 1e6
-        return state_of(
-            rows_of(rows.products, self.catalogue.view.rows),
+        known = self.catalogue.view.rows
+        state = state_of(
+            rows_of(rows.products, known),
             rows.kinds,
             rows.times // 1_000_000,
             rows.prices,
             rows.quantities,
             now=int(now),
         )
+        if not searches:
+            return state
+        found = ((when, query, rows_of(products, known)) for when, query, products in searches)
+        return with_searches(state, [Searched(when, query, there[there >= 0]) for when, query, there in found])
 
     def recommend(self, request: Request, state: State) -> Answer:
         """The best `request.k` products. Raises UnknownProduct for an unknown seed."""
@@ -166,7 +175,7 @@ class Engine:
             now, events = self._clock(state)
             told.append(extended(events, seeds, kind, now))
             nows.append(now)
-        vectors = self._vectors(view, told, nows)
+        vectors = self._vectors(view, [_as_views(events) for events in told], nows)
         hits: list[Longs | None] = [None] * len(told)
         there = [place for place, vector in enumerate(vectors) if vector is not None]
         if there and view.behaviour_index is not None:
@@ -191,6 +200,7 @@ class Engine:
                 vector=vectors[place],
                 hits=hits[place],
                 excluded=np.concatenate((hidden, states[place].cart)) if len(states[place].cart) else hidden,
+                searches=states[place].searches,
             )
             for place, (events, now) in enumerate(zip(told, nows, strict=True))
         ]
@@ -242,6 +252,12 @@ class Engine:
         for place, vector in zip(there, found, strict=True):
             vectors[place] = vector
         return vectors
+
+
+def _as_views(events: Sequences) -> Sequences:
+    """What a search found, as the network knows it: products looked at."""
+    found = events.kind == SEARCH
+    return replace(events, kind=np.where(found, VIEW, events.kind).astype(np.int8)) if found.any() else events
 
 
 def best(scores: Floats, rows: Ints, k: int) -> Ints:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, SOURCES, Candidates, Question
+from shelfwise.engine.state import SEARCH
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import EventType
@@ -30,6 +31,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "purchase": "Because you bought {title}",
         "add_to_wishlist": "Because you wished for {title}",
         "rate": "Because you rated {title}",
+        "search": "Because you searched for {title}",
         "like": "Similar to {title}",
         "every": "You buy this about every {days} days",
         "daily": "You buy this almost every day",
@@ -51,6 +53,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "purchase": "因为您购买过“{title}”",
         "add_to_wishlist": "因为您收藏了“{title}”",
         "rate": "因为您评价过“{title}”",
+        "search": "因为您搜索过“{title}”",
         "like": "与“{title}”相似",
         "every": "您大约每 {days} 天购买一次",
         "daily": "您几乎每天都会购买",
@@ -92,8 +95,13 @@ class Explainer:
         for position, source, bit, order in zip(chosen.tolist(), decisive, bits, orders, strict=True):
             row, values = int(candidates.ids[position]), candidates.features[position]
             names = [SOURCES[each] for each in order if bit & BIT[SOURCES[each]]]
+            first = SOURCES[source]
+            if bit & BIT["search"] and not values[COLUMN["again_count"]] > 0:
+                # Its own number is none: what was sought speaks through the numbers of what was found.
+                first = "search"
+                names = [first, *(name for name in names if name != first)]
             reason = ""
-            for each in dict.fromkeys([SOURCES[source], *names]):
+            for each in dict.fromkeys([first, *names]):
                 reason = self._reason(each, question, companions, row, values, seeds)
                 if reason:
                     break
@@ -108,6 +116,8 @@ class Explainer:
         self, source: str, question: Question, companions: _Companions, row: int, values: Floats, seeds: int
     ) -> str:
         view = question.view
+        if source == "search":
+            return self._searched(question, row)
         if source == "again":
             return self._again(values)
         if source == "popular":
@@ -119,6 +129,8 @@ class Explainer:
             return ""
         if source == "content":
             place = self._most_alike(question, row, view.content)
+            if place >= 0 and question.kinds[place] == SEARCH:
+                return self._searched(question, int(question.items[place]))
             return "" if place < 0 else self._say("like", title=_short(view.title(int(question.items[place]))))
         place = companions.of(row) if source == "neighbours" else -1
         if place < 0:
@@ -128,6 +140,8 @@ class Explainer:
         title = _short(view.title(int(question.items[place])))
         if place >= len(question.items) - seeds:
             return self._say("goes_with", title=title)
+        if question.kinds[place] == SEARCH:
+            return self._searched(question, int(question.items[place]))
         kind = tuple(EventType)[int(question.kinds[place])]
         return self._say(str(kind) if str(kind) in self._texts else "view_item", title=title)
 
@@ -153,6 +167,11 @@ class Explainer:
         if count:
             return self._say("before")
         return self._say("looked") if values[COLUMN["looked"]] > 0 else ""
+
+    def _searched(self, question: Question, row: int) -> str:
+        """The newest search that found this row."""
+        query = next((search.query for search in question.searches if row in search.rows), "")
+        return self._say("search", title=_short(query)) if query else ""
 
     def _popular(self, view: View, row: int, values: Floats) -> str:
         category, week = view.top_category(row), values[COLUMN["popular_week"]] > 0
@@ -224,15 +243,17 @@ def _weights(candidates: Candidates, chosen: Ints, score: Score) -> npt.NDArray[
     middle = len(candidates.ids) // 2
     usual = np.partition(np.ascontiguousarray(candidates.features.T), middle, axis=1)[:, middle]
     k = len(chosen)
-    stacked = np.tile(features, (len(SOURCES) + 1, 1))
-    silent = np.zeros((len(SOURCES), k), np.bool_)
-    for place, source in enumerate(SOURCES):
+    told = [source for source in SOURCES if COLUMNS_OF[source]]  # those with numbers come first in SOURCES
+    stacked = np.tile(features, (len(told) + 1, 1))
+    silent = np.ones((len(SOURCES), k), np.bool_)
+    for place, source in enumerate(told):
         columns = COLUMNS_OF[source]
         part = slice((place + 1) * k, (place + 2) * k)
         stacked[part, columns] = usual[columns]
         silent[place] = ~features[:, columns].any(axis=1)
-    scores = score(stacked).reshape(len(SOURCES) + 1, k)
-    worth = scores[0] - scores[1:]
+    scores = score(stacked).reshape(len(told) + 1, k)
+    worth = np.zeros((len(SOURCES), k), np.float32)
+    worth[: len(told)] = scores[0] - scores[1:]
     # Who proposed a product goes before who merely has a number for it, when the numbers do not decide.
     worth += 1e-6 * ((candidates.sources[chosen][None] & np.array(list(BIT.values()))[:, None]) > 0)
     worth[silent] = -np.inf

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
-from shelfwise.engine.state import PURCHASE
+from shelfwise.engine.state import PURCHASE, SEARCH, Searched
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints, Longs
@@ -24,7 +24,7 @@ from shelfwise.model.sequences import Floats, Ints, Longs
 DAY = 86_400
 
 #: Names as an answer shows them, in the order of their bits.
-SOURCES: tuple[str, ...] = ("behaviour", "neighbours", "content", "popular", "again", "fresh")
+SOURCES: tuple[str, ...] = ("behaviour", "neighbours", "content", "popular", "again", "fresh", "search")
 BIT = {name: np.uint8(1 << place) for place, name in enumerate(SOURCES)}
 
 #: Each feature and the source it speaks for ("" for what only describes the question or the product).
@@ -64,6 +64,7 @@ _AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.
 
 # How many each source proposes. Proposals overlap; about 300 candidates reach the ranker.
 BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 100, 60, 100, 40, 60, 300, 30, 32
+SEARCHED = 30  # of each of the last searches
 _CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
 _POPULAR_THERE = 20
 _CONTENT_STEPS = 5  # newest distinct products that content compares with
@@ -87,7 +88,7 @@ class Question:
     visit: is it asked because of a look: a seed, or the newest of a few events?
     vector: the customer's, float32 [d], None without network or known event.
     hits: rows that the behaviour index found for `vector`, best first.
-    excluded: rows that must not be shown.
+    excluded: rows that must not be shown. searches: see State.
     """
 
     view: View
@@ -102,6 +103,7 @@ class Question:
     vector: Floats | None
     hits: Longs | None
     excluded: Ints
+    searches: tuple[Searched, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -241,9 +243,10 @@ class Sources:
         found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
         if len(again[0]):
             found.append(("again", again[0][_top(again[1], AGAIN)]))
-        looked = question.items[question.kinds != PURCHASE]
+        looked = question.items[(question.kinds != PURCHASE) & (question.kinds != SEARCH)]
         if len(looked):
             found.append(("again", looked[-LOOKED:]))
+        found += [("search", self._visible(search.rows[:SEARCHED])) for search in question.searches]
         found.append(
             ("popular", self._visible(self.bundle.popularity.order[: POPULAR + len(question.excluded)])[:POPULAR])
         )

@@ -12,12 +12,24 @@ import numpy.typing as npt
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import POSITIVE_TYPES, EventType
 
-PURCHASE = EventType.PURCHASE.code
+PURCHASE, SEARCH, VIEW = EventType.PURCHASE.code, EventType.SEARCH.code, EventType.VIEW_ITEM.code
 _ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
 _POSITIVE = np.zeros(len(EventType), np.bool_)
 _POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
 _NONE = np.empty(0, np.int32)
 _CART_KEPT = 7 * 86_400  # seconds after which a cart is taken as left behind
+SEARCH_KEPT = 86_400  # seconds for which a search says what is wanted
+SEARCHES_KEPT = 3
+_MEANT = 5  # of the products a search found, best first: these are taken as meant
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Searched:
+    """A search: when (seconds), its words, and the catalogue rows it finds now, best first, int32 [m]."""
+
+    time: int
+    query: str
+    rows: Ints
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +40,14 @@ class State:
             for personal frequency (`settings.memory`); the network reads the newest `settings.history` of it.
     now:    seconds, when the answer is asked for.
     cart:   rows in the cart: added, and neither removed nor bought since.
+    searches: the last searches, newest first. The first products each finds stand among `events` with the kind
+            `search`, at its time: what is sought is as telling as what is looked at.
     """
 
     events: Sequences
     now: int
     cart: Ints = field(default_factory=lambda: _NONE)
+    searches: tuple[Searched, ...] = ()
 
 
 def states_of(histories: Sequences, now: Longs | int) -> list[State]:
@@ -85,6 +100,38 @@ def state_of(
         ),
         now=now,
         cart=cart,
+    )
+
+
+def with_searches(state: State, searches: Sequence[Searched]) -> State:
+    """The state of somebody who also searched."""
+    searches = [search for search in searches if len(search.rows)]
+    if not searches:
+        return state
+    # A search says nothing more of a product that was met after it.
+    met = {int(item): int(time) for item, time in zip(state.events.item, state.events.time, strict=True)}
+    meant = [
+        (search.time, int(row))
+        for search in sorted(searches, key=lambda search: search.time)
+        for row in search.rows[:_MEANT][::-1]
+        if met.get(int(row), -1) < search.time
+    ]
+    added = extended(state.events, [row for _, row in meant], SEARCH, 0)
+    added.time[state.events.rows :] = [time for time, _ in meant]
+    order = np.argsort(added.time, kind="stable")
+    newest = sorted(searches, key=lambda search: -search.time)
+    return State(
+        events=Sequences(
+            offsets=added.offsets,
+            item=added.item[order],
+            kind=added.kind[order],
+            time=added.time[order],
+            price=added.price[order],
+            quantity=added.quantity[order],
+        ),
+        now=state.now,
+        cart=state.cart,
+        searches=tuple(newest),
     )
 
 

@@ -43,7 +43,8 @@ class History:
     """Someone's last n events in columns, oldest first.
 
     products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], microseconds since
-    1970 UTC. prices: float32 [n], of one piece, NaN unknown. quantities: float32 [n].
+    1970 UTC. prices: float32 [n], of one piece, NaN unknown. quantities: float32 [n]. queries: the words of searches by
+    their place among the n.
     """
 
     products: list[str]
@@ -51,6 +52,7 @@ class History:
     times: npt.NDArray[np.int64]
     prices: npt.NDArray[np.float32]
     quantities: npt.NDArray[np.float32]
+    queries: dict[int, str]
 
 
 def chunks(values: Iterable[_Value], size: int) -> Iterator[list[_Value]]:
@@ -165,7 +167,7 @@ def _insert_sql(mark: str, rows: int) -> str:
 
 _ORDER = "ORDER BY time DESC, sequence DESC LIMIT"
 _EVENT = "SELECT id, type, time, actor, session, product, quantity, price, value, query, request_id, sequence"
-_COLUMNS = "SELECT product, type, time, price, quantity, sequence"
+_COLUMNS = "SELECT product, type, time, price, quantity, query, sequence"
 
 
 def last_events(connection: Connection, customer: str, session: str, n: int) -> list[Any]:
@@ -181,14 +183,15 @@ _CODE = {str(kind): kind.code for kind in EventType}
 
 
 def history(connection: Connection, customer: str, session: str, n: int) -> History:
-    rows = _last(connection, _COLUMNS, 2, 5, customer, session, n)
-    products, kinds, times, prices, quantities, _ = zip(*rows, strict=True) if rows else ((),) * 6
+    rows = _last(connection, _COLUMNS, 2, 6, customer, session, n)
+    products, kinds, times, prices, quantities, queries, _ = zip(*rows, strict=True) if rows else ((),) * 7
     return History(
         products=list(products),
         kinds=np.fromiter(map(_CODE.__getitem__, kinds), np.int8, len(rows)),
         times=np.array(times, np.int64),
         prices=np.array(prices, np.float32),
         quantities=np.array(quantities, np.float32),
+        queries={place: query for place, query in enumerate(queries) if query} if any(queries) else {},
     )
 
 
