@@ -2,8 +2,8 @@
 
 Candidates come from a symmetric delete index (Garbe's SymSpell): two words within Damerau distance d share a form
 that deleting at most d letters of each makes. The index is two sorted arrays (hash of a form, word), not a dictionary
-of texts: 12 bytes an entry. Candidates are weighed by the edit's cost (neighbouring keys, swapped and doubled letters are
-cheap), by the word's frequency and by how many titles hold it together with the query's other words.
+of texts: 12 bytes an entry. Candidates are weighed by the edit's cost (neighbouring keys, swapped and double letters
+are cheap), by the word's frequency and by how many titles hold it together with the query's other words.
 Chinese is mended by sound: characters that make no word of the catalogue but sound like one become it.
 """
 
@@ -311,7 +311,7 @@ class Spelling:
             self._segments = parts
             if len(self._ends) - self._context_titles > max(FEW, self._context_titles // 10) or not self._indexed:
                 ids = np.array(self._flat, np.int32)
-                lengths = np.diff(np.array(self._ends, np.int64), prepend=0)
+                lengths = np.diff(np.array([0, *self._ends], np.int64)).astype(np.int64)
                 order = np.argsort(ids, kind="stable")
                 titles = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)[order]
                 starts = np.zeros(last + 1, np.int64)

@@ -1,0 +1,565 @@
+"""Reading a query: what in it is a price, a brand, a category, a colour, a size, a wish, a refusal or an order.
+
+What is read becomes a `Want` with a chip that the answer shows and the caller may undo. Only what was said in so many
+words filters (a price with its bound, a refusal, a size, stock) or what cannot be mistaken: a value of one field alone
+that nearly every product has filled. All else only boosts. Numbers that have a unit, belong to a model or
+come without a word of price are left in the text.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import rjieba
+
+from shelfwise.engine.search.chinese import HAN
+from shelfwise.engine.search.request import Chip
+from shelfwise.engine.search.synonyms import Phrases, singular
+from shelfwise.engine.search.text import STOP_WORDS, normal
+from shelfwise.schema import Product
+
+MAX_VALUES = 200_000  # values of attributes that are recognised
+MAX_VALUE = 40  # characters of a value that may be recognised
+MANY = 1_000  # different values from which an attribute is a text, not a property
+FILLED = 0.8  # share of the products that must have a field before a word of it may filter
+CHEAP, DEAR = 0.33, 0.75  # quantiles of the prices of the matching category
+
+#: Colours, each with its names; the first names it in chips.
+_COLOURS = """
+black 黑色 黑|white 白色 白|red 红色 红|blue 蓝色|green 绿色 绿|yellow 黄色
+orange 橙色 橘色|purple 紫色 violet
+pink 粉色 粉红色 粉红
+grey gray 灰色 灰|brown 棕色 咖啡色 褐色|silver 银色|gold 金色 golden|beige 米色 杏色
+navy 藏青色 深蓝色 藏蓝色|turquoise 青色 cyan
+multicolour multicolor 彩色 多色|transparent 透明|magenta 洋红色
+"""
+_COLOUR_OF = {name: group.split() for group in _COLOURS.replace("\n", "|").split("|") for name in group.split()}
+#: Whom a product is for, each with the words of titles and values that say so.
+_AUDIENCES = {
+    "kids": "kids kid children child junior toddler 儿童 童 小孩 孩子 宝宝",
+    "baby": "baby babies infant newborn 婴儿 宝宝 婴幼儿",
+    "boys": "boys boy 男童 男孩",
+    "girls": "girls girl 女童 女孩",
+    "men": "men man mens male 男士 男 男款 男式",
+    "women": "women woman womens ladies female 女士 女 女款 女式",
+}
+_CHINESE_AUDIENCE = {"儿童": "kids", "小孩": "kids", "婴儿": "baby", "男童": "boys", "女童": "girls", "男士": "men"}
+_CHINESE_AUDIENCE |= {"女士": "women", "男款": "men", "女款": "women", "孩子": "kids"}
+#: Values that say nothing by themselves.
+_EMPTY = frozenset(
+    """
+    yes no none other any all type standard basic normal various unknown supported original new used not n/a na null true
+    false set pack unit default full half single home top high low medium small large 是 否 有 无 其他 不支持 支持
+    """.split()
+)
+
+_UNITS = (
+    r"(?:\s?-?(?:inch(?:es)?|in|ins|cm|mm|m|km|ft|feet|foot|gb|tb|mb|kb|g|gr|grams?|kg|kilos?|mg|lbs?|pounds?|oz|ml|cl|l"
+    r"|lit(?:er|re)s?|w|kw|watts?|v|volts?|a|amps?|va|mah|wh|hz|khz|mhz|ghz|fps|mp|megapixels?|dpi|rpm|db|lumens?|lm|k|p"
+    r"|x|ply|bit|cores?|ports?|pins?|pages?|sheets?|ppm|pcs?|pieces?|packs?|people|persons?|players?|users?|hours?|hrs?|h"
+    r"|min(?:ute)?s?|days?|weeks?|months?|years?|yrs?|yo|degrees?|way|outlets?|d|series|gen|plus|pro|max|mini)\b"
+    r'|\s?["%°\']|\s?(?:英寸|寸|厘米|毫米|米|公斤|千克|克|斤|毫升|升|瓦|伏|毫安|岁|个|件|只|片|包|抽|支|卷|人|口|天|月|年|小时'
+    r"|分钟|码|号|度|格|层|级|代|核|位|孔|页|张|双|套|瓶|盒|袋|条|g|k))"
+)
+_SIGN = r"(?:(?:us|hk|nt|a|c)?[$€£¥]|(?:usd|eur|gbp|rmb|cny)\s?)"
+_CURRENCY = r"(?:\s?(?:dollars?|bucks|usd|euros?|eur|gbp|quid|yuan|rmb|cny|元|块钱?|人民币|美元|欧元|[$€£¥]))"
+
+
+def _amount(name: str) -> str:
+    number = r"(?:\d{1,3}(?:,\d{3})+|\d{1,9})(?:\.\d{1,2})?"
+    return rf"(?P<s{name}>{_SIGN})?\s?(?P<{name}>{number}(?:\s?[千万]|k(?![a-z]))?)(?P<c{name}>{_CURRENCY})?"
+
+
+_END = rf"(?![\w.,\-/]*\d)(?!{_UNITS})(?![a-z])"
+_LEAST = (
+    r"(?:over|above|more than|at least|greater than|higher than|no less than|not under|>=?|高于|大于|超过|不低于|至少)"
+)
+_MOST = (
+    r"(?:under|below|less than|cheaper than|lower than|up to|at most|(?:no|not) (?:more|over) than|not over|beneath|<=?"
+    r"|低于|少于|小于|不超过|最多|不到)"
+)
+_PRICES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (kind, re.compile(pattern))
+    for kind, pattern in (
+        ("range", rf"(?<![\w.])between\s+{_amount('a')}\s*(?:and|to|-)\s*{_amount('b')}{_END}"),
+        ("range", rf"(?<![\w.])(?:from\s+)?{_amount('a')}\s*(?:-|~|to|till|到|至)\s*{_amount('b')}{_END}"),
+        ("high", rf"(?<![a-z0-9]){_MOST}\s*{_amount('b')}{_END}"),
+        ("low", rf"(?<![a-z0-9]){_LEAST}\s*{_amount('a')}{_END}"),
+        ("high?", rf"(?<![a-z0-9])(?:max(?:imum)?|within|budget(?: of)?|预算)\s*{_amount('b')}{_END}"),
+        ("low?", rf"(?<![a-z0-9])(?:min(?:imum)?|from|starting (?:at|from))\s*{_amount('a')}{_END}"),
+        ("high", rf"(?<![\w.]){_amount('b')}\s*(?:以下|以内|之内|之下|or less|or under|and under|or below)"),
+        ("low", rf"(?<![\w.]){_amount('a')}\s*(?:以上|之上|起(?!重|动)|or more|and up|or above|and above|plus only)"),
+        ("about", rf"(?<![\w.]){_amount('a')}\s*(?:左右|上下|or so)"),
+        (
+            "about",
+            rf"(?<![a-z0-9])(?:around|about|approx(?:imately)?\.?|roughly|~|大约|大概|约)\s*{_amount('a')}{_END}",
+        ),
+    )
+)
+_RELATIVE = (
+    ("cheap", re.compile(r"\b(?:cheap|inexpensive|affordable|low[ -]cost|low[ -]price[d]?)\b|便宜的?|平价|实惠|低价")),
+    (
+        "dear",
+        re.compile(r"\b(?:expensive|luxury|high[ -]end|premium quality)\b|高档|高端|奢华"),
+    ),
+)
+_SORTS = (
+    ("price", re.compile(r"\b(?:cheapest|lowest price[ds]?|least expensive)\b|最便宜的?|价格最低的?|最低价")),
+    ("price_desc", re.compile(r"\b(?:most expensive|highest price[ds]?)\b|最贵的?|价格最高的?")),
+    ("newest", re.compile(r"\b(?:newest|latest|new arrivals?|just in)\b|最新款?的?|新品|新到")),
+    (
+        "best_selling",
+        re.compile(r"\b(?:best[ -]?sell(?:ing|ers?)|most popular|top[ -]selling)\b|热销的?|畅销的?|爆款|卖得最好的?"),
+    ),
+)
+_STOCK = re.compile(r"\b(?:in stock|available now)\b|现货|有货")
+_REFUSED = re.compile(
+    rf"(?:\b(?:without(?: an?| any)?|excluding|except(?: for)?|but no|but not|not|no)\s+|(?<=\s)-(?=[a-z]))"
+    rf"(?P<en>[^\W\d_{HAN}][^\W_{HAN}]*)(?P<more>\s[^\W\d_{HAN}][^\W_{HAN}]*)?|(?P<how>不要|不含|不带|除了|没有|无)(?P<zh>[{HAN}a-z]+)"
+)
+_FOR = re.compile(r"(?:\bfor (?:my |a |an |the )?(?P<en>[a-z]+(?:'s)?)\b)|(?P<zh>" + "|".join(_CHINESE_AUDIENCE) + ")")
+_SIZE = re.compile(
+    r"\bsize\s*:?\s*(?P<en>\d{1,3}(?:\.5)?|[2-6]?x{0,4}[sml])\b|尺码\s*(?P<zh>\d{2,3}|[2-6]?x{0,4}[sml])\b|(?<!\d)(?P<ma>\d{2,3})码"
+)
+_LETTERED = re.compile(r"(?<![\w.-])(?P<x>x{1,4}[sl]|[2-6]xl)(?![\w.-])")
+_LABELS = {
+    "en": {"under": "under {0}", "over": "over {0}", "about": "around {0}", "cheap": "low price", "dear": "high price"},
+    "zh": {"under": "{0}以下", "over": "{0}以上", "about": "{0}左右", "cheap": "低价", "dear": "高价"},
+}
+_LABELS["en"] |= {
+    "without": "without {0}",
+    "for": "for {0}",
+    "size": "size {0}",
+    "stock": "in stock",
+    "price": "cheapest",
+}
+_LABELS["zh"] |= {"without": "不要{0}", "for": "适合{0}", "size": "尺码{0}", "stock": "有货", "price": "最便宜"}
+_LABELS["en"] |= {"price_desc": "dearest", "newest": "newest", "best_selling": "best-selling"}
+_LABELS["zh"] |= {"price_desc": "最贵", "newest": "最新", "best_selling": "热销"}
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One wish of a query, as its chip shows it.
+
+    field: price, brand, category, availability, the name of an attribute, or "" for any text of the product.
+    values: any of which will do, in the catalogue's own spelling; of a category all paths.
+    low, high: bounds of a price, inclusive, None for none. share: with "price" and no bounds, the quantile of the
+    prices found that it means (CHEAP: at most that; DEAR: at least that).
+    """
+
+    chip: Chip
+    field: str
+    values: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A query, read. text: what is left to look for as words. excluded: words no product may have (normal).
+    sort: an order of request.SORTS that was asked for, else ""."""
+
+    text: str
+    wants: tuple[Want, ...] = ()
+    excluded: tuple[str, ...] = ()
+    sort: str = ""
+    chips: tuple[Chip, ...] = ()
+
+    @property
+    def filters(self) -> tuple[Want, ...]:
+        return tuple(want for want in self.wants if want.chip.effect == "filter")
+
+    @property
+    def boosts(self) -> tuple[Want, ...]:
+        return tuple(want for want in self.wants if want.chip.effect == "boost")
+
+
+@dataclass(slots=True)
+class Facts:
+    """What the catalogue says: how many products have each brand, category path and value of each text attribute, and
+    the prices (ascending) of all products ("") and of each category path.
+
+    titles: how many titles hold a (normal) word, by which a brand is told from a word like any other.
+    """
+
+    products: int = 0
+    brands: Counter[str] = field(default_factory=Counter)
+    categories: Counter[str] = field(default_factory=Counter)
+    attributes: dict[str, Counter[str]] = field(default_factory=dict)
+    prices: dict[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    titles: Callable[[str], int] | None = None
+
+    @classmethod
+    def of(cls, products: Iterable[Product], titles: Callable[[str], int] | None = None) -> Facts:
+        facts = cls(titles=titles)
+        prices: dict[str, list[float]] = defaultdict(list)
+        attributes: dict[str, Counter[str]] = defaultdict(Counter)
+        for product in products:
+            facts.products += 1
+            if product.brand:
+                facts.brands[product.brand] += 1
+            if product.product_type:
+                facts.categories[product.product_type] += 1
+            if product.price is not None:
+                for path in {"", product.product_type}:
+                    prices[path].append(product.price)
+            for name, value in product.attributes.items():
+                if isinstance(value, str) and len(value) <= MAX_VALUE:
+                    attributes[name][value] += 1
+        facts.attributes = dict(attributes)
+        facts.prices = {path: np.sort(np.array(each)) for path, each in prices.items()}
+        return facts
+
+    def quantile(self, categories: Collection[str], share: float) -> float | None:
+        """The price below which that share of the products of these category paths lies; None when unknown."""
+        held = [self.prices[path] for path in categories if path in self.prices]
+        return float(np.quantile(np.concatenate(held), share)) if held else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Value:
+    kind: str
+    field: str
+    values: tuple[str, ...]
+    count: int
+    sure: bool  # may filter
+
+
+class Reader:
+    """Reads queries by the facts of a catalogue. Immutable: make a new one when the catalogue has changed much."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+        everything = facts.prices.get("", np.zeros(0))
+        self._range = (float(everything[0]), float(everything[-1])) if len(everything) else (0.0, math.inf)
+        self._phrases: Phrases[_Value] = Phrases(_values(facts))
+        self._sizes: dict[str, tuple[str, list[str]]] = {}
+        self._audiences: dict[str, list[str]] = {}
+        for name, counted in facts.attributes.items():
+            plain = normal(name).replace("_", " ")
+            if re.search(r"\bsize\b|尺码|尺寸|鞋码", plain):
+                for value in counted:
+                    self._sizes.setdefault(normal(value), (name, []))[1].append(value)
+            if re.search(r"gender|age group|audience|性别|适用人群|人群", plain):
+                self._audiences[name] = list(counted)
+
+    def read(self, query: str, undo: Collection[str] = (), language: str = "en") -> Reading:
+        """The reading of a query. undo: ids of chips not to apply; their words are then words like any other."""
+        text = normal(query)
+        scan = _Scan(text, frozenset(undo), _LABELS["zh" if language == "zh" else "en"])
+        sort = self._sorted(scan)
+        self._prices(scan)
+        if match := _STOCK.search(scan.left):
+            scan.take(
+                match, "availability", "availability:in_stock", "stock", field="availability", values=("in_stock",)
+            )
+        excluded = self._refused(scan)
+        self._for(scan)
+        self._sized(scan)
+        self._named(scan)
+        self._relative(scan)
+        return Reading(scan.rest(), tuple(scan.wants), tuple(excluded), sort, tuple(scan.chips))
+
+    def _sorted(self, scan: _Scan) -> str:
+        for order, pattern in _SORTS:
+            if (match := pattern.search(scan.left)) and scan.chip(match, "sort", f"sort:{order}", order, effect="sort"):
+                return order
+        return ""
+
+    def _prices(self, scan: _Scan) -> None:
+        for kind, pattern in _PRICES:
+            match = pattern.search(scan.left)
+            if match is None:
+                continue
+            said = match.groupdict()
+            money = any(said.get(k) for k in ("sa", "ca", "sb", "cb"))
+            low, high = (_money(said.get(name)) for name in "ab")
+            if low is not None and high is not None and high >= 1_000 > low and said["b"].endswith("k"):
+                low = low * 1_000 if low < high / 1_000 else low
+            if kind.endswith("?") and not money:
+                continue
+            sure = True
+            if kind == "range":
+                assert low is not None
+                assert high is not None
+                worded = match[0].startswith(("between", "from"))
+                if low > high or (low == high) or not (money or worded or " to " in match[0]):
+                    continue
+                if not money:  # "24 to 27 monitor" may be inches, "windows 7 to 10" versions
+                    sure = worded or (low % 5 == 0 and high % 5 == 0)
+                    if high < 20:
+                        continue
+            elif kind == "about":
+                assert low is not None
+                low, high, sure = low * 0.75, low * 1.25, False
+            if not self._plausible(low, high):
+                continue
+            amounts = f"{'' if low is None else f'{low:g}'}-{'' if high is None else f'{high:g}'}"
+            label = "about" if kind == "about" else "over" if high is None else "under" if low is None else None
+            shown = f"{said.get('a') or said.get('b')}" if label else f"{low:g} - {high:g}"
+            scan.take(
+                match,
+                "price",
+                f"price:{amounts}",
+                label,
+                shown,
+                field="price",
+                low=low,
+                high=high,
+                effect="filter" if sure else "boost",
+            )
+            return
+
+    def _plausible(self, low: float | None, high: float | None) -> bool:
+        """Whether some product costs so much or so little."""
+        return (high is None or high >= self._range[0]) and (low is None or low <= self._range[1])
+
+    def _refused(self, scan: _Scan) -> list[str]:
+        out: list[str] = []
+        for match in list(_REFUSED.finditer(scan.left)):
+            start, end = match.span()
+            word = match["en"]
+            if word:
+                both = word + (match["more"] or "")
+                if match["more"] and self._phrases.get(both) is not None:
+                    word = both
+                else:
+                    end = match.end("en")
+                if word in STOP_WORDS or word in ("more", "less", "name", "longer", "one", "for"):
+                    continue
+            else:
+                run = match["how"] + match["zh"]
+                words = rjieba.cut(run)
+                if match["how"] == "无" and words and words[0] != "无":  # 无线, 无糖, 无人机 are wishes, not refusals
+                    continue
+                rest = rjieba.cut(match["zh"])
+                rest = rest[1:] if rest and rest[0] in ("的", "带", "有") else rest
+                if not rest:
+                    continue
+                word = rest[0]
+                end = match.start("zh") + match["zh"].index(word) + len(word)
+                end += scan.left.startswith("的", end)
+            if scan.chip((start, end), "without", f"without:{word}", "without", word):
+                out.append(word)
+        return out
+
+    def _for(self, scan: _Scan) -> None:
+        for match in _FOR.finditer(scan.left):
+            word = (match["en"] or "").removesuffix("'s")
+            name = _CHINESE_AUDIENCE.get(match["zh"] or "") or next(
+                (
+                    n
+                    for n, said in _AUDIENCES.items()
+                    if word and (word in said.split() or singular(word) in said.split())
+                ),
+                "",
+            )
+            if not name:
+                continue
+            said = _AUDIENCES[name].split()
+            for attribute, values in self._audiences.items():
+                fit = tuple(v for v in values if normal(v) in said or singular(normal(v)) in said)
+                if fit:
+                    self._audience(scan, match, name, attribute, fit)
+                    return
+            self._audience(scan, match, name, "", tuple(said))
+            return
+
+    @staticmethod
+    def _audience(scan: _Scan, match: re.Match[str], name: str, attribute: str, values: tuple[str, ...]) -> None:
+        shown = match["en"] or match["zh"]
+        scan.take(
+            match, "audience", f"for:{name}", "for", shown, effect="boost", field=attribute, values=values, keep=shown
+        )
+
+    def _sized(self, scan: _Scan) -> None:
+        for pattern in (_SIZE, _LETTERED):
+            for match in pattern.finditer(scan.left):
+                size = next(group for group in match.groups() if group)
+                if size in self._sizes:
+                    name, values = self._sizes[size]
+                    scan.take(match, "attribute", f"size:{size}", "size", size, field=name, values=tuple(values))
+                    return
+
+    def _named(self, scan: _Scan) -> None:
+        """Brands, categories and values of attributes, as the catalogue has them; their words stay in the text."""
+        for start, end, value in list(self._phrases.find(scan.left)):
+            said = scan.left[start:end]
+            label = f"{value.values[0].split(' > ')[-1]}"
+            ident = f"{value.kind if value.kind != 'attribute' else value.field}:{normal(label)}"
+            effect = "filter" if value.sure else "boost"
+            keep = said
+            if self._facts.titles is not None and value.kind == "attribute" and not self._facts.titles(said):
+                keep = normal(label)  # said in the other language: look for the catalogue's own word
+            scan.take(
+                (start, end), value.kind, ident, None, label, effect, field=value.field, values=value.values, keep=keep
+            )
+
+    def _relative(self, scan: _Scan) -> None:
+        for name, pattern in _RELATIVE:
+            match = pattern.search(scan.left)
+            if match is None:
+                continue
+            categories = [path for want in scan.wants if want.field == "category" for path in want.values]
+            share = CHEAP if name == "cheap" else DEAR
+            price = self._facts.quantile(categories, share) if categories else None
+            low, high = (None, price) if name == "cheap" else (price, None)
+            scan.take(
+                match, "price", f"price:{name}", name, effect="boost", field="price", low=low, high=high, share=share
+            )
+            return
+
+
+class _Scan:
+    """A query while it is read: what was taken is blanked in `left`, so that offsets stay."""
+
+    def __init__(self, text: str, undo: frozenset[str], labels: Mapping[str, str]) -> None:
+        self.left = text
+        self._out: list[str] = list(text)
+        self._undo = undo
+        self._labels = labels
+        self.wants: list[Want] = []
+        self.chips: list[Chip] = []
+
+    def chip(
+        self,
+        at: re.Match[str] | tuple[int, int],
+        kind: str,
+        ident: str,
+        label: str | None,
+        shown: str = "",
+        effect: str = "filter",
+        keep: str = "",
+    ) -> Chip | None:
+        """Take the piece `at` out of the text, `keep` put in its place; None where that was undone or said twice."""
+        start, end = at if isinstance(at, tuple) else at.span()
+        if ident in self._undo or any(chip.id == ident for chip in self.chips):
+            if ident in self._undo:  # no later rule reads the piece either
+                self.left = self.left[:start] + "\0" * (end - start) + self.left[end:]
+            return None
+        said = self.left[start:end].strip()
+        named = self._labels[label].format(shown) if label else shown
+        chip = Chip(id=ident, kind=kind, text=said, effect=effect, label=named)
+        self.chips.append(chip)
+        self.left = self.left[:start] + "\0" * (end - start) + self.left[end:]
+        self._out[start:end] = [f" {keep} " if keep and keep != said else keep, *[""] * (end - start - 1)]
+        if not keep:
+            self._out[start] = " "
+        return chip
+
+    def take(
+        self,
+        at: re.Match[str] | tuple[int, int],
+        kind: str,
+        ident: str,
+        label: str | None,
+        shown: str = "",
+        effect: str = "filter",
+        *,
+        field: str,
+        values: tuple[str, ...] = (),
+        low: float | None = None,
+        high: float | None = None,
+        share: float | None = None,
+        keep: str = "",
+    ) -> None:
+        chip = self.chip(at, kind, ident, label, shown, effect, keep)
+        if chip is not None:
+            self.wants.append(Want(chip, field, values, low, high, share))
+
+    def rest(self) -> str:
+        return " ".join("".join(self._out).split())
+
+
+def _money(said: str | None) -> float | None:
+    if not said:
+        return None
+    plain = said.replace(",", "").replace(" ", "")
+    factor = {"k": 1e3, "千": 1e3, "万": 1e4}.get(plain[-1], 1.0)
+    return float(plain.rstrip("k千万")) * factor
+
+
+def _values(facts: Facts) -> dict[str, _Value]:
+    """Every phrase of the catalogue that is recognised, and the one thing it is taken for."""
+    # A brand before a category before an attribute: the last one said of a phrase holds.
+    return dict((*_attribute_values(facts), *_category_values(facts), *_brand_values(facts)))
+
+
+def _attribute_values(facts: Facts) -> Iterator[tuple[str, _Value]]:
+    said: dict[tuple[str, ...], dict[str, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    total = 0
+    for name, counted in facts.attributes.items():
+        if len(counted) > MANY:
+            continue
+        for value, count in counted.items():
+            plain = normal(value)
+            if len(value) > MAX_VALUE or plain in _EMPTY or plain in STOP_WORDS or len(plain.split()) > 4:
+                continue
+            if sum(c.isalpha() for c in plain) < (1 if re.match(f"[{HAN}]", plain) else 3) or "," in plain:
+                continue
+            total += 1
+            if total > MAX_VALUES:
+                break
+            spoken = _COLOUR_OF.get(plain, [plain]) if _is_colour(name) else [plain]
+            for phrase in spoken:
+                said[Phrases.key(phrase)][name][value] += count
+    for key, by_name in said.items():
+        if not key:
+            continue
+        counts = {name: counted.total() for name, counted in by_name.items()}
+        best = max(counts, key=lambda name: (_is_colour(name), counts[name], name))
+        if not _is_colour(best) and (counts[best] < 0.6 * sum(counts.values()) or counts[best] < 3):
+            continue
+        if counts[best] > 0.5 * facts.products:  # what most products are tells nothing
+            continue
+        filled = facts.attributes[best].total() / max(1, facts.products)
+        values = tuple(value for value, _ in by_name[best].most_common())
+        sure = filled >= FILLED and len(counts) == 1
+        yield " ".join(key), _Value("attribute", best, values, counts[best], sure)
+
+
+def _category_values(facts: Facts) -> Iterator[tuple[str, _Value]]:
+    paths: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for path, count in facts.categories.items():
+        for level in path.split(" > "):
+            for phrase in {level, *re.split(r"\s*[&/,]\s*|\s+and\s+", level)}:
+                key = Phrases.key(phrase)
+                if key and len("".join(key)) > 1 and normal(phrase) not in _EMPTY:
+                    paths[key][path] += count
+    for key, counted in paths.items():
+        yield (
+            " ".join(key),
+            _Value("category", "category", tuple(p for p, _ in counted.most_common(200)), counted.total(), False),
+        )
+
+
+def _brand_values(facts: Facts) -> Iterator[tuple[str, _Value]]:
+    filled = facts.brands.total() / max(1, facts.products)
+    spoken: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    for brand, count in facts.brands.items():
+        plain = normal(brand)
+        names = {plain, re.sub(r"\.(?:com|net|de|co\.uk)$", "", plain)}
+        names |= {part for part in re.split(r"\s*[/|()（）]\s*", plain) if len(part) > 1}
+        for name in names:
+            key = Phrases.key(name)
+            if key and len("".join(key)) > 1 and name not in _EMPTY and name not in STOP_WORDS and not name.isdecimal():
+                spoken[key][brand] += count
+    for key, counted in spoken.items():
+        count = counted.total()
+        word = " ".join(key)
+        elsewhere = facts.titles(word) if facts.titles is not None and len(key) == 1 else 2 * count
+        # Others' titles name it too ("case for …"): then the word is only a hint.
+        sure = filled >= FILLED and len(counted) == 1 and len(word) > 2 and elsewhere <= 1.15 * count + 1
+        yield word, _Value("brand", "brand", tuple(b for b, _ in counted.most_common()), count, sure)
+
+
+def _is_colour(name: str) -> bool:
+    return re.search(r"colou?r|颜色", name.casefold()) is not None
