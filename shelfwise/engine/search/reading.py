@@ -53,10 +53,51 @@ _CHINESE_AUDIENCE = {"儿童": "kids", "小孩": "kids", "婴儿": "baby", "男�
 _CHINESE_AUDIENCE |= {"女士": "women", "男款": "men", "女款": "women", "孩子": "kids"}
 #: Values that say nothing by themselves.
 _EMPTY = frozenset(
-    """
-    yes no none other any all type standard basic normal various unknown supported original new used not n/a na null true
-    false set pack unit default full half single home top high low medium small large 是 否 有 无 其他 不支持 支持
-    """.split()
+    [
+        "yes",
+        "no",
+        "none",
+        "other",
+        "any",
+        "all",
+        "type",
+        "standard",
+        "basic",
+        "normal",
+        "various",
+        "unknown",
+        "supported",
+        "original",
+        "new",
+        "used",
+        "not",
+        "n/a",
+        "na",
+        "null",
+        "true",
+        "false",
+        "set",
+        "pack",
+        "unit",
+        "default",
+        "full",
+        "half",
+        "single",
+        "home",
+        "top",
+        "high",
+        "low",
+        "medium",
+        "small",
+        "large",
+        "是",
+        "否",
+        "有",
+        "无",
+        "其他",
+        "不支持",
+        "支持",
+    ]
 )
 
 _UNITS = (
@@ -294,8 +335,7 @@ class Reader:
                 if low > high or (low == high) or not (money or worded or " to " in match[0]):
                     continue
                 if not money:  # "24 to 27 monitor" may be inches, "windows 7 to 10" versions
-                    sure = worded or (low % 5 == 0 and high % 5 == 0)
-                    if high < 20:
+                    if not worded and (low % 5 or high % 5 or high < 20):
                         continue
             elif kind == "about":
                 assert low is not None
@@ -397,7 +437,7 @@ class Reader:
             ident = f"{value.kind if value.kind != 'attribute' else value.field}:{normal(label)}"
             effect = "filter" if value.sure else "boost"
             keep = said
-            if self._facts.titles is not None and value.kind == "attribute" and not self._facts.titles(said):
+            if value.kind == "attribute" and said.isascii() != normal(label).isascii():
                 keep = normal(label)  # said in the other language: look for the catalogue's own word
             scan.take(
                 (start, end), value.kind, ident, None, label, effect, field=value.field, values=value.values, keep=keep
@@ -515,7 +555,16 @@ def _attribute_values(facts: Facts) -> Iterator[tuple[str, _Value]]:
         if not key:
             continue
         counts = {name: counted.total() for name, counted in by_name.items()}
-        best = max(counts, key=lambda name: (_is_colour(name), counts[name], name))
+        best = max(
+            counts, key=lambda n: (_is_colour(n), facts.attributes[n].total() if _is_colour(n) else counts[n], n)
+        )
+        if (
+            not _is_colour(best)
+            and len(key) == 1
+            and facts.titles is not None
+            and counts[best] < facts.titles(key[0]) / 2
+        ):
+            continue  # most that say the word do not have the property: "printer" is what a cable suits
         if not _is_colour(best) and (counts[best] < 0.6 * sum(counts.values()) or counts[best] < 3):
             continue
         if counts[best] > 0.5 * facts.products:  # what most products are tells nothing
