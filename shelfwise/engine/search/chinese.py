@@ -114,6 +114,8 @@ def mainland(word: str) -> str:
     return _REGIONAL.get(word, word)
 
 
+_MOST_SLIPS = 2.0  # of a whole reading, as counted below
+_LONGEST_READ = 48  # letters of pinyin read at once, a dozen words
 #: How unsure a word is that was reached so; a word spelled out is 0, each further word costs 1.
 _SLIPPED, _INITIALS, _COMPLETED, _MISTYPED = 0.5, 0.8, 0.9, 1.2
 
@@ -175,6 +177,7 @@ def syllables(word: str) -> tuple[str, ...]:
     return tuple(s for s in lazy_pinyin(word, style=Style.NORMAL, errors="ignore") if s.isascii())
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def slipped(letters: str) -> str:
     """`letters` of pinyin with the usual slips made one: zh z, ch c, sh s, ng n, l n, v and ü u."""
     letters = letters.translate(_ONE_LETTER)
@@ -321,6 +324,8 @@ class Pinyin:
     def _group(self, tokens: list[str], last: bool) -> PinyinReading | None:
         """Fewest and surest words that together spell all `tokens`; spaces between them are only a hint."""
         letters = "".join(tokens)
+        if len(letters) > _LONGEST_READ:
+            return None
         borders = {0}
         for token in tokens:
             borders.add(max(borders) + len(token))
@@ -335,7 +340,7 @@ class Pinyin:
                 aligned = start in borders and end in borders
                 found = self._word(letters[start:end], aligned, whole=start == 0 and end == size)
                 partial = False
-                if last and end == size and end - start > 1 and (found is None or found[1] > _COMPLETED):
+                if last and end == size and end - start > 2 and (found is None or found[1] > _COMPLETED):
                     longer = self.complete(letters[start:end], 1)
                     if longer:
                         found, partial = (longer[0], _COMPLETED), True
@@ -347,8 +352,8 @@ class Pinyin:
                 if old is None or cost < old[0]:
                     best[end] = (cost, here[1] + slips, (*here[2], text), partial)
         end_state = best[size]
-        if end_state is None:
-            return None
+        if end_state is None or end_state[1] > _MOST_SLIPS or sum(len(text) == 1 for text in end_state[2]) > 1:
+            return None  # letters that happen to cut into syllables
         return PinyinReading(" ".join(end_state[2]), end_state[1], end_state[3])
 
     def _word(self, letters: str, aligned: bool, whole: bool) -> tuple[str, float] | None:

@@ -6,6 +6,7 @@ text → words ∪ meaning ∪ clicks → one score → rules → groups → pag
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,9 +18,10 @@ import orjson
 import polars as pl
 
 from shelfwise.engine.search import paging
+from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.documents import Documents, DocumentsView
 from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
-from shelfwise.engine.search.text import Analyzer, Token
+from shelfwise.engine.search.text import Analyzer, Token, normal
 from shelfwise.engine.search.words import Keys, Wanted, WordIndex, codes_of, key_of
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import PRODUCT_COLUMNS, Product, to_micros
@@ -69,6 +71,8 @@ class Search:
         categories = {level for path in frame["product_type"].unique().to_list() for level in path.split(" > ")}
         self.analyzer = Analyzer({*brands, *categories} - {""})
         self.words = WordIndex(folder, self.analyzer, source=record.url)
+        self.pinyin = Pinyin()
+        self._learn_pinyin(frame)
         self._keys: dict[int, int] = {}
         self._learn_keys(frame["id"].to_list())
         self._index(frame)
@@ -82,6 +86,7 @@ class Search:
         revision, changes = self._record.product_changes(self.revision)
         frame = _frame([change.product for change in changes if change.product is not None])
         self._learn_keys(frame["id"].to_list())
+        self._learn_pinyin(frame)
         self.documents.upsert(frame)
         self.documents.delete([change.id for change in changes if change.product is None])
         self.revision = revision
@@ -103,6 +108,20 @@ class Search:
                 there = _frame([change.product for change in changes if change.product is not None])
                 self.words.apply(there, [change.id for change in changes if change.product is None], revision)
 
+    def _learn_pinyin(self, frame: pl.DataFrame) -> None:
+        """Chinese words and phrases of titles, brands and categories, so that they are found by pinyin."""
+        heard = Counter[tuple[str, ...]]()
+        for texts in (frame["title"].to_list(), frame["brand"].unique().to_list(), frame["product_type"].unique()):
+            for text in texts:
+                if not text.isascii():
+                    heard.update(set(self.analyzer.phrases(text)))
+        if heard:
+            self.pinyin.add(heard)
+
+    def _known(self, word: str) -> bool:
+        """Whether the catalogue has this Latin word."""
+        return self.words.frequency(self.analyzer.stem(word)) > 0
+
     def _learn_keys(self, ids: Sequence[str]) -> None:
         rows = self.documents.view.rows
         for name in ids:
@@ -119,7 +138,8 @@ class Search:
     def search(self, request: SearchRequest) -> SearchAnswer:
         """A page of products for the request. Raises InvalidRequest for a foreign page token."""
         view = self.documents.view
-        wanted = self.analyzer.forms(request.query) if request.query else []
+        mended = (self.pinyin.mend(normal(request.query), self._known) or "") if request.correct else ""
+        wanted = self.analyzer.forms(mended or request.query) if request.query else []
         found = self._found(view, request, wanted)
         kept = view.allowed(request.filters, found.rows)
         rows, scores = found.rows[kept], found.words[kept]
@@ -128,6 +148,7 @@ class Search:
         return SearchAnswer(
             request_id=uuid.uuid4().hex,
             query=request.query,
+            corrected=mended,
             items=tuple(
                 Hit(
                     product=view.ids[row],
