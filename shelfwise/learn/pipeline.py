@@ -292,8 +292,8 @@ class EngineModel:
         """Questions of who has just looked at something: half as if nobody knew them. What most people buy anyway is
         no answer: it would be right often, and say nothing of the look."""
         chosen = window.active()
-        chosen = np.random.default_rng(self.settings.seed).permutation(chosen)[:QUESTIONS]
-        anyway = bundle.popularity.order[:POPULAR]
+        chosen = np.random.default_rng(self.settings.seed).permutation(chosen)[: QUESTIONS // 2]
+        anyway = bundle.popularity.order[: min(POPULAR, bundle.facts.n // 20)]
         asked = []
         for known, part in ((False, chosen[: len(chosen) // 2]), (True, chosen[len(chosen) // 2 :])):
             histories, now, wanted = lookers(window, part, bundle.facts.n, known=known)
@@ -401,7 +401,8 @@ def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> 
 
 def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[Sequences, Longs, Relevant]:
     """What these customers wanted after the first one to three events of the window, taken for looks where the record
-    has purchases only: (histories, when each is asked in seconds, wanted). n: products. known: with what was before."""
+    has purchases only: (histories, when each is asked in seconds, wanted). n: products. known: with what was before,
+    which then is not wanted again."""
     after = window.after.select(chosen)
     steps = np.arange(after.rows) - np.repeat(after.offsets[:-1], after.lengths())
     shown = steps < np.repeat(np.arange(len(after)) % 3 + 1, after.lengths())
@@ -412,7 +413,10 @@ def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[
         wanted = unseen(Relevant.distinct(rest), seen, n)
     else:
         wanted = _bought(rest)
-    return followed(window.before.select(chosen), seen) if known else seen, now, wanted
+    if not known:
+        return seen, now, wanted
+    before = window.before.select(chosen)
+    return followed(before, seen), now, unseen(wanted, before, n)
 
 
 def _bought(after: Sequences) -> Relevant:

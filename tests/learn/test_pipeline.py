@@ -199,7 +199,8 @@ def test_lookers_are_asked_after_their_first_looks() -> None:
     assert set(seen.kind.tolist()) == {EventType.VIEW_ITEM.code}
     assert now.tolist() == [10, 12, 22]
     assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], [8]]
-    both, _, _ = lookers(window, everybody, 10, known=True)
+    both, _, wanted = lookers(window, everybody, 10, known=True)
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], []]
     assert [both.items_of(row).tolist() for row in range(3)] == [[0, 1, 2, 3], [3, 1, 1], [4, 5, 6, 7, 8, 9, 5, 6, 7]]
     looks = replace(after, kind=np.array([0, 3, 0, 3, 3, 0, 0, 0, 0, 3], np.int8))
     _, _, wanted = lookers(Window(before, looks, window.now), everybody, 10, known=False)
