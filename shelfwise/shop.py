@@ -13,6 +13,7 @@ my-shop/
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,6 +27,7 @@ from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.engine.search.search import Search
+from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.model.bundle import Bundle, Bundles
@@ -33,9 +35,12 @@ from shelfwise.model.encoders import VectorCache, encode_products
 from shelfwise.model.recommender import Progress
 from shelfwise.schema import PRODUCT_COLUMNS, Event, Product
 from shelfwise.settings import FILE, Settings, load_settings, template
-from shelfwise.store import Appended, Counts, Store, open_store
+from shelfwise.store import Appended, Counts, History, Store, open_store
 from shelfwise.store.rows import product_row
 from shelfwise.trust.keys import KeyRing
+
+_FINDS = 30  # products of a search that count for the next recommendation
+_SOUGHT_KEPT = 2_000  # queries whose products are remembered
 
 if TYPE_CHECKING:
     from shelfwise.learn.results import Evaluation
@@ -60,6 +65,8 @@ class Shop:
         self._refreshing = threading.Lock()
         self._search: Search | None = None
         self._searching = threading.Lock()
+        self._steered = -1
+        self._sought: dict[tuple[int, str], list[str]] = {}
 
     @classmethod
     def create(cls, folder: Path | str, **settings: Any) -> Self:
@@ -257,6 +264,7 @@ class Shop:
                         self._engine.catalogue.delete(change.id)
             if self._search is not None:
                 self._search.follow()
+                self._steer(self._search)
 
     def _swap(self, version: str) -> None:
         bundle = self._bundles.load(version)
@@ -307,7 +315,36 @@ class Shop:
             now=now,
         )
         engine = self.engine
-        return engine.recommend(request, engine.state(request, self._history(request)))
+        history = self._history(request)
+        searches = self._searches(history, request) if history.queries else ()
+        return engine.recommend(request, engine.state(request, history, searches))
+
+    def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:
+        """The last searches of a history, a day old at most, newest first: seconds, words, products found now."""
+        now = time.time() if request.now is None else request.now.timestamp()
+        found: dict[str, tuple[int, str, list[str]]] = {}
+        for place, query in sorted(history.queries.items(), reverse=True):
+            seconds = int(history.times[place]) // 1_000_000
+            if now - seconds > SEARCH_KEPT or len(found) == SEARCHES_KEPT:
+                break
+            key = query.casefold()
+            if key not in found:
+                found[key] = (seconds, query, self._finds(query))
+        return list(found.values())
+
+    def _finds(self, query: str) -> list[str]:
+        """The first products a query finds for anybody, remembered until the catalogue changes."""
+        search = self.searching
+        key = (search.revision, query)
+        products = self._sought.get(key)
+        if products is None:
+            answer = search.search(SearchRequest(query=query, k=_FINDS, personal=False))
+            # What was found by giving up words or filters is not what was sought.
+            products = [] if answer.relaxed else [hit.product for hit in answer.items]
+            if len(self._sought) >= _SOUGHT_KEPT:
+                self._sought.clear()
+            self._sought[key] = products
+        return products
 
     @property
     def searching(self) -> Search:
@@ -315,8 +352,18 @@ class Shop:
         if self._search is None:
             with self._searching:
                 if self._search is None:
-                    self._search = Search(self.store, self.folder / "search")
+                    search = Search(self.store, self.folder / "search")
+                    self._steered = -1
+                    self._steer(search)
+                    self._search = search
         return self._search
+
+    def _steer(self, search: Search) -> None:
+        """Follow the merchants' rules and synonyms."""
+        revision = self.store.steering_revision()
+        if revision != self._steered:
+            search.steer(self.store.rules(), self.store.synonyms())
+            self._steered = revision
 
     def search(self, query: str = "", *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products for a query, without a bundle too. options: the other fields of SearchRequest (customer, session, k,
@@ -326,7 +373,7 @@ class Shop:
         """
         return self.searching.search(SearchRequest(query=query, filters=filters or SearchFilters(), **options))
 
-    def _history(self, request: Request) -> Any:
+    def _history(self, request: Request) -> History:
         return self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
 
     def similar(self, product: str, *, k: int = 12, filters: Filters | None = None) -> Answer:

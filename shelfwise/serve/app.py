@@ -284,6 +284,11 @@ class Service:
         finally:
             self._waiting -= 1
 
+    def _refresh(self) -> None:
+        """What takes long is opened here, not in a request: bundle and word index."""
+        self.shop.refresh()
+        _ = self.shop.searching
+
     async def _follow(self) -> None:
         """See what other processes change: products and bundles. What fails is tried again; the old keeps serving."""
         told = ""
@@ -294,7 +299,7 @@ class Service:
     async def _refreshed(self, told: str) -> str:
         """Follow once; what went wrong, which is logged unless `told` already."""
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self.shop.refresh)
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._refresh)
         except ShelfwiseError as error:
             if str(error) != told:
                 log.error("the catalogue and bundle in use stay: %s", error)

@@ -69,8 +69,8 @@ class Rules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Arranged:
-    """rows: int32 [m], best first. scores: float32 [m], never rising, so that a page can go on after a score and row.
-    told: of each row that a rule moved, the ids of these rules."""
+    """rows: int32 [m], best first. scores: float32 [m], never rising, and falling where products are pinned, so that
+    sorting by them keeps the order. told: of each row that a rule moved, the ids of these rules."""
 
     rows: Ints
     scores: Floats
@@ -86,11 +86,14 @@ def arranged(
 ) -> Arranged:
     """A ranked answer under these rules.
 
-    rows: int32 [c], best first, scores: float32 [c], their scores. row_of: the catalogue's row of an id, None for none.
+    rows: int32 [c], scores: float32 [c], in any order (of equals the smaller row is better).
+    row_of: the catalogue's row of an id, None for none.
     shown: may this row be in the answer (for sale, inside the filters)? Asked for pinned products only.
     """
     if not rules:
         return Arranged(rows, scores)
+    order = np.lexsort((rows, -scores))
+    rows, scores = rows[order], scores[order]
     told: dict[int, list[str]] = {}
     hidden: set[int] = set()
     moved: dict[int, float] = {}
@@ -140,7 +143,10 @@ def _pinned(rows: Ints, scores: Floats, pins: dict[int, int]) -> tuple[Ints, Flo
             score = merged_scores[0]
         merged_rows.insert(at, row)
         merged_scores.insert(at, score)
-    return np.array(merged_rows, np.int32), np.array(merged_scores, np.float32)
+    values = np.minimum.accumulate(np.array(merged_scores, np.float32))
+    # No ties, or sorting by score would undo the places. Ten thousand steps of this size are a 400th of the score.
+    step = 2 * np.spacing(np.abs(values).max())
+    return np.array(merged_rows, np.int32), (values - step * np.arange(len(values))).astype(np.float32)
 
 
 def _path(category: str) -> str:

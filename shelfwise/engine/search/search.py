@@ -5,9 +5,10 @@ text → words ∪ meaning ∪ clicks → one score → rules → groups → pag
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,10 +22,12 @@ from shelfwise.engine.search import paging
 from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.documents import Documents, DocumentsView
 from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
+from shelfwise.engine.search.rules import Rules, arranged
+from shelfwise.engine.search.synonyms import Synonyms
 from shelfwise.engine.search.text import Analyzer, Token, normal
 from shelfwise.engine.search.words import Keys, Wanted, WordIndex, codes_of, key_of
 from shelfwise.model.sequences import Floats, Ints
-from shelfwise.schema import PRODUCT_COLUMNS, Product, to_micros
+from shelfwise.schema import PRODUCT_COLUMNS, Product, Rule, Synonym, to_micros
 
 MOST = 10_000  # products a query finds at most
 
@@ -76,6 +79,11 @@ class Search:
         self._keys: dict[int, int] = {}
         self._learn_keys(frame["id"].to_list())
         self._index(frame)
+        self.rules, self.synonyms = Rules(), Synonyms()
+
+    def steer(self, rules: Iterable[Rule], synonyms: Iterable[Synonym]) -> None:
+        """Put merchants' rules and synonyms in the place of those before."""
+        self.rules, self.synonyms = Rules(rules, normal), Synonyms(synonyms)
 
     # Following the record
 
@@ -143,6 +151,7 @@ class Search:
         found = self._found(view, request, wanted)
         kept = view.allowed(request.filters, found.rows)
         rows, scores = found.rows[kept], found.words[kept]
+        rows, scores = self._ruled(view, request, rows, scores)
         page = paging.page(view, request, rows, scores)
         terms = frozenset(form for forms in wanted for form in forms)
         return SearchAnswer(
@@ -164,6 +173,19 @@ class Search:
             facets=tuple(view.facets(request.facets, request.filters, found.rows, group=request.group)),
             after=page.after,
         )
+
+    def _ruled(self, view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats) -> tuple[Ints, Floats]:
+        """What the merchants' rules make of the products found."""
+        now = time.time() if request.now is None else request.now.timestamp()
+        rules = self.rules.holding(request.query, request.filters.categories, now)
+        if not rules:
+            return rows, scores
+
+        def shown(row: int) -> bool:
+            return bool(view.allowed(request.filters, np.array([row], np.int32))[0])
+
+        found = arranged(rules, rows, scores, view.row, shown)
+        return found.rows, found.scores
 
     def _found(self, view: DocumentsView, request: SearchRequest, wanted: Wanted) -> Found:
         if not request.query:

@@ -63,7 +63,13 @@ def test_hidden_products_go_and_pins_stand_at_their_places() -> None:
     found = answer(rule("hide", "p0", "p3"), rule("pin", "p5", "p91", position=2, id="z"))
     assert found.rows.tolist() == [1, 5, 91, 2, 4]
     assert found.told == {5: ("z",), 91: ("z",)}
-    assert (np.diff(found.scores) <= 0).all()
+    assert found.rows[np.lexsort((found.rows, -found.scores))].tolist() == found.rows.tolist()
+
+
+def test_pins_hold_their_places_among_equals() -> None:
+    rows, scores = np.arange(5_000, dtype=np.int32)[::-1], np.full(5_000, 123.0, np.float32)
+    found = arranged([rule("pin", "p90", position=4)], rows, scores, lambda product: int(product[1:]), bool)
+    assert found.rows[np.lexsort((found.rows, -found.scores))][:5].tolist() == [0, 1, 2, 90, 3]
 
 
 def test_a_pin_outside_the_filters_or_the_catalogue_or_hidden_does_nothing() -> None:
