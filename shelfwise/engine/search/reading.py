@@ -52,53 +52,11 @@ _AUDIENCES = {
 _CHINESE_AUDIENCE = {"儿童": "kids", "小孩": "kids", "婴儿": "baby", "男童": "boys", "女童": "girls", "男士": "men"}
 _CHINESE_AUDIENCE |= {"女士": "women", "男款": "men", "女款": "women", "孩子": "kids"}
 #: Values that say nothing by themselves.
-_EMPTY = frozenset(
-    [
-        "yes",
-        "no",
-        "none",
-        "other",
-        "any",
-        "all",
-        "type",
-        "standard",
-        "basic",
-        "normal",
-        "various",
-        "unknown",
-        "supported",
-        "original",
-        "new",
-        "used",
-        "not",
-        "n/a",
-        "na",
-        "null",
-        "true",
-        "false",
-        "set",
-        "pack",
-        "unit",
-        "default",
-        "full",
-        "half",
-        "single",
-        "home",
-        "top",
-        "high",
-        "low",
-        "medium",
-        "small",
-        "large",
-        "是",
-        "否",
-        "有",
-        "无",
-        "其他",
-        "不支持",
-        "支持",
-    ]
-)
+_NOTHING = """
+yes no none other any all type standard basic normal various unknown supported original new used not n/a na null true false
+set pack unit default full half single home top high low medium small large 是 否 有 无 其他 不支持 支持
+"""
+_EMPTY = frozenset(_NOTHING.split())
 
 _UNITS = (
     r"(?:\s?-?(?:inch(?:es)?|in|ins|cm|mm|m|km|ft|feet|foot|gb|tb|mb|kb|g|gr|grams?|kg|kilos?|mg|lbs?|pounds?|oz|ml|cl|l"
@@ -129,14 +87,17 @@ _PRICES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
         ("range", rf"(?<![\w.])between\s+{_amount('a')}\s*(?:and|to|-)\s*{_amount('b')}{_END}"),
-        ("range", rf"(?<![\w.])(?:from\s+)?{_amount('a')}\s*(?:-|~|to|till|到|至)\s*{_amount('b')}{_END}"),
+        ("range", rf"(?<![a-z0-9.])(?:from\s+)?{_amount('a')}\s*(?:-|~|to|till|到|至)\s*{_amount('b')}{_END}"),
         ("high", rf"(?<![a-z0-9]){_MOST}\s*{_amount('b')}{_END}"),
         ("low", rf"(?<![a-z0-9]){_LEAST}\s*{_amount('a')}{_END}"),
         ("high?", rf"(?<![a-z0-9])(?:max(?:imum)?|within|budget(?: of)?|预算)\s*{_amount('b')}{_END}"),
         ("low?", rf"(?<![a-z0-9])(?:min(?:imum)?|from|starting (?:at|from))\s*{_amount('a')}{_END}"),
-        ("high", rf"(?<![\w.]){_amount('b')}\s*(?:以下|以内|之内|之下|or less|or under|and under|or below)"),
-        ("low", rf"(?<![\w.]){_amount('a')}\s*(?:以上|之上|起(?!重|动)|or more|and up|or above|and above|plus only)"),
-        ("about", rf"(?<![\w.]){_amount('a')}\s*(?:左右|上下|or so)"),
+        ("high", rf"(?<![a-z0-9.]){_amount('b')}\s*(?:以下|以内|之内|之下|or less|or under|and under|or below)"),
+        (
+            "low",
+            rf"(?<![a-z0-9.]){_amount('a')}\s*(?:以上|之上|起(?!重|动)|or more|and up|or above|and above|plus only)",
+        ),
+        ("about", rf"(?<![a-z0-9.]){_amount('a')}\s*(?:左右|上下|or so)"),
         (
             "about",
             rf"(?<![a-z0-9])(?:around|about|approx(?:imately)?\.?|roughly|~|大约|大概|约)\s*{_amount('a')}{_END}",
@@ -334,9 +295,8 @@ class Reader:
                 worded = match[0].startswith(("between", "from"))
                 if low > high or (low == high) or not (money or worded or " to " in match[0]):
                     continue
-                if not money:  # "24 to 27 monitor" may be inches, "windows 7 to 10" versions
-                    if not worded and (low % 5 or high % 5 or high < 20):
-                        continue
+                if not money and not worded and (low % 5 or high % 5 or high < 20):
+                    continue  # "24 to 27 monitor" may be inches, "windows 7 to 10" versions
             elif kind == "about":
                 assert low is not None
                 low, high, sure = low * 0.75, low * 1.25, False
@@ -555,15 +515,13 @@ def _attribute_values(facts: Facts) -> Iterator[tuple[str, _Value]]:
         if not key:
             continue
         counts = {name: counted.total() for name, counted in by_name.items()}
-        best = max(
-            counts, key=lambda n: (_is_colour(n), facts.attributes[n].total() if _is_colour(n) else counts[n], n)
-        )
-        if (
-            not _is_colour(best)
-            and len(key) == 1
-            and facts.titles is not None
-            and counts[best] < facts.titles(key[0]) / 2
-        ):
+        colours = [name for name in counts if _is_colour(name)]
+        if colours:
+            best = max(colours, key=lambda name: (facts.attributes[name].total(), name))
+        else:
+            best = max(counts, key=lambda name: (counts[name], name))
+        said_by = facts.titles(key[0]) if facts.titles is not None and len(key) == 1 and not colours else 0
+        if counts[best] < said_by / 2:
             continue  # most that say the word do not have the property: "printer" is what a cable suits
         if not _is_colour(best) and (counts[best] < 0.6 * sum(counts.values()) or counts[best] < 3):
             continue

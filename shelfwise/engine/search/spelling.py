@@ -74,14 +74,11 @@ def edit_cost(typed: str, word: str, limit: float = 3.0) -> float:
         extra = 0.5 if i > 1 and typed[i - 2] == a else 0.9
         row = [last[0] + extra]
         for j, b in enumerate(word, 1):
-            if a == b:
-                best = last[j - 1]
-            else:
-                swap = 0.7 if a + b in NEAR else 0.8 if a in "aeiou" and b in "aeiou" else 1.0
-                missing = 0.5 if j > 1 and word[j - 2] == b else 0.9
-                best = min(last[j - 1] + swap, last[j] + extra, row[j - 1] + missing)
-                if i > 1 and j > 1 and a == word[j - 2] and b == typed[i - 2]:
-                    best = min(best, before[j - 2] + 0.6)
+            swap = 0.0 if a == b else 0.7 if a + b in NEAR else 0.8 if a in "aeiou" and b in "aeiou" else 1.0
+            missing = 0.5 if j > 1 and word[j - 2] == b else 0.9
+            best = min(last[j - 1] + swap, last[j] + extra, row[j - 1] + missing)
+            if a != b and i > 1 and j > 1 and a == word[j - 2] and b == typed[i - 2]:
+                best = min(best, before[j - 2] + 0.6)
             row.append(best)
         if min(row) > limit and (not before or min(last) > limit):
             return math.inf
@@ -108,9 +105,14 @@ def _depth(word: str) -> int:
 
 
 @lru_cache(maxsize=200_000)
-def sound(word: str) -> str:
-    """Pinyin without tones, the sounds many confuse made one (zh z, ch c, sh s, ng n, l n)."""
-    syllables = lazy_pinyin(word, style=Style.NORMAL)
+def sounds(word: str) -> frozenset[str]:
+    """Pinyin without tones of the word and of its characters one by one; what many confuse is one (zh z, ng n, l n)."""
+    read = lazy_pinyin(word, style=Style.NORMAL)
+    apart = [syllable for character in word for syllable in lazy_pinyin(character, style=Style.NORMAL)]
+    return frozenset((_sound(read), _sound(apart)))
+
+
+def _sound(syllables: list[str]) -> str:
     return "'".join(re.sub(r"^([zcs])h", r"\1", re.sub(r"ng$", "n", re.sub(r"^l", "n", s))) for s in syllables)
 
 
@@ -291,7 +293,8 @@ class Spelling:
                 word = self._words[at]
                 if han(word):
                     if len(word) > 1:
-                        self._sounds[sound(word)].append(at)
+                        for key in sounds(word):
+                            self._sounds[key].append(at)
                     continue
                 depth = _depth(word)
                 if not depth or (spare and self._counts[at] < 2):
@@ -429,7 +432,7 @@ class Spelling:
             return run, True
         general: set[tuple[int, int]] = set()
         at = 0
-        for part in rjieba.cut(run):
+        for part in rjieba.cut(run, False):  # words of the dictionary, none made up
             if len(part) > 1:
                 general.add((at, at + len(part)))
             at += len(part)
@@ -446,7 +449,8 @@ class Spelling:
                     continue
                 if (start, end) in general:
                     options.append((cost + 0.5, start, piece, True))
-                like = [w for w in self._sounds.get(sound(piece), ()) if self._counts[w]]
+                like = {w for key in sounds(piece) for w in self._sounds.get(key, ()) if self._counts[w]}
+                like = {w for w in like if len(self._words[w]) == len(piece)}
                 if like:
                     word = self._words[max(like, key=self._counts.__getitem__)]
                     same = sum(a == b for a, b in zip(piece, word, strict=True)) / len(piece)
