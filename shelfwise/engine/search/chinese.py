@@ -115,6 +115,7 @@ def mainland(word: str) -> str:
 
 
 _MOST_SLIPS = 2.0  # of a whole reading, as counted below
+_LETTERS_TYPED, _LETTERS_MISTYPED = 5, 6  # fewer are as likely an English word (pen, men, mat, juice)
 _LONGEST_READ = 48  # letters of pinyin read at once, a dozen words
 #: How unsure a word is that was reached so; a word spelled out is 0, each further word costs 1.
 _SLIPPED, _INITIALS, _COMPLETED, _MISTYPED = 0.5, 0.8, 0.9, 1.2
@@ -340,7 +341,7 @@ class Pinyin:
                 aligned = start in borders and end in borders
                 found = self._word(letters[start:end], aligned, whole=start == 0 and end == size)
                 partial = False
-                if last and end == size and end - start > 2 and (found is None or found[1] > _COMPLETED):
+                if last and end == size and end - start >= _LETTERS_TYPED and (found is None or found[1] > _COMPLETED):
                     longer = self.complete(letters[start:end], 1)
                     if longer:
                         found, partial = (longer[0], _COMPLETED), True
@@ -352,7 +353,10 @@ class Pinyin:
                 if old is None or cost < old[0]:
                     best[end] = (cost, here[1] + slips, (*here[2], text), partial)
         end_state = best[size]
-        if end_state is None or end_state[1] > _MOST_SLIPS or sum(len(text) == 1 for text in end_state[2]) > 1:
+        if end_state is None or end_state[1] > _MOST_SLIPS:
+            return None
+        single = sum(len(text) == 1 for text in end_state[2])
+        if single > 1 or single == len(end_state[2]):
             return None  # letters that happen to cut into syllables
         return PinyinReading(" ".join(end_state[2]), end_state[1], end_state[3])
 
@@ -370,7 +374,7 @@ class Pinyin:
             text = self._initials.get(letters)
             if text is not None:
                 return text, _INITIALS
-        if len(key) < 5:
+        if len(key) < _LETTERS_MISTYPED:
             return None
         nearest: tuple[str, float] | None = None
         for shorter in (key, *_without_one(key)):

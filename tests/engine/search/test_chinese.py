@@ -144,3 +144,8 @@ def test_anything_may_be_read(query: str) -> None:
 
 
 PINYIN = Pinyin(Counter(phrase for title in TITLES for phrase in Analyzer().phrases(title)))
+
+
+@pytest.mark.parametrize("word", ["pen", "pan", "men", "mat", "juice", "tie", "fan", "shoes", "laptop bag", "wireless"])
+def test_short_english_words_are_not_taken_for_pinyin(word: str) -> None:
+    assert PINYIN.read(word) is None
