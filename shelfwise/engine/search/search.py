@@ -93,9 +93,9 @@ class Search:
             return False
         revision, changes = self._record.product_changes(self.revision)
         frame = _frame([change.product for change in changes if change.product is not None])
-        self._learn_keys(frame["id"].to_list())
         self._learn_pinyin(frame)
         self.documents.upsert(frame)
+        self._learn_keys(frame["id"].to_list())
         self.documents.delete([change.id for change in changes if change.product is None])
         self.revision = revision
         self._index(None)
