@@ -14,7 +14,7 @@ import polars as pl
 
 from shelfwise import schema
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import markup, reading, shopify
+from shelfwise.intake import icecat, markup, reading, shopify
 from shelfwise.intake.images import Photos
 from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
@@ -112,6 +112,10 @@ def load_products(
     findings.facts["format"] = kind
     photos = Photos(Path(images) if images is not None else path.parent)
     header, rows = _header(path, kind, rows)
+    if kind == "jsonl" and icecat.is_export(header):
+        header, rows = list(dict.fromkeys(icecat.plain(name) for name in header)), icecat.rows(rows)
+        mapping = icecat.MAPPING | dict(mapping or {})
+        findings.facts["format"] = "icecat"
     found = resolve(path, header, mapping, SYNONYMS, open_ended=kind in ("jsonl", "xml"))
     if "id" not in found:
         raise UnreadableFile(

@@ -332,4 +332,48 @@ def test_chorus(data: Path, store: Store, issues: Issues) -> None:
     found = store.product("3920564")
     assert found is not None
     assert (found.brand, found.price, found.mpn, found.gtin) == ("Xerox", 49.95, "006R90321", "0095205603217")
-    assert found.attributes["attr_n_black_toner_page_yield"] == 23_000.0
+    assert found.attributes["black_toner_page_yield"] == 23_000.0
+
+
+def test_icecat_json_lines(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "icecat.jsonl"
+    path.write_text(
+        json.dumps(
+            {
+                "id": "1",
+                "name": "dv7-1211ea",
+                "title": "HP Pavilion dv7",
+                "ean": ["0884420588030"],
+                "short_description": "A notebook",
+                "img_high": "http://x.example/high.jpg",
+                "img_500x500": "http://x.example/500.jpg",
+                "date_released": "2008-12-19T00:00:00Z",
+                "supplier": "HP",
+                "price": 10995,
+                "attr_t_product_colour": "Silver",
+                "attr_n_display_diagonal": 17.0,
+                "attr_b_touchscreen": False,
+                "attr_t_type": "Notebook",
+            }
+        )
+    )
+    report = load_products(path, store)
+    assert report.facts["format"] == "icecat"
+    row = rows(store)["1"]
+    told = {name: row[name] for name in ("title", "brand", "price", "gtin", "mpn", "description", "image_link")}
+    assert told == {
+        "title": "HP Pavilion dv7",
+        "brand": "HP",
+        "price": 109.95,
+        "gtin": "0884420588030",
+        "mpn": "dv7-1211ea",
+        "description": "A notebook",
+        "image_link": "http://x.example/500.jpg",
+    }
+    assert row["attributes"] == {
+        "product_colour": "Silver",
+        "display_diagonal": 17.0,
+        "touchscreen": False,
+        "type_attribute": "Notebook",
+    }
+    assert row["created"] == 1229644800_000_000
