@@ -53,7 +53,8 @@ _CHINESE_AUDIENCE = {"儿童": "kids", "小孩": "kids", "婴儿": "baby", "男�
 _CHINESE_AUDIENCE |= {"女士": "women", "男款": "men", "女款": "women", "孩子": "kids"}
 #: Values that say nothing by themselves.
 _NOTHING = """
-yes no none other any all type standard basic normal various unknown supported original new used not n/a na null true false
+yes no none other any all type standard basic normal various unknown supported original new used not n/a na null true
+false
 set pack unit default full half single home top high low medium small large 是 否 有 无 其他 不支持 支持
 """
 _EMPTY = frozenset(_NOTHING.split())
