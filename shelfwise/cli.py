@@ -15,12 +15,14 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 import shelfwise
 from shelfwise.engine.request import Filters
+from shelfwise.engine.search.request import SORTS, SearchAnswer, SearchFilters
 from shelfwise.errors import InvalidRequest, ShelfwiseError, UnreadableFile
 from shelfwise.model.recommender import Progress as Callback
 from shelfwise.schema import Rule, RuleAction, Synonym
@@ -295,6 +297,104 @@ def similar(
     """Products like this one, or that go with it."""
     with Shop(shop) as opened:
         show_answer(opened, opened.similar(product, k=k), as_json)
+
+
+@app.command()
+def search(
+    query: Annotated[str, typer.Argument(help="What a shopper would type; nothing to browse.")] = "",
+    customer: Annotated[str, typer.Option(help="Who asks: their taste changes the order.")] = "",
+    session: Annotated[str, typer.Option(help="The visit, for somebody who has not signed in.")] = "",
+    category: Annotated[list[str] | None, typer.Option(help="Only this category; repeatable.")] = None,
+    brand: Annotated[list[str] | None, typer.Option(help="Only this brand; repeatable.")] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option(help="Only this value, NAME=VALUE; repeatable.", metavar="NAME=VALUE")
+    ] = None,
+    price_min: Annotated[float | None, typer.Option(help="At this price or above.")] = None,
+    price_max: Annotated[float | None, typer.Option(help="At this price or below.")] = None,
+    sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "relevance",
+    facet: Annotated[
+        list[str] | None, typer.Option(help="Count its values: brand, category, price or an attribute; repeatable.")
+    ] = None,
+    undo: Annotated[list[str] | None, typer.Option(help="A chip's id, not to be applied; repeatable.")] = None,
+    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    after: Annotated[str, typer.Option(help="Go on after this page: its `after` in --json.")] = "",
+    explain: Annotated[bool, typer.Option("--explain", help="Show each part of each product's score.")] = False,
+    shop: ShopFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Search as a shopper would: typos, Chinese, prices and colours in words. Needs no training."""
+    filters = SearchFilters(
+        categories=tuple(category or ()),
+        brands=tuple(brand or ()),
+        price_min=price_min,
+        price_max=price_max,
+        attributes=attributes_of(attribute),
+    )
+    with Shop(shop) as opened:
+        answer = opened.search(
+            query,
+            customer=customer,
+            session=session,
+            filters=filters,
+            sort=sort,
+            facets=tuple(facet or ()),
+            undo=tuple(undo or ()),
+            k=k,
+            after=after,
+            explain=explain,
+        )
+        if as_json:
+            print_json(answer.to_json())
+            return
+        show_found(opened, answer, explain)
+
+
+def attributes_of(pairs: list[str] | None) -> dict[str, tuple[str, ...]]:
+    found: dict[str, tuple[str, ...]] = {}
+    for pair in pairs or ():
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise InvalidRequest("--attribute", f"{pair!r} is not NAME=VALUE, for example color=red")
+        found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
+    """What was understood, the products with what met the query in bold, the facets."""
+    if answer.corrected:
+        out.print(f"Looked for [bold]{escape(answer.corrected)}[/] instead of {escape(answer.query)}", highlight=False)
+    if answer.did_you_mean:
+        out.print(f"Did you mean [bold]{escape(answer.did_you_mean)}[/]?", highlight=False)
+    if answer.reading:
+        chips = "  ".join(
+            f"[reverse] {escape(chip.label or chip.text)} [/] {escape(chip.id)}" for chip in answer.reading
+        )
+        out.print(f"Understood: {chips}  (--undo takes one back)", highlight=False)
+    if answer.relaxed:
+        out.print(f"Nothing has it all; given up: {escape(', '.join(answer.relaxed))}", highlight=False)
+    table = Table("product", "title", "price", "why", "score", box=None, header_style="bold")
+    if explain:
+        table.add_column("parts")
+    for hit in answer.items:
+        product = shop.store.product(hit.product)
+        title = Text(hit.title or hit.product)
+        for start, end in hit.highlights.get("title", ()):
+            title.stylize("bold green", start, end)
+        title.truncate(70, overflow="ellipsis")
+        price = "" if product is None or product.price is None else f"{product.price:,.2f} {product.currency}".strip()
+        more = f" (+{len(hit.variants)} variants)" if hit.variants else ""
+        cells = [Text(hit.product), title, Text(price), Text((hit.reason or ", ".join(hit.sources)) + more)]
+        cells.append(Text(f"{hit.score:.3f}"))
+        if explain:
+            cells.append(Text("  ".join(f"{name} {value:.3f}" for name, value in hit.parts.items())))
+        table.add_row(*cells)
+    out.print(table)
+    for facet in answer.facets:
+        values = "  ".join(f"{value} ({count})" for value, count in facet.values[:8])
+        span = "" if facet.low is None else f"{facet.low:,.2f} to {facet.high:,.2f}  "
+        out.print(Text.assemble((f"{facet.name}: ", "bold"), span + values))
+    more = "; --after shows more" if answer.after else ""
+    out.print(f"[dim]{len(answer.items)} of {answer.total:,}{more}[/]", highlight=False)
 
 
 def show_answer(shop: Shop, answer: Any, as_json: bool) -> None:

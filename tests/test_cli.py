@@ -60,3 +60,17 @@ def test_what_cannot_be_is_told(folder: Path) -> None:
     for words in (("rules", "remove", "x"), ("synonyms", "remove", "x"), ("synonyms", "add", "# nothing")):
         with pytest.raises(InvalidRequest):
             run(folder, *words)
+
+
+def test_search_prints_what_was_found(folder: Path) -> None:
+    text = run(folder, "search", "oolong", "--facet", "price")
+    assert "A-1" in text
+    assert "Oolong" in text
+    answer = json.loads(run(folder, "search", "oolong", "--json", "-k", "1"))
+    assert [hit["product"] for hit in answer["items"]] == ["A-1"]
+    assert json.loads(run(folder, "search", "--json", "--attribute", "colour=red"))["total"] == 0
+    assert "A-2" in run(folder, "search", "sencha", "--explain")
+    with pytest.raises(InvalidRequest):
+        run(folder, "search", "x", "--attribute", "red")
+    with pytest.raises(InvalidRequest):
+        run(folder, "search", "x", "--sort", "best")
