@@ -27,13 +27,14 @@ from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.engine.search.search import Search
+from shelfwise.engine.search.suggest import Entry, Suggestion, popular_queries
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.model.bundle import Bundle, Bundles
 from shelfwise.model.encoders import VectorCache, encode_products
 from shelfwise.model.recommender import Progress
-from shelfwise.schema import PRODUCT_COLUMNS, Event, Product
+from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, EventType, Product
 from shelfwise.settings import FILE, Settings, load_settings, template
 from shelfwise.store import Appended, Counts, History, Store, open_store
 from shelfwise.store.rows import product_row
@@ -352,7 +353,8 @@ class Shop:
         if self._search is None:
             with self._searching:
                 if self._search is None:
-                    search = Search(self.store, self.folder / "search")
+                    search = Search(self.store, self.folder / "search", language=self.settings.language)
+                    search.learn(*self._shoppers())
                     self._steered = -1
                     self._steer(search)
                     self._search = search
@@ -364,6 +366,19 @@ class Shop:
         if revision != self._steered:
             search.steer(self.store.rules(), self.store.synonyms())
             self._steered = revision
+
+    def _shoppers(self) -> tuple[list[Entry], dict[str, float]]:
+        """Popular queries, and pieces sold by product id."""
+        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])])
+        sold: dict[str, float] = {}
+        for frame in self.store.event_frames(types=[EventType.PURCHASE]):
+            for name, count in frame.group_by("product").agg(pl.col("quantity").sum()).iter_rows():
+                sold[name] = sold.get(name, 0.0) + count
+        return popular_queries(asked), sold
+
+    def suggest(self, prefix: str, *, k: int = 8) -> list[Suggestion]:
+        """Completions of what is being typed: popular queries, categories, brands, products."""
+        return self.searching.suggest(prefix, k)
 
     def search(self, query: str = "", *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products for a query, without a bundle too. options: the other fields of SearchRequest (customer, session, k,

@@ -21,7 +21,7 @@ import orjson
 import polars as pl
 
 from shelfwise.engine.request import Filters
-from shelfwise.engine.search.request import Facet, SearchFilters, Value
+from shelfwise.engine.search.request import FACETS, Facet, SearchFilters, Value
 from shelfwise.model.sequences import Floats, Ints, Longs
 from shelfwise.schema import Availability
 
@@ -190,9 +190,9 @@ class DocumentsView:
             table[[_SALE[str(kind)] for kind in filters.availability]] = True
             found["availability"] = table[sale]
         if filters.categories:
-            found["category"] = self._table("category", filters.categories)[self.category[rows]]
+            found["category"] = self.having("category", filters.categories, rows)
         if filters.brands:
-            found["brand"] = self._table("brand", filters.brands)[self.brand[rows]]
+            found["brand"] = self.having("brand", filters.brands, rows)
         if filters.price_min is not None or filters.price_max is not None:
             low = -np.inf if filters.price_min is None else filters.price_min
             high = np.inf if filters.price_max is None else filters.price_max
@@ -203,8 +203,7 @@ class DocumentsView:
             found[""] = ~np.isin(rows, excluded)
         if isinstance(filters, SearchFilters):
             for name, values in filters.attributes.items():
-                column = self.attributes.get(name)
-                mask = np.zeros(len(rows), np.bool_) if column is None else column.matching(values)[column.at(rows)]
+                mask = self.having(name, values, rows) if name not in FACETS else np.zeros(len(rows), np.bool_)
                 found[name] = found[name] & mask if name in found else mask
             for name, (low_, high_) in filters.ranges.items():
                 column = self.attributes.get(name)
@@ -224,9 +223,21 @@ class DocumentsView:
         """Which of these rows [m] pass all filters: bool [m]."""
         return _all(self.masks(filters, rows).values(), len(rows))
 
-    def facets(self, names: Sequence[str], filters: Filters, rows: Ints, *, group: bool = True) -> list[Facet]:
-        """Values of the products found (rows [m], before filters), counted under every filter but the facet's own."""
-        masks = self.masks(filters, rows)
+    def having(self, field: str, values: Sequence[Value], rows: Ints) -> Mask:
+        """Which of these rows [m] have one of the values: field is brand, category, availability or an attribute."""
+        texts = tuple(map(str, values))
+        if field == "brand":
+            return self._table("brand", texts)[self.brand[rows]]
+        if field == "category":
+            return self._table("category", texts)[self.category[rows]]
+        if field == "availability":
+            return np.isin(self.sale[rows], [_SALE[text] for text in texts if text in _SALE])
+        column = self.attributes.get(field)
+        return np.zeros(len(rows), np.bool_) if column is None else column.matching(values)[column.at(rows)]
+
+    def facets(self, names: Sequence[str], masks: Mapping[str, Mask], rows: Ints, *, group: bool = True) -> list[Facet]:
+        """Values of the products found (rows [m], before filters), counted under every filter but the facet's own.
+        masks: by facet, which rows pass its filter (see `masks`)."""
         made = []
         for name in names:
             kept = rows[_all((mask for facet, mask in masks.items() if facet != name), len(rows))]

@@ -31,16 +31,13 @@ class Page:
     after: str
 
 
-def page(view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats, sold: Floats | None = None) -> Page:
-    """The page of a request among the rows [m] that passed its filters, `scores` float32 [m] saying how relevant.
+def page(view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats) -> Page:
+    """The page of a request among the rows [m] that passed its filters, best first, with their scores float32 [m].
 
-    sold: what sorts best-selling first, [n] or shorter; without it the order is by relevance.
     Raises InvalidRequest for a token of another search.
     """
     mark = _mark(request)
     seen = _seen(request.after, mark)
-    order = _order(view, request.sort, rows, scores, sold)
-    rows, scores = rows[order], scores[order]
     units = view.units(rows) if request.group else -1 - rows.astype(np.int64)
     unique, first, unit = np.unique(units, return_index=True, return_inverse=True)
     lead = np.sort(first)  # the best row of each group, best group first
@@ -57,15 +54,18 @@ def page(view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats
     return Page(items, len(unique), after)
 
 
-def _order(view: DocumentsView, sort: str, rows: Ints, scores: Floats, sold: Floats | None) -> npt.NDArray[np.intp]:
-    """Positions best first; ties by relevance, then by row."""
+def order(view: DocumentsView, sort: str, rows: Ints, scores: Floats, sold: Floats) -> npt.NDArray[np.intp]:
+    """Positions of rows [m] best first by one of request.SORTS; ties by relevance, then by row.
+
+    scores: float32 [m], how relevant. sold: float32, by row, what was sold of it; it may be shorter than the catalogue.
+    """
     if sort in ("price", "price_desc"):
         price = view.price[rows] * (1 if sort == "price" else -1)
         return np.lexsort((rows, -scores, price))  # NaN, unknown, sorts last
     if sort == "newest":
         return np.lexsort((rows, -scores, -view.created[rows]))
-    if sort == "best_selling" and sold is not None:
-        known = np.where(rows < len(sold), sold[np.minimum(rows, len(sold) - 1)], 0) if len(sold) else 0 * scores
+    if sort == "best_selling" and len(sold):
+        known = np.where(rows < len(sold), sold[np.minimum(rows, len(sold) - 1)], 0)
         return np.lexsort((rows, -scores, -known))
     return np.lexsort((rows, -scores))
 
