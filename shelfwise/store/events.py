@@ -167,7 +167,8 @@ def _insert_sql(mark: str, rows: int) -> str:
 
 _ORDER = "ORDER BY time DESC, sequence DESC LIMIT"
 _EVENT = "SELECT id, type, time, actor, session, product, quantity, price, value, query, request_id, sequence"
-_COLUMNS = "SELECT product, type, time, price, quantity, query, sequence"
+# What the index `events_actor` holds: the table's rows, spread over the file, are not read.
+_COLUMNS = "SELECT product, type, time, price, quantity, sequence"
 
 
 def last_events(connection: Connection, customer: str, session: str, n: int) -> list[Any]:
@@ -183,16 +184,26 @@ _CODE = {str(kind): kind.code for kind in EventType}
 
 
 def history(connection: Connection, customer: str, session: str, n: int) -> History:
-    rows = _last(connection, _COLUMNS, 2, 6, customer, session, n)
-    products, kinds, times, prices, quantities, queries, _ = zip(*rows, strict=True) if rows else ((),) * 7
+    rows = _last(connection, _COLUMNS, 2, 5, customer, session, n)
+    products, kinds, times, prices, quantities, sequences = zip(*rows, strict=True) if rows else ((),) * 6
     return History(
         products=list(products),
         kinds=np.fromiter(map(_CODE.__getitem__, kinds), np.int8, len(rows)),
         times=np.array(times, np.int64),
         prices=np.array(prices, np.float32),
         quantities=np.array(quantities, np.float32),
-        queries={place: query for place, query in enumerate(queries) if query} if any(queries) else {},
+        queries=_queries(connection, kinds, sequences),
     )
+
+
+def _queries(connection: Connection, kinds: Sequence[str], sequences: Sequence[int]) -> dict[int, str]:
+    """The query of each event that has one, by place; only searches are looked up."""
+    places = {sequence: place for place, sequence in enumerate(sequences) if kinds[place] == EventType.SEARCH}
+    found: dict[int, str] = {}
+    for chunk in chunks(list(places), _ROWS):
+        asked = select(events.c.sequence, events.c.query).where(events.c.sequence.in_(chunk))
+        found |= {places[sequence]: query for sequence, query in connection.execute(asked) if query}
+    return dict(sorted(found.items()))
 
 
 def _last(

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0002"
+REVISION = "0003"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -73,7 +73,8 @@ events = Table(
     # session is stitched, so that reading anyone's last events is one range of one index.
     Column("actor", Text, nullable=False),
     Index("events_id", "id", unique=True),
-    Index("events_actor", "actor", "time", "sequence"),
+    # It holds all that an answer reads of a history.
+    Index("events_actor", "actor", "time", "sequence", "type", "product", "price", "quantity"),
     Index("events_time", "time", "sequence"),
     sqlite_autoincrement=True,
 )
