@@ -177,7 +177,8 @@ def test_last_events_are_one_indexed_read(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "record.db")) as connection:
         for actor in ("'cc'", link):
             plan = connection.execute(
-                f"EXPLAIN QUERY PLAN SELECT product, type, time, price, quantity, sequence FROM events WHERE actor = {actor} {order}"
+                "EXPLAIN QUERY PLAN SELECT product, type, time, price, quantity, sequence "
+                f"FROM events WHERE actor = {actor} {order}"
             ).fetchall()
             steps = [row[3] for row in plan]
             assert "SEARCH events USING COVERING INDEX events_actor (actor=?)" in steps
