@@ -25,6 +25,8 @@ import polars as pl
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
+from shelfwise.engine.search.meaning import ShopEncoders
+from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.engine.search.search import Search
 from shelfwise.engine.search.suggest import Entry, Suggestion, popular_queries
@@ -45,6 +47,8 @@ _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 
 if TYPE_CHECKING:
     from shelfwise.learn.results import Evaluation
+
+_LIKED = 200  # products the engine would show that count for a search
 
 
 class Shop:
@@ -353,7 +357,12 @@ class Shop:
         if self._search is None:
             with self._searching:
                 if self._search is None:
-                    search = Search(self.store, self.folder / "search", language=self.settings.language)
+                    search = Search(
+                        self.store,
+                        self.folder / "search",
+                        ShopEncoders(self.folder, self.settings, self._cache),
+                        language=self.settings.language,
+                    )
                     search.learn(*self._shoppers())
                     self._steered = -1
                     self._steer(search)
@@ -386,7 +395,28 @@ class Shop:
 
         Records nothing: a search that should change the next recommendation is an event of type `search`.
         """
-        return self.searching.search(SearchRequest(query=query, filters=filters or SearchFilters(), **options))
+        request = SearchRequest(query=query, filters=filters or SearchFilters(), **options)
+        return self.searching.search(request, self._taste(request))
+
+    def search_image(self, photo: bytes, *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
+        """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
+        return self.searching.look(photo, SearchRequest(filters=filters or SearchFilters(), **options))
+
+    def _taste(self, request: SearchRequest) -> Taste | None:
+        """What the asker turned to, and what the engine would show them."""
+        if not request.personal or not (request.customer or request.session):
+            return None
+        rows = self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
+        products = [product for product in rows.products if product]
+        if not products:
+            return None
+        liked: dict[str, float] = {}
+        if self._engine is not None:
+            asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
+            found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
+            ids = self._engine.catalogue.view.ids
+            liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
+        return Taste(products, liked)
 
     def _history(self, request: Request) -> History:
         return self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)

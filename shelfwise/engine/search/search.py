@@ -7,6 +7,7 @@ Without a bundle words and meaning answer; with one, behaviour adds who asks and
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -20,21 +21,26 @@ import numpy as np
 import orjson
 import polars as pl
 
-from shelfwise.engine.search import paging
+from shelfwise.engine.search import paging, ranking
 from shelfwise.engine.search.documents import Documents, DocumentsView, Mask
 from shelfwise.engine.search.lexicon import Lexicon, Understood
+from shelfwise.engine.search.meaning import Encoders, Meaning
+from shelfwise.engine.search.personal import Taste, liking
 from shelfwise.engine.search.reading import Want
 from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.search.suggest import Entry, Suggestion
 from shelfwise.engine.search.text import Analyzer, Token, normal
-from shelfwise.engine.search.words import Keys, WordIndex, codes_of, key_of
+from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_of, key_of
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import PRODUCT_COLUMNS, Product, Rule, Synonym, to_micros
 
 MOST = 5_000  # products a query finds at most
-_BOOST = 0.15  # of the span of scores: what a wish read from the query adds
-_EVERY = 0.5  # of the span of scores: what having every word adds
+_RANKED = 500  # of them, the best by words, whose meaning is compared
+_NEAR = 150  # products proposed by meaning
+_NEAR_FROM = 0.35  # cosine
+_ALIKE = 500  # products proposed for a photo
+_FEW = 100  # products with every word below which those with some are taken too
 _VARIANT = 0.9  # of its score: what is found by a synonym
 _REASONS = {
     "en": {
@@ -42,9 +48,15 @@ _REASONS = {
         "browse": "From the catalogue",
         "rules": "Chosen by the shop",
         "popular": "Popular here",
+        "photo": "Looks like your photo",
+        "meaning": "Close to what you mean",
     },
-    "zh": {"words": "符合您的搜索", "browse": "全部商品", "rules": "店家推荐", "popular": "热门商品"},
+    "zh": {"words": "符合您的搜索", "browse": "全部商品", "rules": "店家推荐", "popular": "热门商品"}
+    | {"photo": "与您的照片相似", "meaning": "与您的意思相近"},
 }
+
+
+_NO_KEYS: Keys = np.empty(0, np.uint64)
 
 
 class Change(Protocol):
@@ -81,10 +93,20 @@ class Found:
 class Search:
     """Search over a shop's products, following its record. Thread-safe.
 
-    folder: where the word index is kept; None for memory only. language: of reasons and chips, en or zh.
+    folder: where the word index is kept; None for memory only. encoders: of texts and photos; None for words alone.
+    language: of reasons and chips, en or zh. patience: seconds to wait for the vectors of products; what is not encoded
+    by then comes while words answer already.
     """
 
-    def __init__(self, record: Record, folder: Path | None, *, language: str = "en") -> None:
+    def __init__(
+        self,
+        record: Record,
+        folder: Path | None,
+        encoders: Encoders | None = None,
+        *,
+        language: str = "en",
+        patience: float = 30,
+    ) -> None:
         self._record = record
         self._language = language
         self.revision = record.product_revision()
@@ -100,6 +122,21 @@ class Search:
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
         self._rules = Rules()
         self._sold = np.empty(0, np.float32)
+        self.meaning = Meaning(encoders)
+        self._encoding = threading.Thread(target=self._encode, args=(frame,), name="shelfwise-encode", daemon=True)
+        self._encoding.start()
+        self._encoding.join(patience)
+
+    def complete(self) -> None:
+        """Wait until every product has its vectors."""
+        self._encoding.join()
+
+    def _encode(self, frame: pl.DataFrame) -> None:
+        self.meaning.learn(frame, self._rows)
+
+    def _rows(self, ids: list[str]) -> Ints:
+        rows = self.documents.view.rows
+        return np.array([rows[name] for name in ids], np.int32)
 
     # Following the record
 
@@ -116,6 +153,7 @@ class Search:
         self.revision = revision
         self._index(None)
         self.lexicon.learn(self.documents.view, frame, gone)
+        self.meaning.learn(frame, self._rows)
         return True
 
     def steer(self, rules: Sequence[Rule], synonyms: Sequence[Synonym]) -> None:
@@ -165,17 +203,45 @@ class Search:
         """Completions of what is being typed."""
         return self.lexicon.suggest(prefix, k)
 
-    def search(self, request: SearchRequest) -> SearchAnswer:
-        """A page of products for the request. Raises InvalidRequest for a foreign page token."""
+    def search(self, request: SearchRequest, taste: Taste | None = None) -> SearchAnswer:
+        """A page of products for the request. Raises InvalidRequest for a foreign page token.
+
+        taste: what the asker turned to and would be recommended (`personal.py`); None for a stranger.
+        """
         view = self.documents.view
         language = request.language or self._language
         understood = self.lexicon.understand(request, language)
-        found, masks, understood = self._sought(view, request, understood)
+        found, masks, understood = self._sought(view, request, understood, taste)
+        return self._answer(view, request, understood, found, masks)
+
+    def look(self, photo: bytes, request: SearchRequest) -> SearchAnswer:
+        """Products whose photo looks like this one. Raises EncodingError for what is no photo."""
+        view = self.documents.view
+        vector = self.meaning.seen(photo)
+        rows, cosine = np.empty(0, np.int32), np.empty(0, np.float32)
+        if vector is not None:
+            rows, cosine = self.meaning.photos.near(vector, _ALIKE, self._allowed(view, request))
+            cosine = cosine[rows < view.n]
+            rows = rows[rows < view.n]
+        found = Found(rows, cosine, {"photo": cosine}, source="photo")
+        masks = self._masks(view, request, (), (), found)
+        return self._answer(view, replace(request, query=""), Understood(), found, masks)
+
+    def _answer(
+        self,
+        view: DocumentsView,
+        request: SearchRequest,
+        understood: Understood,
+        found: Found,
+        masks: Mapping[str, Mask],
+    ) -> SearchAnswer:
+        """The page of what was found, with all that is said about it."""
+        language = request.language or self._language
         kept = _every(masks, len(found.rows))
         total = Found(
             found.rows[kept],
             found.words[kept],
-            {name: values[kept] for name, values in found.parts.items()},
+            {name: values[kept] for name, values in found.parts.items()} if request.explain else {},
             found.relaxed,
             found.source,
         )
@@ -214,23 +280,23 @@ class Search:
         )
 
     def _sought(
-        self, view: DocumentsView, request: SearchRequest, understood: Understood
+        self, view: DocumentsView, request: SearchRequest, understood: Understood, taste: Taste | None
     ) -> tuple[Found, dict[str, Mask], Understood]:
         """What is found, and the filters' masks over it; less and less of the query is insisted on until there is
         something. What the caller filters by is always kept."""
         reading = understood.reading
         wants: tuple[Want, ...] = reading.filters
         relaxed: tuple[str, ...] = ()
-        found = self._found(view, request, understood, every=True)
+        found = self._found(view, request, understood, taste, every=True)
         masks = self._masks(view, request, wants, reading.excluded, found)
         if not _every(masks, len(found.rows)).any() and understood.guess:
             again = replace(request, query=understood.guess, correct=False)
             meant = self.lexicon.understand(again, request.language or self._language)
-            tried = self._found(view, request, meant, every=True)
+            tried = self._found(view, request, meant, taste, every=True)
             tried_masks = self._masks(view, request, meant.reading.filters, meant.reading.excluded, tried)
             if _every(tried_masks, len(tried.rows)).any():
                 return tried, tried_masks, replace(meant, corrected=understood.guess)
-        for step in ("filters", "words", "popular"):
+        for step in ("filters", "words", "popular"):  # "words" is words or meaning, whichever finds something
             if _every(masks, len(found.rows)).any():
                 break
             if step == "filters":
@@ -238,52 +304,112 @@ class Search:
                     continue
                 wants = ()
             elif step == "words":
-                found = self._found(view, request, understood, every=False)
+                found = self._found(view, request, understood, taste, every=False)
             else:
-                rows = view.live()
-                sold = self._sold_of(rows)
-                found = Found(rows, sold, {"sold": sold}, source="popular")
+                found = self._browsed(view, view.live(), understood, taste, "popular")
             relaxed = (*relaxed, step)
             masks = self._masks(view, request, wants, reading.excluded if step != "popular" else (), found)
         found.relaxed = relaxed
         return found, masks, understood
 
-    def _found(self, view: DocumentsView, request: SearchRequest, understood: Understood, *, every: bool) -> Found:
-        """Products by words; all of the catalogue where there are none to look for."""
+    def _found(
+        self, view: DocumentsView, request: SearchRequest, understood: Understood, taste: Taste | None, *, every: bool
+    ) -> Found:
+        """Products by words and by meaning; all of the catalogue where there is nothing to look for."""
         if not understood.text:
             rows = view.live()
-            return Found(rows, self._sold_of(rows), {"sold": self._sold_of(rows)}, source="browse")
-        scores: dict[int, float] = {}
-        whole: set[int] = set()
-        codes = _codes(request.query)
+            return self._browsed(view, rows, understood, taste, "browse")
+        keys: list[Keys] = []
+        values: list[Floats] = []
+        whole: list[Keys] = []
+        titled: list[WordHits] = []
         for text, worth in ((understood.text, 1.0), *((variant, _VARIANT) for variant in understood.variants)):
             wanted = self.analyzer.forms(text)
-            hits = self.words.search(wanted, MOST, every=True, codes=codes)
-            whole.update(hits.keys.tolist())
-            if not every or len(hits.keys) < request.k:
-                some = self.words.search(wanted, 4 * request.k if every else MOST, codes=codes)
-                if not every or len(hits.keys):
-                    self._add(scores, some, worth)
-            self._add(scores, hits, worth)
-        keys = np.fromiter(scores, np.uint64, len(scores))
-        values = np.fromiter(scores.values(), np.float32, len(scores))
-        rows = self.rows_of(keys)
-        there = (rows >= 0) & (rows < view.n)
-        complete = np.fromiter((key in whole for key in scores), np.bool_, len(scores))[there]
-        rows, values = rows[there], values[there]
-        span = float(values.max(initial=0))
-        parts = {"words": values, "every word": (complete * _EVERY * span).astype(np.float32)}
-        boost = np.zeros(len(rows), np.float32)
-        for want in understood.reading.boosts:
-            boost += _BOOST * span * self._mask(view, want, rows)
-        parts["wishes"] = boost
-        return Found(rows, values + parts["every word"] + boost, parts)
+            hits = self.words.search(wanted, MOST, every=True)
+            whole.append(hits.keys)
+            found = [hits]
+            if len(wanted) > 1 and (not every or 0 < len(hits.keys) < max(request.k, _FEW)):
+                found.append(self.words.search(wanted, max(4 * request.k, _FEW) if every else MOST))
+            titled.append(self.words.field("title", wanted, MOST))
+            keys += [one.keys for one in found]
+            values += [one.score * worth for one in found]
+        coded = self.words.any_of("sku", _codes(request.query), MOST).keys if _codes(request.query) else _NO_KEYS
+        keys.append(coded)
+        values.append(np.zeros(len(coded), np.float32))
+        rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
+        vector = self.meaning.of(understood.text)
+        if vector is not None and (len(rows) or not every):
+            allowed = self._allowed(view, request) if request.filters.narrow else None
+            near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)
+            near = near[(cosine >= _NEAR_FROM) & (near < view.n)]
+            rows, words = _strongest(np.concatenate((rows, near)), np.concatenate((words, np.zeros(len(near)))), view.n)
+        features = {
+            "exact": np.isin(rows, self.rows_of(coded)),
+            "every": np.isin(rows, self.rows_of(np.concatenate(whole))),
+            "words": ranking.share(words),
+            "title": self._title(view, rows, titled),
+            **self._titles(view, rows, understood),
+            **self._asker(view, request, rows, understood, taste),
+        }
+        if vector is not None:
+            cosine = np.zeros(len(rows), np.float32)
+            ahead = np.argpartition(-words, _RANKED)[:_RANKED] if len(rows) > _RANKED else np.arange(len(rows))
+            ahead = np.union1d(ahead, np.flatnonzero(words == 0)) if len(rows) > _RANKED else ahead
+            cosine[ahead] = np.clip(self.meaning.texts.cosines(vector, rows[ahead]), 0, 1)
+            features["meaning"] = cosine
+        parts = ranking.parts_of({name: values.astype(np.float32) for name, values in features.items()})
+        return Found(rows, ranking.score(parts, len(rows)), parts)
 
-    @staticmethod
-    def _add(scores: dict[int, float], hits: Any, worth: float) -> None:
-        for key, score in zip(hits.keys.tolist(), hits.score.tolist(), strict=True):
-            if score * worth > scores.get(key, 0.0):
-                scores[key] = score * worth
+    def _browsed(
+        self, view: DocumentsView, rows: Ints, understood: Understood, taste: Taste | None, source: str
+    ) -> Found:
+        """Products without a query to match: what sells, what is wished and liked."""
+        features = self._asker(view, None, rows, understood, taste)
+        parts = ranking.parts_of(features)
+        return Found(rows, ranking.score(parts, len(rows)), parts, source=source)
+
+    def _asker(
+        self,
+        view: DocumentsView,
+        request: SearchRequest | None,
+        rows: Ints,
+        understood: Understood,
+        taste: Taste | None,
+    ) -> dict[str, Floats]:
+        """Features that no word of the text makes: wishes read from it, who asks, what sells."""
+        wish = np.zeros(len(rows), np.float32)
+        for want in understood.reading.boosts:
+            wish += self._mask(view, want, rows)
+        found = {"wish": wish, "sold": ranking.share(np.log1p(self._sold_of(rows)))}
+        if taste is not None and (request is None or request.personal):
+            found["personal"] = liking(taste, view, self.meaning.texts, rows)
+        return found
+
+    def _title(self, view: DocumentsView, rows: Ints, titled: Sequence[WordHits]) -> Floats:
+        """BM25 of the titles, in parts of the best."""
+        table = np.zeros(view.n + 1, np.float32)
+        for hits in titled:
+            at = self.rows_of(hits.keys)
+            at = np.where(at < view.n, at, -1)
+            table[at] = np.maximum(table[at], hits.score)
+        table[-1] = 0  # products of no row
+        return ranking.share(table[rows])
+
+    def _titles(self, view: DocumentsView, rows: Ints, understood: Understood) -> dict[str, Floats]:
+        """Whose title is the query, or has its words one after another."""
+        terms = self.analyzer.terms(understood.text)
+        phrase = np.isin(rows, self.rows_of(self.words.phrase(terms[:20], MOST).keys)) if len(terms) > 1 else None
+        text = understood.text
+        whole = np.zeros(len(rows), np.float32)
+        near = np.flatnonzero(phrase) if phrase is not None else np.arange(len(rows) if len(rows) < _RANKED else 0)
+        for at in near.tolist():
+            title = view.titles[rows[at]]
+            if len(title) <= len(text) + 20 and normal(title) == text:
+                whole[at] = 1
+        return {"whole": whole} | ({} if phrase is None else {"phrase": phrase.astype(np.float32)})
+
+    def _allowed(self, view: DocumentsView, request: SearchRequest) -> Mask:
+        return view.allowed(request.filters, np.arange(view.n, dtype=np.int32))
 
     def _masks(
         self,
@@ -360,6 +486,15 @@ class Search:
     @lru_cache(maxsize=20_000)  # noqa: B019  (one Search lives as long as its process)
     def _tokens(self, text: str) -> tuple[Token, ...]:
         return tuple(self.analyzer.tokens(text))
+
+
+def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
+    """Each row (of 0 … n-1) once, with the highest of its values."""
+    there = (rows >= 0) & (rows < n)
+    unique, at = np.unique(rows[there], return_inverse=True)
+    highest = np.zeros(len(unique), np.float32)
+    np.maximum.at(highest, at, values[there].astype(np.float32))
+    return unique.astype(np.int32), highest
 
 
 def _codes(query: str) -> list[str]:

@@ -1,0 +1,47 @@
+"""One score of a product for a query: a weighted sum of what speaks for it, each from 0 to 1.
+
+The weights were chosen on graded judgments of an electronics shop (docs/search.md); no weight belongs to one query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shelfwise.model.sequences import Floats
+
+#: Feature → weight.
+WEIGHTS: dict[str, float] = {
+    "exact": 3.0,  # its SKU, GTIN or model number was asked for
+    "whole": 1.2,  # its title is the query
+    "phrase": 0.35,  # its title has the query's words one after another
+    "every": 1.0,  # it has every word
+    "words": 0.3,  # BM25 of all fields, in parts of the best
+    "title": 0.4,  # BM25 of the title, in parts of the best
+    "meaning": 1.6,  # cosine of the query's and the product's texts
+    "wish": 0.1,  # a brand, colour, category that the query was read to wish
+    "learned": 0.6,  # what earlier searchers of this query turned to
+    "personal": 0.25,  # to this shopper's liking
+    "sold": 0.05,  # how often it was bought, logarithmic, in parts of the best
+}
+FEATURES: tuple[str, ...] = tuple(WEIGHTS)
+
+
+def parts_of(features: Mapping[str, Floats]) -> dict[str, Floats]:
+    """What each feature (float32 [c]) adds to the score."""
+    return {name: (WEIGHTS[name] * values).astype(np.float32) for name, values in features.items()}
+
+
+def score(parts: Mapping[str, Floats], n: int) -> Floats:
+    """float32 [n]: the sum of the parts."""
+    total = np.zeros(n, np.float32)
+    for values in parts.values():
+        total += values
+    return total
+
+
+def share(values: Floats) -> Floats:
+    """In parts of the highest; zeros stay."""
+    most = float(values.max(initial=0))
+    return values / most if most > 0 else np.zeros_like(values)
