@@ -63,7 +63,7 @@ COLUMNS_OF: dict[str, list[int]] = {
 _AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.FEATURES[-1]] + 1)
 
 # How many each source proposes. Proposals overlap; about 300 candidates reach the ranker.
-BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 100, 60, 100, 40, 60, 300, 30, 32
+BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 50, 60, 30, 40, 150, 30, 32
 SEARCHED = 30  # of each of the last searches
 _CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
 _POPULAR_THERE = 20
