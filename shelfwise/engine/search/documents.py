@@ -482,10 +482,12 @@ def _bins(price: Floats) -> tuple[tuple[Value, int], ...]:
     low, high = float(price.min()), float(price.max())
     if high <= low:
         return ((low, len(price)),)
-    edges = sorted({_round(float(edge)) for edge in np.quantile(price, np.linspace(0, 1, 7)[1:-1])})
+    ordered = np.sort(price)
+    edges = sorted({_round(float(ordered[len(ordered) * step // 6])) for step in range(1, 6)})
     edges = [edge for edge in edges if low < edge <= high]
-    counts, ends = np.histogram(price, [low, *edges, np.nextafter(np.float32(high), np.float32(np.inf))])
-    return tuple((float(end), int(count)) for end, count in zip(ends, counts, strict=False))
+    starts = [low, *edges]
+    places = np.searchsorted(ordered, np.array(starts, np.float32)).tolist()
+    return tuple((start, end - at) for start, at, end in zip(starts, places, [*places[1:], len(price)], strict=True))
 
 
 def _round(amount: float) -> float:

@@ -61,6 +61,7 @@ class Lexicon:
         self.spelling = Spelling([*titles, *names], known=self._known)
         for entry in self._queries:
             self.spelling.add(entry.text, int(entry.weight))
+        self.spelling.correct("warmup")  # indexes the words now, not under the first shopper
         self.pinyin = Pinyin()
         self._hear([*titles, *names])
         facts.titles = self.spelling.count

@@ -1,8 +1,8 @@
 """Meaning: what lies near a query, or looks like a photo, among the products' vectors.
 
 Texts are encoded by the multilingual sentence encoder, so that one language finds the other; photos by the network that
-encodes the products' photos. Up to 20,000 products every vector is compared; above, an inverted file proposes
-(model/index.py) and the vectors themselves decide.
+encodes the products' photos. Up to 50,000 products every one is compared; above, an inverted file
+proposes (model/index.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,11 @@ from shelfwise.model.index import VectorIndex
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.settings import Settings
 
+SHORT = 128  # principal components
 _LATE = 2_000  # vectors scanned one by one before they are added to the index
+_SAMPLE = 20_000  # vectors whose principal components are taken
+_SCANNED = 50_000  # products up to which every one is compared
+_PROPOSED = 3  # times as many rows are proposed as asked for
 _CHUNK = 4_096  # products encoded at once
 _ASKED = 20_000  # queries whose vectors are kept
 
@@ -63,12 +67,17 @@ class ShopEncoders:
 class _State:
     vectors: Floats  # [>= n, d], zero rows for none
     n: int
-    indexed: int
-    index: VectorIndex | None
+    indexed: int  # rows below are proposed by `short` or `index`; later ones are compared one by one
+    axes: Floats | None  # [d, s]: the directions along which products differ most
+    short: Floats | None  # [indexed, s]
+    index: VectorIndex | None  # of `short`, where there are many
 
 
 class Nearest:
-    """Vectors by row. Any number of readers; writers take turns. Rows without a vector are never near."""
+    """Vectors by row. Any number of readers; writers take turns. Rows without a vector are never near.
+
+    Rows are proposed by their first principal components (`SHORT` of them) and ordered by the whole vectors.
+    """
 
     def __init__(self) -> None:
         self._state: _State | None = None
@@ -82,37 +91,44 @@ class Nearest:
         if not len(rows):
             return
         with self._writing:
-            state = self._state
-            n = max(int(rows.max()) + 1, 0 if state is None else state.n)
-            room = n if state is None else max(n, len(state.vectors))
-            if state is not None and room > len(state.vectors):
-                room += room // 20 + 1_000
-            kept = np.zeros((room, vectors.shape[1]), np.float32)
-            indexed, index = 0, None
-            if state is not None:
-                if room == len(state.vectors):
-                    kept = state.vectors if int(rows.min()) >= state.n else state.vectors.copy()
-                else:
-                    kept[: len(state.vectors)] = state.vectors
-                indexed, index = state.indexed, state.index
+            state = self._state or _State(np.zeros((0, vectors.shape[1]), np.float32), 0, 0, None, None, None)
+            n = max(int(rows.max()) + 1, state.n)
+            kept = state.vectors
+            if n > len(kept):
+                kept = np.zeros((n if state.n == 0 else n + n // 20 + 1_000, vectors.shape[1]), np.float32)
+                kept[: state.n] = state.vectors[: state.n]
+            elif int(rows.min()) < state.n:
+                kept = kept.copy()
             kept[rows] = vectors
-            changed = bool((rows < indexed).any())
-            if n - indexed > max(_LATE, indexed // 10) or (changed and len(rows) > _LATE):
-                index, indexed = VectorIndex.build(kept[:n]), n
-            # A row changed in place is proposed by its old vector until the index is made anew, and judged by the new.
-            self._state = _State(kept, n, indexed, index)
+            changed = int((rows < state.indexed).sum())
+            if n - state.indexed + changed > max(_LATE, state.indexed // 10) or state.axes is None:
+                self._state = _indexed(kept, n)
+                return
+            short = state.short
+            if changed and short is not None and state.axes is not None:
+                short = short.copy()
+                before = rows[rows < state.indexed]
+                short[before] = kept[before] @ state.axes
+            # With an index, a row changed in place is proposed by its old vector until the index is made anew.
+            self._state = _State(kept, n, state.indexed, state.axes, short, state.index)
 
     def near(self, vector: Floats, k: int, allowed: Mask | None = None) -> tuple[Ints, Floats]:
         """The k rows nearest to a unit vector [d], and their cosines, best first. allowed: bool [>= n]."""
         state = self._state
-        if state is None:
+        if state is None or state.axes is None or state.short is None:
             return np.empty(0, np.int32), np.empty(0, np.float32)
-        rows = np.empty(0, np.int64)
+        asked = vector @ state.axes
         if state.index is not None:
-            found, _ = state.index.search(
-                vector[None], k, allowed=None if allowed is None else allowed[: state.indexed]
-            )
+            mask = None if allowed is None else allowed[: state.indexed]
+            found, _ = state.index.search(asked[None], _PROPOSED * k, allowed=mask)
             rows = found[0][found[0] >= 0]
+        else:
+            cosine = state.short @ asked
+            if allowed is not None:
+                cosine[~allowed[: state.indexed]] = -2
+            many = _PROPOSED * k
+            rows = np.argpartition(-cosine, many)[:many] if many < len(cosine) else np.arange(len(cosine))
+            rows = rows[cosine[rows] > -2]
         late = np.arange(state.indexed, state.n)
         if allowed is not None:
             late = late[allowed[late]] if len(allowed) >= state.n else late[:0]
@@ -140,6 +156,15 @@ class Nearest:
         total = state.vectors[rows].sum(axis=0)
         length = float(np.linalg.norm(total))
         return None if length == 0 else (total / length).astype(np.float32)
+
+
+def _indexed(vectors: Floats, n: int) -> _State:
+    """All n rows proposed by their principal components (uncentred: cosines stay cosines)."""
+    sample = vectors[:n] if n <= _SAMPLE else vectors[np.random.default_rng(0).choice(n, _SAMPLE, replace=False)]
+    _, directions = np.linalg.eigh(sample.T @ sample)
+    axes = np.ascontiguousarray(directions[:, ::-1][:, :SHORT]).astype(np.float32)
+    short = np.ascontiguousarray(vectors[:n] @ axes)
+    return _State(vectors, n, n, axes, short, VectorIndex.build(short) if n > _SCANNED else None)
 
 
 class Meaning:

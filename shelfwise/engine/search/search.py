@@ -36,6 +36,7 @@ from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import PRODUCT_COLUMNS, Product, Rule, Synonym, to_micros
 
 MOST = 5_000  # products a query finds at most
+_TITLED = 1_000  # products whose titles are compared
 _RANKED = 500  # of them, the best by words, whose meaning is compared
 _NEAR = 150  # products proposed by meaning
 _NEAR_FROM = 0.35  # cosine
@@ -330,7 +331,7 @@ class Search:
             found = [hits]
             if len(wanted) > 1 and (not every or 0 < len(hits.keys) < max(request.k, _FEW)):
                 found.append(self.words.search(wanted, max(4 * request.k, _FEW) if every else MOST))
-            titled.append(self.words.field("title", wanted, MOST))
+            titled.append(self.words.field("title", wanted, _TITLED))
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
         coded = self.words.any_of("sku", _codes(request.query), MOST).keys if _codes(request.query) else _NO_KEYS
@@ -398,7 +399,7 @@ class Search:
     def _titles(self, view: DocumentsView, rows: Ints, understood: Understood) -> dict[str, Floats]:
         """Whose title is the query, or has its words one after another."""
         terms = self.analyzer.terms(understood.text)
-        phrase = np.isin(rows, self.rows_of(self.words.phrase(terms[:20], MOST).keys)) if len(terms) > 1 else None
+        phrase = np.isin(rows, self.rows_of(self.words.phrase(terms[:20], _TITLED).keys)) if len(terms) > 1 else None
         text = understood.text
         whole = np.zeros(len(rows), np.float32)
         near = np.flatnonzero(phrase) if phrase is not None else np.arange(len(rows) if len(rows) < _RANKED else 0)
