@@ -22,6 +22,9 @@ from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 DAY = 86_400
 
 
+_FELT = 0.01  # a product held less than this moves no score that is seen
+
+
 class Ease:
     """A `Recommender` for the `products` most bought ones; everything else scores -inf.
 
@@ -73,7 +76,8 @@ class Ease:
         weight = np.exp2(np.minimum(times[there] - now, 0) / (self.half_life * DAY))
         had, at = np.unique(rows[there], return_inverse=True)
         held = np.minimum(np.bincount(at, weight, minlength=len(had)), 1).astype(np.float32)
-        return self.known, held @ self.weights[had]
+        felt = held > _FELT
+        return self.known, held[felt] @ self.weights[had[felt]]
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""

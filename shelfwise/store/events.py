@@ -181,6 +181,7 @@ def last_events(connection: Connection, customer: str, session: str, n: int) -> 
 
 
 _CODE = {str(kind): kind.code for kind in EventType}
+_SEARCH = str(EventType.SEARCH)
 
 
 def history(connection: Connection, customer: str, session: str, n: int) -> History:
@@ -198,7 +199,9 @@ def history(connection: Connection, customer: str, session: str, n: int) -> Hist
 
 def _queries(connection: Connection, kinds: Sequence[str], sequences: Sequence[int]) -> dict[int, str]:
     """The query of each event that has one, by place; only searches are looked up."""
-    places = {sequence: place for place, sequence in enumerate(sequences) if kinds[place] == EventType.SEARCH}
+    if _SEARCH not in kinds:
+        return {}
+    places = {sequence: place for place, sequence in enumerate(sequences) if kinds[place] == _SEARCH}
     found: dict[int, str] = {}
     for chunk in chunks(list(places), _ROWS):
         asked = select(events.c.sequence, events.c.query).where(events.c.sequence.in_(chunk))
