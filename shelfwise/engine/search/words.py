@@ -207,13 +207,13 @@ class WordIndex:
         """Add or replace the products of the frame, take out those gone. Inside `writing`."""
         writer = self._index.writer(_HEAP, 1)
         for product in (*frame["id"].to_list(), *gone):
-            writer.delete_documents_by_term("key", key_of(product))
+            self._drop(writer, key_of(product))
         for document in self._documents(frame):
             writer.add_document(document)
         self._committed(writer, revision)
 
     def _committed(self, writer: Any, revision: int) -> None:
-        writer.delete_documents_by_term("key", 0)
+        self._drop(writer, 0)
         mark = Document()
         mark.add_unsigned("key", 0)
         mark.add_text("meta", _META)
@@ -222,6 +222,10 @@ class WordIndex:
         writer.commit()
         writer.wait_merging_threads()
         self._index.reload()
+
+    def _drop(self, writer: Any, key: int) -> None:
+        # By a query: a term made from a Python int is a signed one, and finds nothing in an unsigned field.
+        writer.delete_documents_by_query(Query.term_query(self._schema, "key", key))
 
     def _documents(self, frame: pl.DataFrame) -> Iterator[Document]:
         names = ("id", "title", "brand", "product_type", "attributes", "description", "gtin", "mpn")

@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+
+from shelfwise.engine.search.meaning import Nearest
+
+
+def unit(draw: np.random.Generator, n: int, d: int = 96) -> np.ndarray:
+    found = draw.standard_normal((n, d)).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def test_nearest_finds_what_lies_near_as_rows_come_and_change() -> None:
+    draw = np.random.default_rng(0)
+    vectors = unit(draw, 5_000)
+    nearest = Nearest()
+    assert nearest.near(vectors[0], 3)[0].tolist() == []
+    nearest.put(np.arange(3_000, dtype=np.int32), vectors[:3_000])
+    for end in (3_001, 3_500, 5_000):  # one, then some beside the index, then enough for a new one
+        rows = np.arange(len(nearest), end, dtype=np.int32)
+        nearest.put(rows, vectors[rows])
+        for row in (0, end - 1):
+            found, cosine = nearest.near(vectors[row], 5)
+            assert found[0] == row
+            assert np.isclose(cosine[0], 1, atol=1e-5)
+            assert (np.diff(cosine) <= 0).all()
+    nearest.put(np.array([7], np.int32), vectors[4_999:])
+    assert set(nearest.near(vectors[4_999], 2)[0].tolist()) == {7, 4_999}
+    allowed = np.ones(5_000, np.bool_)
+    allowed[7] = False
+    assert 7 not in nearest.near(vectors[4_999], 50, allowed)[0]
+    assert np.allclose(nearest.cosines(vectors[3], np.array([3, 9_999], np.int32)), [1, 0], atol=1e-5)
+
+
+def test_rows_without_a_vector_are_never_near() -> None:
+    nearest = Nearest()
+    nearest.put(np.arange(3, dtype=np.int32), np.array([[1, 0], [0, 0], [0, 1]], np.float32))
+    assert nearest.near(np.array([1, 0], np.float32), 3)[0].tolist() == [0]
+    assert nearest.mean(np.array([1], np.int32)) is None
