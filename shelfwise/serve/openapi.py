@@ -214,6 +214,7 @@ _FAILURES = {
     401: "A key is needed.",
     403: "The key lacks the scope.",
     404: "No such product.",
+    409: "This shop looks at no photos.",
     413: "Too much at once.",
     415: "Not sent as application/json.",
     422: "A field breaks a rule; `field` names it.",

@@ -170,6 +170,8 @@ class Search:
 
     def _alike(self, photo: bytes, values: dict[str, Any]) -> SearchAnswer:
         check_photo(photo)
+        if self._shop.settings.image_encoder == "none":
+            raise Refused(409, "no_photos", "this shop looks at no photos: its setting image_encoder is none")
         return self._shop.search_image(photo, **values)
 
     async def suggest(self, request: Request) -> dict[str, Any]:

@@ -153,7 +153,7 @@ QUERIES = [
 def test_whatever_is_typed_gets_an_answer(client: TestClient, query: str) -> None:
     answer = found(client, query)
     assert answer["items"] or answer["total"] == 0
-    assert client.get("/v1/suggest", params={"q": query}).status_code == 200
+    assert client.get("/v1/suggest", params={"q": query[:5_000]}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_photos_of_every_kind_reach_the_engine(client: TestClient, shop: Shop) -
     """This shop has no photo encoder, which is all that may be missing."""
     for kind in ("PNG", "JPEG", "WEBP"):
         reply = client.post("/v1/search/image", files={"image": photo(kind)}, data={"question": '{"k": 3}'})
-        assert reply.status_code in (200, 503), reply.text
+        assert (reply.status_code, reply.json()["error"]["code"]) == (409, "no_photos")
 
 
 def test_ways_of_sending_a_photo(client: TestClient) -> None:
