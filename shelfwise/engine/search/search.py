@@ -215,6 +215,19 @@ class Search:
         found, masks, understood = self._sought(view, request, understood, taste)
         return self._answer(view, request, understood, found, masks)
 
+    def rank(self, query: str, products: Sequence[str]) -> Floats:
+        """How well each of these products answers a query, whether it would be found or not: float32 [m]."""
+        view = self.documents.view
+        request = SearchRequest(query=query, k=200)
+        understood = self.lexicon.understand(request, self._language)
+        rows = np.array([view.rows[name] for name in products], np.int32)
+        if not understood.text:
+            return np.zeros(len(rows), np.float32)
+        found = self._found(view, request, understood, None, every=False, among=rows)
+        table = np.zeros(view.n, np.float32)
+        table[found.rows] = found.words
+        return np.asarray(table[rows])
+
     def look(self, photo: bytes, request: SearchRequest) -> SearchAnswer:
         """Products whose photo looks like this one. Raises EncodingError for what is no photo."""
         view = self.documents.view
@@ -314,7 +327,14 @@ class Search:
         return found, masks, understood
 
     def _found(
-        self, view: DocumentsView, request: SearchRequest, understood: Understood, taste: Taste | None, *, every: bool
+        self,
+        view: DocumentsView,
+        request: SearchRequest,
+        understood: Understood,
+        taste: Taste | None,
+        *,
+        every: bool,
+        among: Ints | None = None,
     ) -> Found:
         """Products by words and by meaning; all of the catalogue where there is nothing to look for."""
         if not understood.text:
@@ -339,7 +359,13 @@ class Search:
         values.append(np.zeros(len(coded), np.float32))
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         vector = self.meaning.of(understood.text)
-        if vector is not None and (len(rows) or not every):
+        if among is not None:
+            rows, words = _strongest(
+                np.concatenate((rows, among)), np.concatenate((words, np.zeros(len(among)))), view.n
+            )
+            inside = np.isin(rows, among)
+            rows, words = rows[inside], words[inside]
+        elif vector is not None and (len(rows) or not every):
             allowed = self._allowed(view, request) if request.filters.narrow else None
             near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)
             near = near[(cosine >= _NEAR_FROM) & (near < view.n)]

@@ -1,0 +1,216 @@
+"""Search measured against graded judgments, beside BM25: `benchmark search` and `benchmark rerank`.
+
+NDCG@10 takes the rating itself as gain and log2(rank + 1) as discount (Järvelin and Kekäläinen 2002), as trec_eval
+does. Judged products alone make the "condensed" list (Sakai 2007): fairer to an engine whose results were not in the
+pool that was judged. Queries without any relevant product count nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import bm25s  # type: ignore[import-untyped]
+import numpy as np
+import polars as pl
+
+from shelfwise.engine.search.meaning import ShopEncoders
+from shelfwise.engine.search.request import SearchFilters, SearchRequest
+from shelfwise.engine.search.search import Search
+from shelfwise.errors import UnreadableFile
+from shelfwise.model.encoders import VectorCache
+from shelfwise.schema import PRODUCT_COLUMNS
+from shelfwise.settings import Settings
+
+DEPTH = 100
+Judgments = dict[str, dict[str, float]]
+#: Parts of a score that each stage does without.
+STAGES = {
+    "words": frozenset({"meaning", "learned", "sold"}),
+    "fused": frozenset({"learned", "sold"}),
+    "learned": frozenset[str](),
+}
+
+
+def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> dict[str, Any]:
+    """Rows of: engine; its stages words, meaning, fused, learned; bm25-title, bm25 (title and description).
+
+    frame: the products searched (PRODUCT_COLUMNS). Raises UnreadableFile.
+    """
+    judged = read_judgments(judgments)
+    ids = frame["id"].to_list()
+    titles = frame["title"].to_list()
+    texts = [f"{a} {b}" for a, b in zip(titles, frame["description"].to_list(), strict=True)]
+    everything = SearchFilters(availability=None)
+
+    def engine(query: str) -> list[str]:
+        request = SearchRequest(query=query, k=DEPTH, filters=everything, group=False)
+        return [hit.product for hit in search.search(request).items]
+
+    def staged(without: frozenset[str]) -> Callable[[str], list[str]]:
+        def answer(query: str) -> list[str]:
+            request = SearchRequest(query=query, k=200, filters=everything, group=False, explain=True)
+            scored = [
+                (sum(value for name, value in hit.parts.items() if name not in without), hit.product)
+                for hit in search.search(request).items
+            ]
+            return [product for _, product in sorted(scored, key=lambda pair: -pair[0])[:DEPTH]]
+
+        return answer
+
+    def meaning(query: str) -> list[str]:
+        vector = search.meaning.of(query)
+        if vector is None:
+            return []
+        return [search.documents.view.ids[row] for row in search.meaning.texts.near(vector, DEPTH)[0].tolist()]
+
+    rows = [_measured("engine", engine, judged)]
+    rows += [_measured(name, staged(without), judged) for name, without in STAGES.items()]
+    rows.insert(2, _measured("meaning", meaning, judged))
+    rows += [_measured("bm25-title", _bm25(ids, titles), judged), _measured("bm25", _bm25(ids, texts), judged)]
+    return {"rows": rows, "queries": len(judged), "products": len(ids)}
+
+
+def rerank(pairs: Path, work: Path) -> dict[str, Any]:
+    """Rank each query's own products. pairs: CSV query,title,rating[,description]. work: an empty folder for vectors.
+
+    Rows: engine, bm25 (title and description), by NDCG@10. Raises UnreadableFile.
+    """
+    table = _table(pairs, ("query", "title", "rating"))
+    if "description" not in table.columns:
+        table = table.with_columns(description=pl.lit(""))
+    table = table.with_columns(pl.col("title", "description").fill_null(""))
+    known: dict[tuple[str, str], int] = {}
+    number = [known.setdefault(pair, len(known)) for pair in table.select("title", "description").iter_rows()]
+    ids = [f"t{n}" for n in range(len(known))]
+    told = {"id": ids, "title": [t[:1_000] for t, _ in known], "description": [d[:20_000] for _, d in known]}
+    told |= {"availability": ["in_stock"] * len(ids), "attributes": ["{}"] * len(ids)}
+    rest = {
+        name: [None if kind != pl.String() else ""] * len(ids)
+        for name, kind in PRODUCT_COLUMNS.items()
+        if name not in told
+    }
+    frame = pl.DataFrame(told | rest, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
+    settings = Settings(image_encoder="none")
+    search = Search(_Given(frame), None, ShopEncoders(work, settings, VectorCache(work)))
+    search.complete()
+    grouped: dict[str, tuple[list[str], list[float]]] = {}
+    for query, n, rating in zip(table["query"].to_list(), number, table["rating"].to_list(), strict=True):
+        found = grouped.setdefault(query, ([], []))
+        found[0].append(ids[n])
+        found[1].append(rating)
+    texts = [f"{a} {b}" for a, b in known]
+    baseline = bm25s.BM25()
+    baseline.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
+    place = {name: at for at, name in enumerate(ids)}
+
+    def bm25(query: str, products: Sequence[str]) -> Any:
+        tokens = bm25s.tokenize([query], stopwords="en", show_progress=False, return_ids=False)[0]
+        scores = baseline.get_scores(tokens) if tokens else np.zeros(len(ids), np.float32)
+        return scores[[place[product] for product in products]]
+
+    rows = []
+    for name, scorer in (("engine", search.rank), ("bm25", bm25)):
+        values = []
+        for query, (products, ratings) in grouped.items():
+            if max(ratings) > 0:
+                order = np.argsort(-np.asarray(scorer(query, products)), kind="stable")
+                values.append(ndcg([ratings[at] for at in order.tolist()], ratings))
+        rows.append({"name": name, "ndcg@10": round(float(np.mean(values)), 4)})
+    return {"rows": rows, "queries": len(grouped), "pairs": table.height}
+
+
+def ndcg(found: Sequence[float], judged: Sequence[float], k: int = 10) -> float:
+    """Of the ratings of a list, best first, beside the best list of all judged ratings."""
+    ideal = _dcg(sorted(judged, reverse=True)[:k])
+    return _dcg(found[:k]) / ideal if ideal else 0.0
+
+
+def _dcg(ratings: Sequence[float]) -> float:
+    return sum(rating / math.log2(place + 2) for place, rating in enumerate(ratings))
+
+
+def read_judgments(path: Path) -> Judgments:
+    """query → product → rating of a CSV query,product_id,rating. Raises UnreadableFile."""
+    table = _table(path, ("query", "product_id", "rating"))
+    found: Judgments = {}
+    for query, product, rating in table.select("query", "product_id", "rating").iter_rows():
+        found.setdefault(query, {})[product] = rating
+    return found
+
+
+def _table(path: Path, names: Sequence[str]) -> pl.DataFrame:
+    try:
+        table = pl.read_csv(path, infer_schema=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise UnreadableFile(path, f"is no CSV: {error}") from None
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise UnreadableFile(path, f"has no column {', '.join(missing)}; it needs {', '.join(names)}", line=1)
+    rated = table.with_columns(pl.col("rating").cast(pl.Float64, strict=False))
+    if rated["rating"].is_null().any():
+        raise UnreadableFile(path, "has a rating that is no number", column="rating")
+    return rated
+
+
+def _measured(name: str, answer: Callable[[str], list[str]], judged: Judgments) -> dict[str, Any]:
+    answer(next(iter(judged)))  # what is made at the first question is not the question's time
+    values: list[tuple[float, float, float, float]] = []
+    times = []
+    for query, ratings in judged.items():
+        before = time.perf_counter()
+        found = answer(query)
+        times.append(1_000 * (time.perf_counter() - before))
+        relevant = {product for product, rating in ratings.items() if rating > 0}
+        if relevant:
+            values.append(_metrics(found, ratings, relevant))
+    means = np.mean(values, axis=0).round(4).tolist()
+    named = dict(zip(("ndcg@10", "condensed_ndcg@10", "recall@100", "judged@10"), means, strict=True))
+    p50, p99 = np.quantile(times, [0.5, 0.99]).round(2).tolist()
+    return {"name": name, **named, "p50_ms": p50, "p99_ms": p99}
+
+
+def _metrics(
+    found: Sequence[str], ratings: Mapping[str, float], relevant: set[str]
+) -> tuple[float, float, float, float]:
+    judged = list(ratings.values())
+    top = found[:10]
+    return (
+        ndcg([ratings.get(product, 0.0) for product in top], judged),
+        ndcg([ratings[product] for product in found if product in ratings], judged),
+        len(relevant.intersection(found[:DEPTH])) / len(relevant),
+        sum(product in ratings for product in top) / len(top) if top else 0.0,
+    )
+
+
+def _bm25(ids: Sequence[str], texts: Sequence[str]) -> Callable[[str], list[str]]:
+    index = bm25s.BM25()
+    index.index(bm25s.tokenize(list(texts), stopwords="en", show_progress=False), show_progress=False)
+
+    def answer(query: str) -> list[str]:
+        tokens = bm25s.tokenize([query], stopwords="en", show_progress=False)
+        rows, scores = index.retrieve(tokens, k=min(DEPTH, len(ids)), show_progress=False)
+        return [ids[row] for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if score > 0]
+
+    return answer
+
+
+class _Given:
+    """A record of products that do not change."""
+
+    url = "given"
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def product_revision(self) -> int:
+        return 1
+
+    def products_frame(self) -> pl.DataFrame:
+        return self._frame
+
+    def product_changes(self, since: int) -> tuple[int, list[Any]]:
+        return since, []
