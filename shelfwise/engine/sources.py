@@ -62,7 +62,7 @@ COLUMNS_OF: dict[str, list[int]] = {
 }
 _AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.FEATURES[-1]] + 1)
 
-# How many each source proposes. Proposals overlap; about 300 candidates reach the ranker.
+# How many each source proposes. Proposals overlap; about 400 candidates reach the ranker.
 BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 50, 60, 30, 40, 150, 30, 32
 SEARCHED = 30  # of each of the last searches
 _CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
@@ -70,7 +70,7 @@ _POPULAR_THERE = 20
 _CONTENT_STEPS = 5  # newest distinct products that content compares with
 _CONTENT_ASKED = 3  # of these, whose most alike products are proposed
 _CONTENT_FADES = 0.8
-_STEPS = 20  # newest events whose neighbours count: at the usual decay of a half the next is below one in a million
+_STEPS = 10  # newest events whose neighbours count: at the usual decay of a half the next is below one in a thousand
 _NOW = 5  # events that are "now"
 _INTEREST_DAYS = 60.0  # half life of interest in a category or brand
 _SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index

@@ -154,7 +154,7 @@ class EngineModel:
         other = exclude_seen and bool((histories.kind != _PURCHASE).any())
         asked = min(_DEEPEST, 4 * k + 50) if other else k
         request = Request(session="evaluation", k=asked, exclude_purchased=exclude_seen, filters=_ALL)
-        ids, scores = self._engine.recommend_many(states_of(histories, times), request)
+        ids, scores = self._engine.recommend_many(states_of(histories.last(self.settings.memory), times), request)
         if not other:
             return ids, scores
         kept = np.full((len(ids), k), -1, np.int32), np.full((len(ids), k), -np.inf, np.float32)
@@ -307,7 +307,7 @@ class EngineModel:
     ) -> Questions:
         engine = Engine(bundle, Catalogue(bundle), history=self.settings.history)
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
-        answers = engine.candidates_many(states_of(before, now), request)
+        answers = engine.candidates_many(states_of(before.last(self.settings.memory), now), request)
         return collect(
             ((found.ids, found.features) for found in answers),
             [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],

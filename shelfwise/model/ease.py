@@ -23,6 +23,7 @@ DAY = 86_400
 
 
 _FELT = 0.01  # a product held less than this moves no score that is seen
+_MOST = 128  # products of one history that are asked, those held most
 
 
 class Ease:
@@ -76,7 +77,9 @@ class Ease:
         weight = np.exp2(np.minimum(times[there] - now, 0) / (self.half_life * DAY))
         had, at = np.unique(rows[there], return_inverse=True)
         held = np.minimum(np.bincount(at, weight, minlength=len(had)), 1).astype(np.float32)
-        felt = held > _FELT
+        felt = np.flatnonzero(held > _FELT)
+        if len(felt) > _MOST:
+            felt = felt[np.argpartition(held[felt], -_MOST)[-_MOST:]]
         return self.known, held[felt] @ self.weights[had[felt]]
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
