@@ -71,7 +71,7 @@ ONLY: dict[str, set[str]] = {
     "rjieba": {"engine"},
     "opencc": {"engine"},
     "pypinyin": {"engine"},
-    "Stemmer": {"engine"},
+    "Stemmer": {"engine", "learn"},
 }
 #: … and at module level, where it costs everybody who imports the module.
 ONLY_AT_TOP: dict[str, set[str]] = {"torch": {"model", "learn"}, "faiss": {"model", "engine"}}

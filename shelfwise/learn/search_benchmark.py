@@ -1,8 +1,8 @@
 """Search measured against graded judgments, beside BM25: `benchmark search` and `benchmark rerank`.
 
-NDCG@10 takes the rating itself as gain and log2(rank + 1) as discount (Järvelin and Kekäläinen 2002), as trec_eval
-does. Judged products alone make the "condensed" list (Sakai 2007): fairer to an engine whose results were not in the
-pool that was judged. Queries without any relevant product count nowhere.
+NDCG@10 has the gain 2^rating - 1 and the discount log2(rank + 1) (Burges et al. 2005). "Condensed": the judged products
+alone, all of them, are ranked (Sakai 2007): fairer to an engine whose results were not in the pool that was judged.
+Queries without any relevant product count nowhere.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any
 import bm25s  # type: ignore[import-untyped]
 import numpy as np
 import polars as pl
+import Stemmer
 
 from shelfwise.engine.search.meaning import ShopEncoders
 from shelfwise.engine.search.request import SearchFilters, SearchRequest
@@ -61,16 +62,26 @@ def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> di
 
         return answer
 
+    def ranked(without: frozenset[str]) -> Callable[[str, list[str]], Any]:
+        return lambda query, products: search.rank(query, products, without=without)
+
+    def cosines(query: str, products: list[str]) -> Any:
+        vector = search.meaning.of(query)
+        rows = np.array([search.documents.view.rows[product] for product in products], np.int32)
+        return np.zeros(len(rows)) if vector is None else search.meaning.texts.cosines(vector, rows)
+
     def meaning(query: str) -> list[str]:
         vector = search.meaning.of(query)
         if vector is None:
             return []
         return [search.documents.view.ids[row] for row in search.meaning.texts.near(vector, DEPTH)[0].tolist()]
 
-    rows = [_measured("engine", engine, judged)]
-    rows += [_measured(name, staged(without), judged) for name, without in STAGES.items()]
-    rows.insert(2, _measured("meaning", meaning, judged))
-    rows += [_measured("bm25-title", _bm25(ids, titles), judged), _measured("bm25", _bm25(ids, texts), judged)]
+    known = set(ids)
+    judged = {query: {p: r for p, r in ratings.items() if p in known} for query, ratings in judged.items()}
+    rows = [_measured("engine", engine, ranked(frozenset()), judged)]
+    rows += [_measured(name, staged(without), ranked(without), judged) for name, without in STAGES.items()]
+    rows.insert(2, _measured("meaning", meaning, cosines, judged))
+    rows += [_measured(name, *_bm25(ids, told), judged) for name, told in (("bm25-title", titles), ("bm25", texts))]
     return {"rows": rows, "queries": len(judged), "products": len(ids)}
 
 
@@ -103,15 +114,7 @@ def rerank(pairs: Path, work: Path) -> dict[str, Any]:
         found[0].append(ids[n])
         found[1].append(rating)
     texts = [f"{a} {b}" for a, b in known]
-    baseline = bm25s.BM25()
-    baseline.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
-    place = {name: at for at, name in enumerate(ids)}
-
-    def bm25(query: str, products: Sequence[str]) -> Any:
-        tokens = bm25s.tokenize([query], stopwords="en", show_progress=False, return_ids=False)[0]
-        scores = baseline.get_scores(tokens) if tokens else np.zeros(len(ids), np.float32)
-        return scores[[place[product] for product in products]]
-
+    _, bm25 = _bm25(ids, texts)
     rows = []
     for name, scorer in (("engine", search.rank), ("bm25", bm25)):
         values = []
@@ -130,7 +133,7 @@ def ndcg(found: Sequence[float], judged: Sequence[float], k: int = 10) -> float:
 
 
 def _dcg(ratings: Sequence[float]) -> float:
-    return sum(rating / math.log2(place + 2) for place, rating in enumerate(ratings))
+    return sum((2**rating - 1) / math.log2(place + 2) for place, rating in enumerate(ratings))
 
 
 def read_judgments(path: Path) -> Judgments:
@@ -156,7 +159,10 @@ def _table(path: Path, names: Sequence[str]) -> pl.DataFrame:
     return rated
 
 
-def _measured(name: str, answer: Callable[[str], list[str]], judged: Judgments) -> dict[str, Any]:
+def _measured(
+    name: str, answer: Callable[[str], list[str]], scores: Callable[[str, list[str]], Any], judged: Judgments
+) -> dict[str, Any]:
+    """answer: the products for a query, best first. scores: how well given products answer it."""
     answer(next(iter(judged)))  # what is made at the first question is not the question's time
     values: list[tuple[float, float, float, float]] = []
     times = []
@@ -166,7 +172,9 @@ def _measured(name: str, answer: Callable[[str], list[str]], judged: Judgments) 
         times.append(1_000 * (time.perf_counter() - before))
         relevant = {product for product, rating in ratings.items() if rating > 0}
         if relevant:
-            values.append(_metrics(found, ratings, relevant))
+            order = np.argsort(-np.asarray(scores(query, list(ratings))), kind="stable")
+            alone = [list(ratings.values())[at] for at in order.tolist()]
+            values.append(_metrics(found, alone, ratings, relevant))
     means = np.mean(values, axis=0).round(4).tolist()
     named = dict(zip(("ndcg@10", "condensed_ndcg@10", "recall@100", "judged@10"), means, strict=True))
     p50, p99 = np.quantile(times, [0.5, 0.99]).round(2).tolist()
@@ -174,28 +182,39 @@ def _measured(name: str, answer: Callable[[str], list[str]], judged: Judgments) 
 
 
 def _metrics(
-    found: Sequence[str], ratings: Mapping[str, float], relevant: set[str]
+    found: Sequence[str], alone: Sequence[float], ratings: Mapping[str, float], relevant: set[str]
 ) -> tuple[float, float, float, float]:
     judged = list(ratings.values())
     top = found[:10]
     return (
         ndcg([ratings.get(product, 0.0) for product in top], judged),
-        ndcg([ratings[product] for product in found if product in ratings], judged),
+        ndcg(alone, judged),
         len(relevant.intersection(found[:DEPTH])) / len(relevant),
         sum(product in ratings for product in top) / len(top) if top else 0.0,
     )
 
 
-def _bm25(ids: Sequence[str], texts: Sequence[str]) -> Callable[[str], list[str]]:
+def _bm25(
+    ids: Sequence[str], texts: Sequence[str]
+) -> tuple[Callable[[str], list[str]], Callable[[str, list[str]], Any]]:
+    """bm25s over stemmed texts: the best products of a query, and the scores of given ones."""
+    stemmer = Stemmer.Stemmer("english")
     index = bm25s.BM25()
-    index.index(bm25s.tokenize(list(texts), stopwords="en", show_progress=False), show_progress=False)
+    index.index(bm25s.tokenize(list(texts), stopwords="en", stemmer=stemmer, show_progress=False), show_progress=False)
+    place = {name: at for at, name in enumerate(ids)}
+
+    def every(query: str) -> Any:
+        tokens = bm25s.tokenize([query], stopwords="en", stemmer=stemmer, show_progress=False, return_ids=False)[0]
+        return index.get_scores(tokens) if tokens else np.zeros(len(ids), np.float32)
 
     def answer(query: str) -> list[str]:
-        tokens = bm25s.tokenize([query], stopwords="en", show_progress=False)
-        rows, scores = index.retrieve(tokens, k=min(DEPTH, len(ids)), show_progress=False)
-        return [ids[row] for row, score in zip(rows[0].tolist(), scores[0].tolist(), strict=True) if score > 0]
+        scores = every(query)
+        return [ids[row] for row in np.argsort(-scores, kind="stable")[:DEPTH].tolist() if scores[row] > 0]
 
-    return answer
+    def scores(query: str, products: list[str]) -> Any:
+        return every(query)[[place[product] for product in products]]
+
+    return answer, scores
 
 
 class _Given:
