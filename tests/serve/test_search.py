@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from shelfwise.schema import Rule, RuleAction, Synonym
 from shelfwise.serve.app import create_app
 from shelfwise.serve.search import MAX_IMAGE, check_photo, multipart
 from shelfwise.serve.wire import Refused
@@ -280,3 +282,16 @@ def test_searches_are_counted(client: TestClient) -> None:
     assert "shelfwise_searches_total 1.0" in text
     assert 'route="/v1/search"' in text
     assert json.dumps("tea") not in text
+
+
+def test_another_process_steers_a_running_server(client: TestClient, shop: Shop) -> None:
+    """What the command line changes, every worker follows: within a second, at its next look at the record."""
+    client.get("/v1/health")
+    with Shop(shop.folder) as other:
+        other.store.put_rules([Rule(action=RuleAction.PIN, query="tea", products=("Soap-3",))], "ada")
+        other.store.put_synonyms([Synonym.parse("lather => soap")], "ada")
+    deadline = time.monotonic() + 5
+    while ids(found(client, "tea"))[0] != "Soap-3" and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert ids(found(client, "tea"))[0] == "Soap-3"
+    assert ids(found(client, "lather"))[0].startswith("Soap")

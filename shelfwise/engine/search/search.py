@@ -117,7 +117,7 @@ class Search:
         categories = {level for path in frame["product_type"].unique().to_list() for level in path.split(" > ")}
         self.analyzer = Analyzer({*brands, *categories} - {""})
         self.words = WordIndex(folder, self.analyzer, source=record.url)
-        self._keys: dict[int, int] = {}
+        self._keys = np.empty(0, np.uint64), np.empty(0, np.int32)  # keys, ascending, and their rows
         self._learn_keys(frame["id"].to_list())
         self._index(frame)
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
@@ -190,13 +190,18 @@ class Search:
 
     def _learn_keys(self, ids: Sequence[str]) -> None:
         rows = self.documents.view.rows
-        for name in ids:
-            self._keys[key_of(name)] = rows[name]
+        keys = np.concatenate((self._keys[0], np.fromiter((key_of(name) for name in ids), np.uint64, len(ids))))
+        there = np.concatenate((self._keys[1], np.fromiter((rows[name] for name in ids), np.int32, len(ids))))
+        keys, first = np.unique(keys, return_index=True)
+        self._keys = keys, there[first]
 
     def rows_of(self, keys: Keys) -> Ints:
         """Rows by key, -1 for a product this process does not know (yet)."""
-        known = self._keys
-        return np.array([known.get(key, -1) for key in keys.tolist()], np.int32)
+        known, rows = self._keys
+        if not len(known):
+            return np.full(len(keys), -1, np.int32)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, rows[at], -1).astype(np.int32)
 
     # Answering
 
@@ -215,8 +220,11 @@ class Search:
         found, masks, understood = self._sought(view, request, understood, taste)
         return self._answer(view, request, understood, found, masks)
 
-    def rank(self, query: str, products: Sequence[str]) -> Floats:
-        """How well each of these products answers a query, whether it would be found or not: float32 [m]."""
+    def rank(self, query: str, products: Sequence[str], *, without: frozenset[str] = frozenset()) -> Floats:
+        """How well each of these products answers a query, whether it would be found or not: float32 [m].
+
+        without: features (ranking.FEATURES) left out of the score.
+        """
         view = self.documents.view
         request = SearchRequest(query=query, k=200)
         understood = self.lexicon.understand(request, self._language)
@@ -225,7 +233,10 @@ class Search:
             return np.zeros(len(rows), np.float32)
         found = self._found(view, request, understood, None, every=False, among=rows)
         table = np.zeros(view.n, np.float32)
-        table[found.rows] = found.words
+        scores = ranking.score(
+            {name: part for name, part in found.parts.items() if name not in without}, len(found.rows)
+        )
+        table[found.rows] = scores
         return np.asarray(table[rows])
 
     def look(self, photo: bytes, request: SearchRequest) -> SearchAnswer:

@@ -171,11 +171,11 @@ class WordIndex:
     def _found(self, query: Query, limit: int) -> WordHits:
         searcher = self._index.searcher()
         hits = searcher.search(query, limit, count=False).hits
-        keys = searcher.fast_field_values("key", [address for _, address in hits]) if hits else []
-        return WordHits(
-            np.array([key or 0 for key in keys], np.uint64),
-            np.fromiter((score for score, _ in hits), np.float32, len(hits)),
-        )
+        if not hits:
+            return WordHits(np.empty(0, np.uint64), np.empty(0, np.float32))
+        scores, addresses = zip(*hits, strict=True)
+        keys = searcher.fast_field_values("key", list(addresses))
+        return WordHits(np.array(keys, np.uint64), np.array(scores, np.float32))
 
     # Writing
 
