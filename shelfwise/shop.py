@@ -25,6 +25,7 @@ import polars as pl
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
+from shelfwise.engine.search.clicks import TYPES, Clicks
 from shelfwise.engine.search.meaning import ShopEncoders
 from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
@@ -48,6 +49,7 @@ _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 if TYPE_CHECKING:
     from shelfwise.learn.results import Evaluation
 
+_ARRIVALS = 10_000  # events read at once to follow what searchers turn to
 _LIKED = 200  # products the engine would show that count for a search
 
 
@@ -71,6 +73,7 @@ class Shop:
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
+        self._arrived = 0
         self._sought: dict[tuple[int, str], list[str]] = {}
 
     @classmethod
@@ -270,6 +273,9 @@ class Shop:
             if self._search is not None:
                 self._search.follow()
                 self._steer(self._search)
+                self._arrived, events = self.store.events_since(self._arrived, _ARRIVALS)
+                if events.height:
+                    self._search.clicks.learn(events)
 
     def _swap(self, version: str) -> None:
         bundle = self._bundles.load(version)
@@ -363,7 +369,8 @@ class Shop:
                         ShopEncoders(self.folder, self.settings, self._cache),
                         language=self.settings.language,
                     )
-                    search.learn(*self._shoppers())
+                    self._arrived = self.store.newest_sequence()
+                    search.learn(*self._shoppers(search.clicks))
                     self._steered = -1
                     self._steer(search)
                     self._search = search
@@ -376,9 +383,12 @@ class Shop:
             search.steer(self.store.rules(), self.store.synonyms())
             self._steered = revision
 
-    def _shoppers(self) -> tuple[list[Entry], dict[str, float]]:
-        """Popular queries, and pieces sold by product id."""
+    def _shoppers(self, clicks: Clicks) -> tuple[list[Entry], dict[str, float]]:
+        """Popular queries, and pieces sold by product id; what searchers turned to goes to `clicks`."""
         asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])])
+        if asked.height:
+            for frame in self.store.event_frames(types=TYPES):
+                clicks.learn(frame)
         sold: dict[str, float] = {}
         for frame in self.store.event_frames(types=[EventType.PURCHASE]):
             for name, count in frame.group_by("product").agg(pl.col("quantity").sum()).iter_rows():

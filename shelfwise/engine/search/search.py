@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -22,6 +23,7 @@ import orjson
 import polars as pl
 
 from shelfwise.engine.search import paging, ranking
+from shelfwise.engine.search.clicks import Clicks
 from shelfwise.engine.search.documents import Documents, DocumentsView, Mask
 from shelfwise.engine.search.lexicon import Lexicon, Understood
 from shelfwise.engine.search.meaning import Encoders, Meaning
@@ -30,7 +32,7 @@ from shelfwise.engine.search.reading import Want
 from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.search.suggest import Entry, Suggestion
-from shelfwise.engine.search.text import Analyzer, Token, normal
+from shelfwise.engine.search.text import Analyzer, normal
 from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_of, key_of
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import PRODUCT_COLUMNS, Product, Rule, Synonym, to_micros
@@ -122,6 +124,7 @@ class Search:
         self._index(frame)
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
         self._rules = Rules()
+        self.clicks = Clicks()
         self._sold = np.empty(0, np.float32)
         self.meaning = Meaning(encoders)
         self._encoding = threading.Thread(target=self._encode, args=(frame,), name="shelfwise-encode", daemon=True)
@@ -369,6 +372,9 @@ class Search:
         keys.append(coded)
         values.append(np.zeros(len(coded), np.float32))
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
+        learned = self._learned(view, request)
+        clicked = np.fromiter(learned, np.int32, len(learned))
+        rows, words = _strongest(np.concatenate((rows, clicked)), np.concatenate((words, 0 * clicked)), view.n)
         vector = self.meaning.of(understood.text)
         if among is not None:
             rows, words = _strongest(
@@ -389,6 +395,8 @@ class Search:
             **self._titles(view, rows, understood),
             **self._asker(view, request, rows, understood, taste),
         }
+        if learned:
+            features["learned"] = np.fromiter((learned.get(row, 0.0) for row in rows.tolist()), np.float32, len(rows))
         if vector is not None:
             cosine = np.zeros(len(rows), np.float32)
             ahead = np.argpartition(-words, _RANKED)[:_RANKED] if len(rows) > _RANKED else np.arange(len(rows))
@@ -397,6 +405,13 @@ class Search:
             features["meaning"] = cosine
         parts = ranking.parts_of({name: values.astype(np.float32) for name, values in features.items()})
         return Found(rows, ranking.score(parts, len(rows)), parts)
+
+    def _learned(self, view: DocumentsView, request: SearchRequest) -> dict[int, float]:
+        """Row → evidence of what earlier searchers of this query turned to."""
+        if not request.learned or not len(self.clicks):
+            return {}
+        found = self.clicks.of(normal(request.query))
+        return {row: value for product, value in found.items() if (row := view.row(product)) is not None}
 
     def _browsed(
         self, view: DocumentsView, rows: Ints, understood: Understood, taste: Taste | None, source: str
@@ -516,14 +531,22 @@ class Search:
     ) -> dict[str, tuple[tuple[int, int], ...]]:
         found = {}
         for name, text in (("title", view.titles[row]), ("description", view.descriptions[row][:400])):
-            spans = _spans([token for token in self._tokens(text) if token.text in terms]) if terms and text else ()
-            if spans:
-                found[name] = spans
+            if not terms or not text:
+                continue
+            words, starts, ends = self._tokens(text)
+            met = [(starts[at], ends[at]) for at, word in enumerate(words) if word in terms]
+            if met:
+                found[name] = _spans(met)
         return found
 
     @lru_cache(maxsize=20_000)  # noqa: B019  (one Search lives as long as its process)
-    def _tokens(self, text: str) -> tuple[Token, ...]:
-        return tuple(self.analyzer.tokens(text))
+    def _tokens(self, text: str) -> tuple[tuple[str, ...], array[int], array[int]]:
+        """Terms, starts, ends: few objects, for the garbage collector looks at each it is shown (100 ms for a full
+        cache of tokens)."""
+        tokens = self.analyzer.tokens(text)
+        starts: array[int] = array("i", [token.start for token in tokens])
+        ends: array[int] = array("i", [token.end for token in tokens])
+        return tuple(token.text for token in tokens), starts, ends
 
 
 def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
@@ -550,10 +573,10 @@ def _every(masks: Mapping[str, Mask], n: int) -> Mask:
     return kept
 
 
-def _spans(tokens: Sequence[Token]) -> tuple[tuple[int, int], ...]:
-    """Where the tokens stand, overlapping ones joined."""
+def _spans(met: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Where the words met stand, overlapping ones joined."""
     spans: list[tuple[int, int]] = []
-    for start, end in sorted((token.start, token.end) for token in tokens):
+    for start, end in sorted(met):
         if spans and start <= spans[-1][1]:
             spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
         else:
