@@ -11,6 +11,7 @@ import threading
 import time
 import uuid
 from array import array
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
