@@ -23,7 +23,7 @@ import polars as pl
 from shelfwise.engine.request import Filters
 from shelfwise.engine.search.request import FACETS, Facet, SearchFilters, Value
 from shelfwise.model.sequences import Floats, Ints, Longs
-from shelfwise.schema import Availability
+from shelfwise.schema import PRODUCT_COLUMNS, Availability, Product, to_micros
 
 _T = TypeVar("_T", bound=np.generic)
 Mask = npt.NDArray[np.bool_]
@@ -496,3 +496,21 @@ def _round(amount: float) -> float:
         return 0.0
     step = 10 ** np.floor(np.log10(amount)) / 2
     return float(np.round(amount / step) * step)
+
+
+def frame_of(products: Sequence[Product]) -> pl.DataFrame:
+    """PRODUCT_COLUMNS of products."""
+    made = [
+        {
+            name: getattr(product, name)
+            for name in PRODUCT_COLUMNS
+            if name not in ("attributes", "created", "availability")
+        }
+        | {
+            "availability": str(product.availability),
+            "created": None if product.created is None else to_micros(product.created),
+            "attributes": orjson.dumps(dict(product.attributes)).decode(),
+        }
+        for product in products
+    ]
+    return pl.DataFrame(made, schema=PRODUCT_COLUMNS)

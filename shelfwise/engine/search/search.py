@@ -11,21 +11,18 @@ import threading
 import time
 import uuid
 from array import array
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import orjson
 import polars as pl
 
 from shelfwise.engine.search import paging, ranking
 from shelfwise.engine.search.clicks import Clicks
-from shelfwise.engine.search.documents import Documents, DocumentsView, Mask
+from shelfwise.engine.search.documents import Documents, DocumentsView, Mask, frame_of
 from shelfwise.engine.search.lexicon import Lexicon, Understood
 from shelfwise.engine.search.meaning import Encoders, Meaning
 from shelfwise.engine.search.personal import Taste, liking
@@ -34,9 +31,9 @@ from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.search.suggest import Entry, Suggestion
 from shelfwise.engine.search.text import Analyzer, normal
-from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_of, key_of
+from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_in, key_of
 from shelfwise.model.sequences import Floats, Ints
-from shelfwise.schema import PRODUCT_COLUMNS, Product, Rule, Synonym, to_micros
+from shelfwise.schema import Product, Rule, Synonym
 
 MOST = 5_000  # products a query finds at most
 _TITLED = 1_000  # products whose titles are compared
@@ -150,7 +147,7 @@ class Search:
         if self._record.product_revision() == self.revision:
             return False
         revision, changes = self._record.product_changes(self.revision)
-        frame = _frame([change.product for change in changes if change.product is not None])
+        frame = frame_of([change.product for change in changes if change.product is not None])
         gone = [change.id for change in changes if change.product is None]
         self.documents.upsert(frame)
         self.documents.delete(gone)
@@ -189,7 +186,7 @@ class Search:
                 self.words.rebuild(self._record.products_frame() if frame is None else frame, revision)
             elif have < self.revision:
                 revision, changes = self._record.product_changes(have)
-                there = _frame([change.product for change in changes if change.product is not None])
+                there = frame_of([change.product for change in changes if change.product is not None])
                 self.words.apply(there, [change.id for change in changes if change.product is None], revision)
 
     def _learn_keys(self, ids: Sequence[str]) -> None:
@@ -369,7 +366,7 @@ class Search:
             titled.append(self.words.field("title", wanted, _TITLED))
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
-        coded = self.words.any_of("sku", _codes(request.query), MOST).keys if _codes(request.query) else _NO_KEYS
+        coded = self.words.any_of("sku", codes_in(request.query), MOST).keys if codes_in(request.query) else _NO_KEYS
         keys.append(coded)
         values.append(np.zeros(len(coded), np.float32))
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
@@ -538,9 +535,10 @@ class Search:
             met = [(starts[at], ends[at]) for at, word in enumerate(words) if word in terms]
             if met:
                 found[name] = _spans(met)
+                break  # a title that says why needs no description beside it
         return found
 
-    @lru_cache(maxsize=20_000)  # noqa: B019  (one Search lives as long as its process)
+    @lru_cache(maxsize=100_000)  # noqa: B019  (one Search lives as long as its process)
     def _tokens(self, text: str) -> tuple[tuple[str, ...], array[int], array[int]]:
         """Terms, starts, ends: few objects, for the garbage collector looks at each it is shown (100 ms for a full
         cache of tokens)."""
@@ -559,14 +557,6 @@ def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
     return unique.astype(np.int32), highest
 
 
-def _codes(query: str) -> list[str]:
-    """What of a query may be an SKU, a GTIN or a model number: it has a digit."""
-    words = query.split()
-    said = [*words, *(a + b for a, b in pairwise(words))][:40]
-    found = dict.fromkeys(code for word in said for code in codes_of(word))
-    return [code for code in found if len(code) > 3 and any(c.isdigit() for c in code)]
-
-
 def _every(masks: Mapping[str, Mask], n: int) -> Mask:
     kept = np.ones(n, np.bool_)
     for mask in masks.values():
@@ -583,21 +573,3 @@ def _spans(met: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
         else:
             spans.append((start, end))
     return tuple(spans)
-
-
-def _frame(products: Sequence[Product]) -> pl.DataFrame:
-    """PRODUCT_COLUMNS of products."""
-    made = [
-        {
-            name: getattr(product, name)
-            for name in PRODUCT_COLUMNS
-            if name not in ("attributes", "created", "availability")
-        }
-        | {
-            "availability": str(product.availability),
-            "created": None if product.created is None else to_micros(product.created),
-            "attributes": orjson.dumps(dict(product.attributes)).decode(),
-        }
-        for product in products
-    ]
-    return pl.DataFrame(made, schema=PRODUCT_COLUMNS)

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,14 @@ def codes_of(text: str) -> list[str]:
     code = normal(text)
     plain = code.translate(_CODE)
     return [one for one in dict.fromkeys((code.replace(" ", ""), plain)) if one]
+
+
+def codes_in(query: str) -> list[str]:
+    """What of a query may be an SKU, a GTIN or a model number: it has a digit."""
+    words = query.split()
+    said = [*words, *(a + b for a, b in pairwise(words))][:40]
+    found = dict.fromkeys(code for word in said for code in codes_of(word))
+    return [code for code in found if len(code) > 3 and any(c.isdigit() for c in code)]
 
 
 class WordIndex:
