@@ -31,7 +31,7 @@ install: $(VENV)/.installed-dev  ## Make .venv with the shelfwise command and ev
 demo: $(VENV)/.installed  ## Learn from a real retailer's year and answer on http://127.0.0.1:8000 (SHELFWISE_PORT)
 	$(BIN)/shelfwise demo $(ARGS)
 
-test: check .postgres  ## Check, then run every test
+test: check .postgres .chromium  ## Check, then run every test
 	$(ONE_POOL) $(BIN)/python -m pytest -q --durations=10
 
 check: $(VENV)/.installed-dev  ## Lint, formatting, strict types, import rules
@@ -86,3 +86,11 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 			apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends postgresql; \
 		else echo "PostgreSQL's tests will be skipped: its server is not installed (Debian, Ubuntu: sudo apt-get install postgresql)" >&2; fi; fi
+
+# So with the tests of the pages, which drive Debian's Chromium.
+.PHONY: .chromium
+.chromium:
+	@if ! command -v chromium > /dev/null; then \
+		if ! { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get -q update && \
+			DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends chromium fonts-noto-cjk; }; then \
+			echo "The pages' tests will be skipped: Chromium is not installed (Debian: sudo apt-get install chromium)" >&2; fi; fi

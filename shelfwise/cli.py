@@ -6,7 +6,7 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -331,13 +331,21 @@ def revoke_key(name: str, shop: ShopFolder = HERE) -> None:
 
 @app.command()
 def demo(
-    shop: Annotated[Path, typer.Option("--shop", help="The demo's folder; made when absent.")] = Path("demo"),
+    shop: Annotated[
+        Path | None,
+        typer.Option("--shop", help="The demo's folder; made when absent.", show_default="demo, or demo-vendure"),
+    ] = None,
+    data: Annotated[
+        Literal["grocer", "vendure"],
+        typer.Option(help="grocer: a real retailer's year. vendure: products with photos, simulated shoppers."),
+    ] = "grocer",
     answer_only: Annotated[bool, typer.Option("--no-serve", help="Set up and show an answer, then end.")] = False,
 ) -> None:
-    """A real grocer's year: load it, learn from it, answer, and watch one event change the next answer."""
+    """A ready shop: load it, learn from it, answer, and watch one event change the next answer."""
     from shelfwise.demo import prepare, show
 
-    prepare(shop, progress_bar, err)
+    shop = shop or Path("demo" if data == "grocer" else "demo-vendure")
+    prepare(shop, progress_bar, err, data)
     show(shop, out)
     if not answer_only:
         serve(shop=shop, host=None, port=None, workers=None)

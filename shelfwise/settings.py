@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     language: Literal["en", "zh"] = Field("en", description="Language of reasons and reports: en or zh.")
     currency: str = Field("USD", max_length=3, description="Currency of prices that come without one (ISO 4217).")
 
+    simulated: bool = Field(
+        False, description="Say on every page of the shop window that this shop's shoppers are simulated."
+    )
+
     # The record
     store: str = Field(
         "", description="Where products and events are kept: empty for SQLite in the shop's folder, or postgresql://…"

@@ -1,6 +1,7 @@
 """Simulated shops with a known truth. Nothing here is real behaviour, and every name says so.
 
 `simulated_shop`: shoppers over real photos, whose taste is what the photos show. It proves that photos matter.
+`simulated_visits`: the visits of such shoppers, event by event, for a shop to be shown with.
 `simulated_catalogue`: as many products and events as asked for. It measures growth.
 """
 
@@ -8,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 from PIL import Image
 
 from shelfwise.model.recommender import Items
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.schema import EVENT_COLUMNS, EventType, to_micros
 
 DAY = 86_400
 START = 1_704_067_200  # 2024-01-01 UTC
@@ -140,6 +144,89 @@ def simulated_shop(
     price = np.full(n, np.nan, np.float32)
     train = _purchases(offsets, item, price, random)
     return SimulatedShop(train=train, target=target, cold=cold, looks=looks.astype(np.float32), taste=taste)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """A product as SIMULATED shoppers see it: its photo's vector float32 [d], its variants' ids and prices, and the
+    words somebody would search it with."""
+
+    look: Floats
+    variants: tuple[str, ...]
+    prices: tuple[float, ...]
+    words: tuple[str, ...]
+
+
+def simulated_visits(
+    products: Sequence[Shown],
+    *,
+    end: datetime,
+    shoppers: int = 400,
+    visits_each: float = 8,
+    days: int = 120,
+    sharpness: float = 8.0,
+    seed: int = 0,
+) -> pl.DataFrame:
+    """EVENT_COLUMNS: the visits of SIMULATED shoppers `shopper-001`, … in the `days` before `end`.
+
+    Each shopper has two of the photos in mind, and looks at products with probability proportional to
+    exp(sharpness · likeness), where likeness is the cosine of a photo's vector, less the mean of all, with the mean of
+    these two; one look in ten is at any product. Nothing else attracts: no title, category or price. A visit is three
+    to seven looks, every other one begun with a search for its first product; one look in three is put into the cart
+    and three carts in five are bought. What was bought is looked at a tenth as often from then on. One visit in four
+    is made by somebody who has not signed in: it has a session and no customer.
+    """
+    random = np.random.default_rng(seed)
+    n = len(products)
+    looks = np.stack([product.look for product in products]).astype(np.float64)
+    looks -= looks.mean(0)
+    looks /= np.maximum(np.linalg.norm(looks, axis=1, keepdims=True), 1e-9)
+    finish = to_micros(end)
+    rows: list[tuple[str, str, int, str, str, float | None, str]] = []
+    for shopper in range(shoppers):
+        name = f"shopper-{shopper + 1:03d}"
+        mind = looks[random.choice(n, size=min(2, n), replace=False)].sum(0)
+        mind /= max(np.linalg.norm(mind), 1e-9)
+        taste = np.exp(sharpness * (looks @ mind))
+        taste = 0.9 * taste / taste.sum() + 0.1 / n
+        begins = finish - random.integers(days * DAY, size=1 + random.poisson(visits_each - 1)) * 1_000_000
+        for visit, begin in enumerate(np.sort(begins).tolist()):
+            session = f"simulated-{shopper + 1}-{visit + 1}"
+            customer = "" if random.random() < 0.25 else name
+            seen = random.choice(n, size=min(int(random.integers(3, 8)), n), replace=False, p=taste / taste.sum())
+            at = int(begin)
+            if random.random() < 0.5:
+                query = str(random.choice(products[seen[0]].words))
+                rows.append((EventType.SEARCH, session, at, customer, "", None, query))
+            cart: list[tuple[int, int]] = []
+            steps = [(product, int(random.integers(len(products[product].variants)))) for product in seen.tolist()]
+            for product, variant in steps:
+                at += int(random.integers(5, 120)) * 1_000_000
+                shown = products[product]
+                what = (customer, shown.variants[variant], shown.prices[variant], "")
+                rows.append((EventType.VIEW_ITEM, session, at, *what))
+                if random.random() < 1 / 3:
+                    at += int(random.integers(2, 30)) * 1_000_000
+                    rows.append((EventType.ADD_TO_CART, session, at, *what))
+                    cart.append((product, variant))
+            if cart and random.random() < 0.6:
+                at += int(random.integers(30, 300)) * 1_000_000
+                for product, variant in cart:
+                    shown = products[product]
+                    what = (customer, shown.variants[variant], shown.prices[variant], "")
+                    rows.append((EventType.PURCHASE, session, at, *what))
+                    taste[product] *= 0.1
+    columns = ["type", "session", "time", "customer", "product", "price", "query"]
+    frame = pl.DataFrame(rows, schema=columns, orient="row", infer_schema_length=None).filter(pl.col("time") < finish)
+    given = {
+        "id": pl.format("simulated-{}", pl.int_range(pl.len())),
+        "quantity": pl.lit(1.0),
+        "value": pl.lit(None),
+        "request_id": pl.lit(""),
+    }
+    return frame.sort("time").select(
+        given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in EVENT_COLUMNS.items()
+    )
 
 
 def look(photo: Path) -> Floats:

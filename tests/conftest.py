@@ -34,3 +34,15 @@ def data() -> Path:
     if not _DATA.is_dir():
         pytest.skip(f"no real data: set SHELFWISE_DATA or put it into {_DATA}")
     return _DATA
+
+
+@pytest.fixture(scope="session")
+def vendure_archive() -> Path:
+    """The archive of @vendure/create, fetched once and kept beside the tests; skipped where it cannot be had."""
+    from shelfwise.errors import MissingDependency
+    from shelfwise.intake import vendure
+
+    try:
+        return vendure.fetch(Path(__file__).resolve().parents[1] / ".cache")
+    except MissingDependency as error:
+        pytest.skip(str(error))

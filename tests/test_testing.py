@@ -1,10 +1,13 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 from PIL import Image
 
-from shelfwise.testing import look, simulated_catalogue, simulated_shop
+from shelfwise.schema import EVENT_COLUMNS, to_micros
+from shelfwise.testing import Shown, look, simulated_catalogue, simulated_shop, simulated_visits
 
 
 @pytest.mark.parametrize("n", [1, 10, 5_000])
@@ -61,3 +64,30 @@ def test_shoppers_buy_by_looks_and_cold_products_stay_unseen(photos: list[Path])
     colour = shop.train.item.reshape(200, 6) % 2
     assert (colour == colour[:, :1]).mean() > 0.95
     assert (shop.target % 2 == colour[:, 0]).mean() > 0.95
+
+
+def test_simulated_visits_follow_the_photos() -> None:
+    random = np.random.default_rng(0)
+    kinds = np.repeat(np.arange(4), 10)
+    looks = (np.eye(4)[kinds] + 0.05 * random.standard_normal((40, 4))).astype(np.float32)
+    products = [
+        Shown(look=look, variants=(f"{n}-a", f"{n}-b"), prices=(1.0, 2.0), words=(f"kind {kind}",))
+        for n, (look, kind) in enumerate(zip(looks, kinds, strict=True))
+    ]
+    end = datetime(2024, 6, 1, tzinfo=UTC)
+    frame = simulated_visits(products, end=end, shoppers=100)
+    assert frame.columns == list(EVENT_COLUMNS)
+    assert frame["id"].n_unique() == frame.height
+    assert frame["time"].is_sorted()
+    assert frame["time"].max() < to_micros(end)  # type: ignore[operator]
+    assert set(frame["type"]) == {"search", "view_item", "add_to_cart", "purchase"}
+    assert frame.filter(pl.col("type") != "search")["product"].is_in([v for p in products for v in p.variants]).all()
+    # Two kinds in mind: of four, the two most looked at take nearly all, each shopper's own.
+    views = frame.filter((pl.col("type") == "view_item") & (pl.col("customer") != "")).select(
+        "customer", kind=pl.col("product").str.split("-").list.first().cast(pl.Int64) // 10
+    )
+    shares = views.group_by("customer", "kind").len().with_columns(pl.col("len") / pl.col("len").sum().over("customer"))
+    top = shares.group_by("customer").agg(pl.col("len").top_k(2).sum())
+    assert top["len"].mean() > 0.85  # type: ignore[operator]
+    assert views["kind"].value_counts()["count"].min() > 0.1 * views.height  # type: ignore[operator]
+    assert frame.equals(simulated_visits(products, end=end, shoppers=100))
