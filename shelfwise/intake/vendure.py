@@ -95,9 +95,8 @@ def load(folder: Path, store: Store, archive: Path, progress: Progress | None = 
         "photos": len(links),
     }
     twice = [product.id for product in products if product.mpn != product.id]
-    findings.add(
-        "same_sku", "mended", "variants share a stock number; their options were added", [(0, i) for i in twice]
-    )
+    why = "variants share a stock number; their options were added"
+    findings.add("same_sku", "mended", why, [(0, name) for name in twice], count=len(twice))
     return findings.report()
 
 
