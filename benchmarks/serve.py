@@ -48,6 +48,7 @@ class Connection:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=30)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.begun = 0.0
+        self.first = 0.0  # when the answer's first byte came
         self._parts = b""
 
     def fileno(self) -> int:
@@ -63,6 +64,8 @@ class Connection:
         part = self.socket.recv(65536)
         if not part:
             raise ConnectionError("the server closed the connection")
+        if not self._parts:
+            self.first = time.perf_counter()
         self._parts += part
         head, found, body = self._parts.partition(b"\r\n\r\n")
         if not found:
@@ -78,6 +81,7 @@ def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> 
     idle = deque(Connection(port) for _ in range(8))
     busy: set[Connection] = set()
     times: list[float] = []
+    firsts: list[float] = []
     late: list[float] = []
     statuses: dict[int, int] = {}
     source = cycle(requests)
@@ -102,11 +106,12 @@ def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> 
             status = connection.receive()
             if status:
                 times.append(time.perf_counter() - connection.begun)
+                firsts.append(connection.first - connection.begun)
                 statuses[status] = statuses.get(status, 0) + 1
                 busy.remove(connection)
                 idle.append(connection)
-    times.sort()
-    late.sort()
+    for values in (times, firsts, late):
+        values.sort()
     at = lambda values, share: round(values[min(len(values) - 1, int(share * len(values)))] * 1000, 3)  # noqa: E731
     return {
         "rate": rate,
@@ -119,6 +124,8 @@ def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> 
         "p99_ms": at(times, 0.99),
         "p99.9_ms": at(times, 0.999),
         "max_ms": round(times[-1] * 1000, 3),
+        "first_byte_p50_ms": at(firsts, 0.5),
+        "first_byte_p99_ms": at(firsts, 0.99),
         "client_late_p99_ms": at(late, 0.99),
     }
 

@@ -1,0 +1,52 @@
+"""The browser, and a small trained shop built once; each face has a server over a copy of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from browsing import Server, Watch, browsing, serving
+from drawn import make
+from playwright.sync_api import Browser, Page, sync_playwright
+
+Visit = Callable[..., AbstractContextManager[tuple[Page, Watch]]]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; Playwright fetches no browser of its own."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.skip("no Chromium on this machine (Debian: sudo apt-get install chromium)")
+    # Chromium's own sandbox does not run as root, which containers are.
+    flags = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def drawn_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained shop that no test writes to."""
+    folder = tmp_path_factory.mktemp("drawn") / "shop"
+    make(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def server(drawn_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server over a copy of the shop, one a test module."""
+    with serving(Path(shutil.copytree(drawn_shop, tmp_path_factory.mktemp("served") / "shop"))) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(chromium: Browser, server: Server) -> Visit:
+    """visit(**options of the browser) opens a new visitor's page; the test fails when anything on it went wrong."""
+    return partial(browsing, chromium, server)
