@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def draw(thing: str, colour: str, path: Path) -> None:
     picture.save(path, quality=88)
 
 
-def make(folder: Path, *, customers: int = 90, days: int = 100) -> None:
+def make(folder: Path, *, customers: int = 60, days: int = 60) -> None:
     """A trained shop in `folder`, its photos in photos/; customers c0, c4, … like mugs, c1, … teapots, and so on."""
     chance = random.Random(0)
     with Shop.create(
@@ -108,3 +109,7 @@ def _visits(chance: random.Random, customers: int, days: int) -> pl.DataFrame:
         "request_id": pl.lit(""),
     }
     return frame.select(given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in EVENT_COLUMNS.items())
+
+
+if __name__ == "__main__":
+    make(Path(sys.argv[1]))
