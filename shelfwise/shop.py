@@ -429,7 +429,12 @@ class Shop:
         return Taste(products, liked)
 
     def _history(self, request: Request) -> History:
-        return self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
+        return self.store.last_rows(
+            customer=request.customer,
+            session=request.session,
+            n=self.settings.memory,
+            prices=self._engine is None or self._engine.reads_prices,
+        )
 
     def similar(self, product: str, *, k: int = 12, filters: Filters | None = None) -> Answer:
         """Products like this one or bought with it. Raises UnknownProduct."""

@@ -36,7 +36,7 @@ _MOST_EXTRA = 200  # further products sought where the bought ones will be left 
 class Columns(Protocol):
     """Someone's last events in columns, oldest first (the store's `last_rows`).
 
-    products: ids, "" for none. kinds: int8 codes. times: int64 microseconds. prices, quantities: float32.
+    products: ids, "" for none. kinds: int8 codes. times: int64 microseconds. prices: float32, NaN unknown.
     """
 
     @property
@@ -47,8 +47,6 @@ class Columns(Protocol):
     def times(self) -> Longs: ...
     @property
     def prices(self) -> Floats: ...
-    @property
-    def quantities(self) -> Floats: ...
 
 
 class Engine:
@@ -66,6 +64,8 @@ class Engine:
         self.bundle = bundle
         self.catalogue = catalogue
         self.history = history
+        #: Does an answer depend on what was paid?
+        self.reads_prices = bundle.network is not None and bundle.network.reads_prices
         self._sources = Sources(bundle)
         self._explainer = Explainer(bundle, language)
 
@@ -81,7 +81,6 @@ class Engine:
             rows.kinds,
             rows.times // 1_000_000,
             rows.prices,
-            rows.quantities,
             now=int(now),
         )
         if not searches:

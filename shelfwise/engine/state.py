@@ -62,13 +62,13 @@ def state_of(
     kinds: npt.NDArray[np.int8],
     times: Longs,
     prices: Floats,
-    quantities: Floats,
     *,
     now: int,
 ) -> State:
     """State from columns of the record, oldest first: how serving asks.
 
     items: int32 [m] catalogue rows, -1 for none or unknown (left out). kinds: EventType codes. times: seconds.
+    prices: float32, of one piece, NaN unknown; no answer asks for quantities, which are all taken as 1.
     A removal takes back the addition it answers: the product is no longer wanted, so neither counts. Searches and
     lists shown say nothing of one product and are left out.
     """
@@ -89,14 +89,16 @@ def state_of(
                 in_cart.pop(item, None)
         kept = [item for item, added in in_cart.items() if times[added[-1]] >= now - _CART_KEPT]
         cart = np.array(kept, np.int32)
+    if not keep.all():
+        items, kinds, times, prices = items[keep], kinds[keep], times[keep], prices[keep]
     return State(
         events=Sequences(
-            offsets=np.array([0, int(keep.sum())], np.int64),
-            item=items[keep].astype(np.int32, copy=False),
-            kind=kinds[keep].astype(np.int8, copy=False),
-            time=times[keep].astype(np.int64, copy=False),
-            price=prices[keep].astype(np.float32, copy=False),
-            quantity=quantities[keep].astype(np.float32, copy=False),
+            offsets=np.array([0, len(items)], np.int64),
+            item=items.astype(np.int32, copy=False),
+            kind=kinds.astype(np.int8, copy=False),
+            time=times.astype(np.int64, copy=False),
+            price=prices.astype(np.float32, copy=False),
+            quantity=np.ones(len(items), np.float32),
         ),
         now=now,
         cart=cart,
@@ -138,7 +140,7 @@ def with_searches(state: State, searches: Sequence[Searched]) -> State:
 def empty_state(now: int) -> State:
     """Nothing is known: a first visit."""
     none = np.empty(0, np.float32)
-    return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, none, now=now)
+    return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, now=now)
 
 
 def rows_of(products: Sequence[str], rows: Mapping[str, int]) -> Ints:

@@ -231,9 +231,7 @@ class Network(nn.Module):
         if not recent.rows:
             return np.zeros((1, self.config.width), np.float32)
         assert self._inputs is not None
-        if self._single is None:
-            weights = {name: value.detach().float().cpu().numpy() for name, value in self.named_parameters()}
-            self._single = Single(weights, self.config.history)
+        single = self._alone_weights()
         inputs = self._inputs.numpy()
         item = recent.item
         if vectors is None:
@@ -241,13 +239,26 @@ class Network(nn.Module):
         else:
             late = item >= len(inputs)
             following = inputs[np.where(late, 0, item)]
-            following[late] = vectors[item[late]] @ self._single.follow.T
+            following[late] = vectors[item[late]] @ single.follow.T
+        if not single.reads_prices:
+            return single.leaky(following, recent.kind)[None]
         gap, asked = np.zeros(recent.rows, np.int64), _UNKNOWN
         gap[1:] = gap_bucket(np.diff(recent.time))
         if now is not None:
             asked = int(gap_bucket(now - recent.time[-1:])[0])
         price = _scaled_price(recent.price, self.config)
-        return self._single.encode(following, recent.kind, gap, price, asked)[None]
+        return single.encode(following, recent.kind, gap, price, asked)[None]
+
+    def _alone_weights(self) -> Single:
+        if self._single is None:
+            weights = {name: value.detach().float().cpu().numpy() for name, value in self.named_parameters()}
+            self._single = Single(weights, self.config.history)
+        return self._single
+
+    @property
+    def reads_prices(self) -> bool:
+        """Do prices and times of a history change its vector? Not where the tower learned nothing."""
+        return not Single.reads(self.config) or self._alone_weights().reads_prices
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything needed to answer, as arrays for a bundle: weights, and item vectors in place of the features."""

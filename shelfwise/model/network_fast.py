@@ -54,11 +54,21 @@ class Single:
         following: float32 [t, d], what each event's item adds. kind, gap: [t]. price: [t, 2], scaled. asked: bucket of
         the time from the newest event to the question.
         """
-        faded = self._kept[len(self._kept) - len(following) :] * self._weigh[kind][:, None]
-        told: Floats = (following * faded).sum(axis=0)
+        told = self.leaky(following, kind)
         if self._tower is not None:
             told += self._tower.last(following, kind, gap, price, asked)
         return told
+
+    def leaky(self, following: Floats, kind: npt.NDArray[np.int8]) -> Floats:
+        """float32 [d], the leaky sum: all of the vector where the tower learned nothing."""
+        faded = self._kept[len(self._kept) - len(following) :] * self._weigh[kind][:, None]
+        told: Floats = (following * faded).sum(axis=0)
+        return told
+
+    @property
+    def reads_prices(self) -> bool:
+        """Does it look at more than the items and kinds?"""
+        return self._tower is not None
 
 
 class _Gru:

@@ -103,6 +103,16 @@ class Sequences:
 
     def last(self, n: int) -> Sequences:
         """Each customer's newest n events."""
+        if len(self) == 1:
+            rows = slice(max(0, self.rows - n), None)
+            return Sequences(
+                offsets=np.array([0, min(n, self.rows)], np.int64),
+                item=self.item[rows],
+                kind=self.kind[rows],
+                time=self.time[rows],
+                price=self.price[rows],
+                quantity=self.quantity[rows],
+            )
         position = np.arange(self.rows) - np.repeat(self.offsets[:-1], self.lengths())
         return self.take(position >= np.repeat(self.lengths() - n, self.lengths()))
 

@@ -1,6 +1,7 @@
 """The record: products and events, durable before they are acknowledged."""
 
-from shelfwise.store.events import Appended, History
+from shelfwise.store.events import Appended
+from shelfwise.store.history import History
 from shelfwise.store.products import ProductChange
 from shelfwise.store.store import Counts, Store, open_store
 from shelfwise.store.writer import EventWriter

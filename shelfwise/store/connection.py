@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlch
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from shelfwise.errors import MissingDependency, StoreError
+from shelfwise.store.rows import Row
 from shelfwise.store.tables import APPLICATION_ID, REVISION, tally
 
 fcntl: ModuleType | None
@@ -28,6 +30,7 @@ except ImportError:  # Windows
 
 #: Seconds a writer waits for another process's transaction; a bulk import's last step can hold the record so long.
 PATIENCE = 120
+_ABANDONED: list[object] = []  # a parent's connections, kept in a child so that nothing closes them
 _OPEN_LOCK = 0x53686C66  # PostgreSQL advisory lock: one process at a time migrates
 
 
@@ -40,6 +43,8 @@ class Database:
         self._immediate = engine.execution_options(immediate=True)
         errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._errors = (SQLAlchemyError, errors)
+        self._idle: deque[sqlite3.Connection] = deque()
+        _after_fork(self)
 
     @property
     def path(self) -> Path | None:
@@ -51,6 +56,25 @@ class Database:
         """A connection with a consistent view, rolled back at the end."""
         with self.translated(), self.engine.connect() as connection:
             yield connection
+
+    def fetch(self, sql: str, values: tuple[str | int, ...]) -> list[Row]:
+        """The rows of one SELECT in the driver's own words. On SQLite it goes past SQLAlchemy, whose connections and
+        transactions take longer than a small read; a single statement sees one state of the record anyhow."""
+        if not self.sqlite:
+            with self.read() as connection:
+                return list(connection.exec_driver_sql(sql, values).cursor.fetchall())
+        with self.translated():
+            own = self._idle.pop() if self._idle else self._own()
+            rows: list[Row] = own.execute(sql, values).fetchall()
+            self._idle.append(own)  # not after an error: a connection that failed is dropped
+            return rows
+
+    def _own(self) -> sqlite3.Connection:
+        """A connection that the pool no longer knows."""
+        lent = self.engine.raw_connection()
+        connection: sqlite3.Connection = lent.dbapi_connection  # type: ignore[assignment]
+        lent.detach()
+        return connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -104,7 +128,15 @@ class Database:
                 driver.execute(f"PRAGMA busy_timeout = {PATIENCE * 1000}").close()
 
     def close(self) -> None:
+        while self._idle:
+            self._idle.pop().close()
         self.engine.dispose()
+
+    def forget_connections(self) -> None:
+        """Without closing them: they are another process's."""
+        _ABANDONED.append(self._idle)
+        self._idle = deque()
+        self.engine.dispose(close=False)
 
 
 def driver_of(connection: Connection) -> Any:
@@ -135,7 +167,6 @@ def open_database(url: str, *, durable: bool) -> Database:
     except BaseException:
         database.close()
         raise
-    _after_fork(engine)
     return database
 
 
@@ -205,13 +236,13 @@ def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
-def _after_fork(engine: Engine) -> None:
+def _after_fork(database: Database) -> None:
     """A child process must not use its parent's connections: forget them, without closing them for the parent."""
-    reference = weakref.ref(engine)
+    reference = weakref.ref(database)
 
     def forget() -> None:
         if (alive := reference()) is not None:
-            alive.dispose(close=False)
+            alive.forget_connections()
 
     if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
         os.register_at_fork(after_in_child=forget)

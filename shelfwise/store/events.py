@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 from sqlalchemy import Column, Connection, bindparam, case, delete, func, insert, select, tuple_, update
 
@@ -36,23 +34,6 @@ class Appended:
 
     accepted: int
     duplicates: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class History:
-    """Someone's last n events in columns, oldest first.
-
-    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], microseconds since
-    1970 UTC. prices: float32 [n], of one piece, NaN unknown. quantities: float32 [n]. queries: the words of searches by
-    their place among the n.
-    """
-
-    products: list[str]
-    kinds: npt.NDArray[np.int8]
-    times: npt.NDArray[np.int64]
-    prices: npt.NDArray[np.float32]
-    quantities: npt.NDArray[np.float32]
-    queries: dict[int, str]
 
 
 def chunks(values: Iterable[_Value], size: int) -> Iterator[list[_Value]]:
@@ -167,12 +148,10 @@ def _insert_sql(mark: str, rows: int) -> str:
 
 _ORDER = "ORDER BY time DESC, sequence DESC LIMIT"
 _EVENT = "SELECT id, type, time, actor, session, product, quantity, price, value, query, request_id, sequence"
-# What the index `events_actor` holds: the table's rows, spread over the file, are not read.
-_COLUMNS = "SELECT product, type, time, price, quantity, sequence"
 
 
 def last_events(connection: Connection, customer: str, session: str, n: int) -> list[Any]:
-    rows = _last(connection, _EVENT, 2, 11, customer, session, n)
+    rows = _last(connection, customer, session, n)
     answer = []
     for row in rows:
         actor = row[3]
@@ -180,41 +159,10 @@ def last_events(connection: Connection, customer: str, session: str, n: int) -> 
     return answer
 
 
-_CODE = {str(kind): kind.code for kind in EventType}
-_SEARCH = str(EventType.SEARCH)
-
-
-def history(connection: Connection, customer: str, session: str, n: int) -> History:
-    rows = _last(connection, _COLUMNS, 2, 5, customer, session, n)
-    products, kinds, times, prices, quantities, sequences = zip(*rows, strict=True) if rows else ((),) * 6
-    return History(
-        products=list(products),
-        kinds=np.fromiter(map(_CODE.__getitem__, kinds), np.int8, len(rows)),
-        times=np.array(times, np.int64),
-        prices=np.array(prices, np.float32),
-        quantities=np.array(quantities, np.float32),
-        queries=_queries(connection, kinds, sequences),
-    )
-
-
-def _queries(connection: Connection, kinds: Sequence[str], sequences: Sequence[int]) -> dict[int, str]:
-    """The query of each event that has one, by place; only searches are looked up."""
-    if _SEARCH not in kinds:
-        return {}
-    places = {sequence: place for place, sequence in enumerate(sequences) if kinds[place] == _SEARCH}
-    found: dict[int, str] = {}
-    for chunk in chunks(list(places), _ROWS):
-        asked = select(events.c.sequence, events.c.query).where(events.c.sequence.in_(chunk))
-        found |= {places[sequence]: query for sequence, query in connection.execute(asked) if query}
-    return dict(sorted(found.items()))
-
-
-def _last(
-    connection: Connection, columns: str, time: int, sequence: int, customer: str, session: str, n: int
-) -> list[Sequence[Any]]:
+def _last(connection: Connection, customer: str, session: str, n: int) -> list[Sequence[Any]]:
     """The last n rows, oldest first, of the customer, of the session, or of both."""
     mark = _mark(connection)
-    sql = f"{columns} FROM events WHERE actor = {mark} {_ORDER} {mark}"
+    sql = f"{_EVENT} FROM events WHERE actor = {mark} {_ORDER} {mark}"
 
     def read(sql: str, values: tuple[str | int, ...]) -> list[Sequence[Any]]:
         # Past SQLAlchemy's result, which would wrap each of a thousand rows.
@@ -227,13 +175,13 @@ def _last(
         link = f"(SELECT customer FROM sessions WHERE session = {mark})"
         owner = f"coalesce('{CUSTOMER}' || nullif({link}, ''), {mark})"
         if not customer:
-            sql = f"{columns} FROM events WHERE actor = {owner} {_ORDER} {mark}"
+            sql = f"{_EVENT} FROM events WHERE actor = {owner} {_ORDER} {mark}"
             rows = read(sql, (session, SESSION + session, n))
         else:
             # Nobody has signed in to the session in an event yet, but who asks says whose it is. A session that
             # somebody signed in to has no rows of its own.
             rows += read(sql, (SESSION + session, n))
-            rows.sort(key=lambda row: (row[time], row[sequence]), reverse=True)
+            rows.sort(key=lambda row: (row[2], row[11]), reverse=True)
             rows = rows[:n]
     rows.reverse()
     return rows

@@ -14,7 +14,8 @@ from sqlalchemy import select
 from shelfwise.schema import Campaign, Change, Event, EventType, Product, Rule, Synonym, from_micros, to_micros
 from shelfwise.store import bulk, events, products, side, steering
 from shelfwise.store.connection import Database, open_database
-from shelfwise.store.events import Appended, History
+from shelfwise.store.events import Appended
+from shelfwise.store.history import History, history
 from shelfwise.store.products import ProductChange
 from shelfwise.store.rows import Row, event_row
 from shelfwise.store.tables import tally
@@ -132,10 +133,9 @@ class Store:
         with self._database.read() as connection:
             return events.last_events(connection, customer, session, n)
 
-    def last_rows(self, *, customer: str = "", session: str = "", n: int) -> History:
-        """`last_events` in columns, for long histories: a fraction of the time."""
-        with self._database.read() as connection:
-            return events.history(connection, customer, session, n)
+    def last_rows(self, *, customer: str = "", session: str = "", n: int, prices: bool = True) -> History:
+        """`last_events` in columns, for long histories: a fraction of the time, and less without `prices`."""
+        return history(self._database, customer, session, n, prices=prices)
 
     def events_since(self, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
         """EVENT_COLUMNS of up to `limit` events in the order of arrival after `sequence` (0: all), and the sequence to

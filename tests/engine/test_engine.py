@@ -33,7 +33,6 @@ class Rows:
     kinds: np.ndarray = field(default_factory=lambda: np.empty(0, np.int8))
     times: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
     prices: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    quantities: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
 
 
 def rows(*events: tuple[EventType, str], start: int = 1_720_000_000) -> Rows:
@@ -43,7 +42,6 @@ def rows(*events: tuple[EventType, str], start: int = 1_720_000_000) -> Rows:
         np.array([kind.code for kind, _ in events], np.int8),
         (start + np.arange(n)) * 1_000_000,
         np.full(n, np.nan, np.float32),
-        np.ones(n, np.float32),
     )
 
 

@@ -6,6 +6,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -79,8 +80,29 @@ def test_rows_say_the_same_as_events(store: Store) -> None:
     assert rows.products == [one.product for one in events]
     assert rows.kinds.tolist() == [one.type.code for one in events]
     assert rows.times.tolist() == [to_micros(one.time) for one in events]
-    assert rows.quantities.tolist() == [one.quantity for one in events]
     assert str(rows.prices.tolist()) == "[nan, nan, nan, 2.5]"
+    assert str(store.last_rows(customer="A", n=2, prices=False).prices.tolist()) == "[nan, nan]"
+    assert (rows.queries, store.last_rows(customer="nobody", n=4).products) == ({}, [])
+
+
+def test_rows_tell_searches_and_events_without_a_product(store: Store) -> None:
+    search = {"type": "search", "product": ""}
+    store.append_events(
+        [
+            event("1", 1, session="s", query="blue socks", **search),
+            event("2", 2, session="s", product="x\ty, 😀"),
+            event("3", 3, session="s", query="", type="view_item_list", product=""),
+            event("4", 4, customer="A", query="a,b", **search),
+            event("5", 5, customer="A", type="rate", price=1 / 3),
+        ]
+    )
+    both = store.last_rows(customer="A", session="s", n=9)
+    assert both.products == ["", "x\ty, 😀", "", "", both.products[4]]
+    assert both.queries == {0: "blue socks", 3: "a,b"}
+    assert both.prices[4] == np.float32(1 / 3)
+    assert store.last_rows(customer="A", session="s", n=2).queries == {0: "a,b"}
+    assert store.last_rows(session="s", n=1).products == [""]
+    assert store.last_rows(n=3).products == []
 
 
 def test_a_duplicate_is_recorded_once(store: Store) -> None:
