@@ -45,7 +45,7 @@ def serving(folder: Path) -> Iterator[Server]:
             [sys.executable, "-m", "shelfwise.cli", "serve", "--shop", str(folder), "--port", str(port)],
             stdout=out,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "400"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COLUMNS": "400"},
             text=True,
         )
         try:

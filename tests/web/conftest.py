@@ -37,7 +37,8 @@ def drawn_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained shop that no test writes to."""
     folder = tmp_path_factory.mktemp("drawn") / "shop"
     # In a process with one thread: several, on a machine whose cores are taken, wait for each other for a minute.
-    alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+    alone = {**os.environ, **dict.fromkeys(pools, "1")}
     subprocess.run([sys.executable, Path(__file__).with_name("drawn.py"), folder], env=alone, check=True)
     return folder
 
