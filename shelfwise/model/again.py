@@ -28,6 +28,7 @@ HALF_LIVES: tuple[float, ...] = (30.0, 60.0, 90.0, 180.0, 360.0, float("inf"))
 RHYTHMS: tuple[float, ...] = (0.0, 0.25, 0.5)
 _TIE = 1e-3  # weight of recency against frequency: it only breaks ties
 _CUT = 12
+_TIME_BITS = 36  # of the seconds since 1970, enough for two thousand years
 
 
 class Again:
@@ -106,19 +107,26 @@ class Again:
         rows = _one(items, times)
         half_life, rhythm = self._fitted()
         scores = _weigh(rows, now, half_life, rhythm)
-        visits = max(len(np.unique(times // DAY)), 1)
+        days = times // DAY
+        days.sort()
+        visits = int(np.count_nonzero(days[1:] != days[:-1])) + 1
         since = np.maximum(now - rows.last, 0) / DAY
         gap = rows.gap()
-        columns = (
-            np.log1p(rows.count),
-            np.log1p(rows.decayed(now, 30.0)),
-            np.log1p(rows.decayed(now, 90.0)),
-            np.log1p(since),
-            np.log1p(gap),
-            np.where(gap > 0, np.clip(np.log((since + 0.5) / (gap + 0.5)), -3, 3), 0),
-            rows.count / visits,
-        )
-        return rows.item, scores, np.stack(columns, axis=1).astype(np.float32)
+        due = np.log((since + 0.5) / (gap + 0.5))
+        table = np.empty((len(self.FEATURES), len(rows.item)), np.float32)
+        for place, column in enumerate(
+            (
+                np.log1p(rows.count),
+                np.log1p(rows.decayed(now, 30.0)),
+                np.log1p(rows.decayed(now, 90.0)),
+                np.log1p(since),
+                np.log1p(gap),
+                np.where(gap > 0, np.minimum(np.maximum(due, -3), 3), 0),
+                rows.count / visits,
+            )
+        ):
+            table[place] = column
+        return rows.item, scores, table.T
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
@@ -169,21 +177,33 @@ def _rows(histories: Sequences) -> _Rows:
 
 
 def _one(items: Ints, times: Longs) -> _Rows:
-    return _group(np.zeros(len(items), np.int64), items, times)
+    """One customer's rows: product and time in one number, so that a plain sort orders both."""
+    key = (items.astype(np.int64) << _TIME_BITS) + times
+    key.sort()
+    item, time = (key >> _TIME_BITS).astype(np.int32), key & ((1 << _TIME_BITS) - 1)
+    return _days(np.zeros(len(item), np.int64), item, time)
 
 
 def _group(owner: Longs, item: Ints, time: Longs) -> _Rows:
     order = np.lexsort((time, item, owner))
-    owner, item, time = owner[order], item[order], time[order]
+    return _days(owner[order], item[order], time[order])
+
+
+def _days(owner: Longs, item: Ints, time: Longs) -> _Rows:
+    """The pairs of events that are in order."""
     day = time // DAY
     new_pair = np.ones(len(item), np.bool_)
-    new_pair[1:] = (owner[1:] != owner[:-1]) | (item[1:] != item[:-1])
+    new_pair[1:] = item[1:] != item[:-1]
+    if len(owner) and owner[0] != owner[-1]:
+        new_pair[1:] |= owner[1:] != owner[:-1]
     new_day = new_pair.copy()
     new_day[1:] |= day[1:] != day[:-1]
     days = np.flatnonzero(new_day)
     start = np.flatnonzero(new_pair[days])
     pairs = days[start]
-    count = np.diff(np.append(start, len(days)))
+    count = np.empty_like(start)
+    count[:-1] = start[1:] - start[:-1]
+    count[-1:] = len(days) - start[-1:]
     last = days[start + count - 1]
     return _Rows(owner[pairs], item[pairs], count, time[pairs], time[last], time[days], start)
 

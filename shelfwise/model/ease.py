@@ -75,12 +75,15 @@ class Ease:
         rows = self._row[items]
         there = rows >= 0
         weight = np.exp2(np.minimum(times[there] - now, 0) / (self.half_life * DAY))
-        had, at = np.unique(rows[there], return_inverse=True)
-        held = np.minimum(np.bincount(at, weight, minlength=len(had)), 1).astype(np.float32)
+        held = np.minimum(np.bincount(rows[there], weight, minlength=len(self.known)), 1).astype(np.float32)
         felt = np.flatnonzero(held > _FELT)
         if len(felt) > _MOST:
             felt = felt[np.argpartition(held[felt], -_MOST)[-_MOST:]]
-        return self.known, held[felt] @ self.weights[had[felt]]
+        return self.known, held[felt] @ self.weights[felt]
+
+    def place(self, items: Ints) -> Ints:
+        """Where each item stands in `known`, -1 for nowhere: int32 [len(items)]."""
+        return np.asarray(self._row[items])
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""

@@ -29,12 +29,14 @@ class VectorIndex:
     Search results are approximate above `EXACT` rows; whoever ranks computes scores from the vectors themselves.
     """
 
-    __slots__ = ("_index", "dimension", "n")
+    __slots__ = ("_everywhere", "_index", "dimension", "n")
 
     def __init__(self, index: faiss.Index) -> None:
         self._index = index
         self.n = int(index.ntotal)
         self.dimension = int(index.d)
+        cells = isinstance(index, faiss.IndexIVF)
+        self._everywhere: Any = _faiss.SearchParametersIVF(nprobe=_CELLS_READ) if cells else None
 
     @classmethod
     def build(cls, vectors: Floats, *, exact: int = EXACT, seed: int = 0) -> VectorIndex:
@@ -66,14 +68,14 @@ class VectorIndex:
         if k <= 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         queries = np.ascontiguousarray(queries, np.float32)
-        selector: Any = None
+        parameters = self._everywhere
         if allowed is not None:
             bits = np.packbits(allowed[: self.n], bitorder="little")
             selector = _faiss.IDSelectorBitmap(bits)
-        if isinstance(self._index, faiss.IndexIVF):
-            parameters = _faiss.SearchParametersIVF(nprobe=_CELLS_READ, sel=selector)
-        else:
-            parameters = None if selector is None else _faiss.SearchParameters(sel=selector)
+            if parameters is None:
+                parameters = _faiss.SearchParameters(sel=selector)
+            else:
+                parameters = _faiss.SearchParametersIVF(nprobe=_CELLS_READ, sel=selector)
         scores, rows = self._index.search(queries, k, params=parameters)
         return rows, scores
 
