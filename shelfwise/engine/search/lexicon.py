@@ -130,11 +130,13 @@ class Lexicon:
                 corrected = _instead(query, reading.text, mended)
             else:
                 correction = self.spelling.correct(reading.text)
-                if correction.changed:
+                # Two known words that may be one are looked for both ways (Analyzer.forms).
+                typed_wrong = [pair for pair in correction.words if not self._apart(pair[0])]
+                if correction.changed and (typed_wrong or not correction.words):
                     meant = query
-                    for typed, word in correction.words:
+                    for typed, word in typed_wrong:
                         meant = re.sub(rf"(?<!\w){re.escape(typed)}(?!\w)", word.replace("\\", r"\\"), meant)
-                    if meant == query:
+                    if meant == query and len(typed_wrong) == len(correction.words):
                         meant = _instead(query, reading.text, correction.text)
                     corrected, guess = (meant, "") if correction.certain else ("", meant)
             if corrected:
@@ -147,6 +149,11 @@ class Lexicon:
 
     def _known(self, word: str) -> bool:
         return self._has(self._analyzer.stem(word))
+
+    def _apart(self, typed: str) -> bool:
+        """Whether it is several words that products have."""
+        words = typed.split()
+        return len(words) > 1 and all(map(self._known, words))
 
     def _hear(self, texts: Iterable[str]) -> None:
         """Chinese words and phrases, so that they are found by pinyin."""

@@ -86,6 +86,12 @@ class Nearest:
     def __len__(self) -> int:
         return 0 if self._state is None else self._state.n
 
+    @property
+    def vectors(self) -> Floats | None:
+        """float32 [rows, d], do not write to it; None where there are none."""
+        state = self._state
+        return None if state is None else state.vectors[: state.n]
+
     def put(self, rows: Ints, vectors: Floats) -> None:
         """Set the vectors float32 [m, d] of rows [m]; they are found from now on."""
         if not len(rows):

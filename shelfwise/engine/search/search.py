@@ -10,10 +10,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,6 +21,7 @@ import polars as pl
 from shelfwise.engine.search import paging, ranking
 from shelfwise.engine.search.clicks import Clicks
 from shelfwise.engine.search.documents import Documents, DocumentsView, Mask, frame_of
+from shelfwise.engine.search.highlights import Highlights
 from shelfwise.engine.search.lexicon import Lexicon, Understood
 from shelfwise.engine.search.meaning import Encoders, Meaning
 from shelfwise.engine.search.personal import Taste, liking
@@ -31,13 +30,15 @@ from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.search.suggest import Entry, Suggestion
 from shelfwise.engine.search.text import Analyzer, normal
+from shelfwise.engine.search.titles import Titles
 from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_in, key_of
-from shelfwise.model.sequences import Floats, Ints
+from shelfwise.model.sequences import Floats, Ints, Longs
 from shelfwise.schema import Product, Rule, Synonym
 
 MOST = 5_000  # products a query finds at most
-_TITLED = 1_000  # products whose titles are compared
-_RANKED = 500  # of them, the best by words, whose meaning is compared
+_TEXTED = 1_000  # products whose title and description are scored as one text
+_RANKED = 500  # of those found, the best by words, whose titles and meaning are compared
+_BEST = 10  # products the others are likened to
 _NEAR = 150  # products proposed by meaning
 _NEAR_FROM = 0.35  # cosine
 _ALIKE = 500  # products proposed for a photo
@@ -116,11 +117,14 @@ class Search:
         brands = frame["brand"].unique().to_list()
         categories = {level for path in frame["product_type"].unique().to_list() for level in path.split(" > ")}
         self.analyzer = Analyzer({*brands, *categories} - {""})
+        self._highlights = Highlights(self.analyzer)
         self.words = WordIndex(folder, self.analyzer, source=record.url)
         self._keys = np.empty(0, np.uint64), np.empty(0, np.int32)  # keys, ascending, and their rows
         self._learn_keys(frame["id"].to_list())
         self._index(frame)
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
+        self.titles = Titles(self.analyzer)
+        self.titles.put(range(frame.height), frame["title"].to_list())
         self._rules = Rules()
         self.clicks = Clicks()
         self._sold = np.empty(0, np.float32)
@@ -135,6 +139,12 @@ class Search:
 
     def _encode(self, frame: pl.DataFrame) -> None:
         self.meaning.learn(frame, self._rows)
+        self._measure()
+
+    def _measure(self) -> None:
+        vectors = self.meaning.texts.vectors
+        if vectors is not None:
+            self.titles.measure(vectors)
 
     def _rows(self, ids: list[str]) -> Ints:
         rows = self.documents.view.rows
@@ -155,7 +165,10 @@ class Search:
         self.revision = revision
         self._index(None)
         self.lexicon.learn(self.documents.view, frame, gone)
+        self.titles.put(self._rows(frame["id"].to_list()).tolist(), frame["title"].to_list())
         self.meaning.learn(frame, self._rows)
+        if self.titles.stale:
+            self._measure()
         return True
 
     def steer(self, rules: Sequence[Rule], synonyms: Sequence[Synonym]) -> None:
@@ -221,24 +234,22 @@ class Search:
         found, masks, understood = self._sought(view, request, understood, taste)
         return self._answer(view, request, understood, found, masks)
 
-    def rank(self, query: str, products: Sequence[str], *, without: frozenset[str] = frozenset()) -> Floats:
-        """How well each of these products answers a query, whether it would be found or not: float32 [m].
-
-        without: features (ranking.FEATURES) left out of the score.
-        """
+    def parts(self, query: str, products: Sequence[str]) -> dict[str, Floats]:
+        """What each feature (ranking.FEATURES) adds to the scores of these products beside all that is found for a
+        query, whether they would be found or not: float32 [m] each."""
         view = self.documents.view
-        request = SearchRequest(query=query, k=200)
-        understood = self.lexicon.understand(request, self._language)
+        understood = self.lexicon.understand(SearchRequest(query=query), self._language)
         rows = np.array([view.rows[name] for name in products], np.int32)
         if not understood.text:
-            return np.zeros(len(rows), np.float32)
-        found = self._found(view, request, understood, None, every=False, among=rows)
-        table = np.zeros(view.n, np.float32)
-        scores = ranking.score(
-            {name: part for name, part in found.parts.items() if name not in without}, len(found.rows)
-        )
-        table[found.rows] = scores
-        return np.asarray(table[rows])
+            return {}
+        found = self._found(view, SearchRequest(query=query, k=200), understood, None, every=True, also=rows)
+        at = np.searchsorted(found.rows, rows)
+        return {name: part[at] for name, part in found.parts.items()}
+
+    def rank(self, query: str, products: Sequence[str], *, without: frozenset[str] = frozenset()) -> Floats:
+        """How well each of these products answers a query: float32 [m]. without: features left out of the score."""
+        parts = self.parts(query, products)
+        return ranking.score({name: part for name, part in parts.items() if name not in without}, len(products))
 
     def look(self, photo: bytes, request: SearchRequest) -> SearchAnswer:
         """Products whose photo looks like this one. Raises EncodingError for what is no photo."""
@@ -274,7 +285,7 @@ class Search:
         sort = request.sort if request.sort != "relevance" else understood.reading.sort or "relevance"
         rows, scores, ruled = self._ordered(view, request, total, sort)
         page = paging.page(view, request, rows, scores)
-        terms = self._terms(understood)
+        terms = self._highlights.terms((understood.text, *understood.variants))
         place = {row: at for at, row in enumerate(total.rows.tolist())} if request.explain else {}
         hits = []
         for row, score, others in page.items:
@@ -287,7 +298,7 @@ class Search:
                     sources=(source, *(["rules"] if row in ruled else [])),
                     reason=_REASONS[language]["rules" if row in ruled else source],
                     title=view.titles[row],
-                    highlights=self._highlights(view, row, terms),
+                    highlights=self._highlights.of(view.titles[row], view.descriptions[row], terms),
                     variants=tuple(view.ids[other] for other in others),
                     parts=parts,
                 )
@@ -346,24 +357,26 @@ class Search:
         taste: Taste | None,
         *,
         every: bool,
-        among: Ints | None = None,
+        also: Ints | None = None,
     ) -> Found:
-        """Products by words and by meaning; all of the catalogue where there is nothing to look for."""
+        """Products by words and by meaning, and those asked for `also`, by row; all of the catalogue where there is
+        nothing to look for."""
         if not understood.text:
             rows = view.live()
             return self._browsed(view, rows, understood, taste, "browse")
         keys: list[Keys] = []
         values: list[Floats] = []
         whole: list[Keys] = []
-        titled: list[WordHits] = []
+        texted: list[WordHits] = []
         for text, worth in ((understood.text, 1.0), *((variant, _VARIANT) for variant in understood.variants)):
             wanted = self.analyzer.forms(text)
             hits = self.words.search(wanted, MOST, every=True)
             whole.append(hits.keys)
             found = [hits]
-            if len(wanted) > 1 and (not every or 0 < len(hits.keys) < max(request.k, _FEW)):
-                found.append(self.words.search(wanted, max(4 * request.k, _FEW) if every else MOST))
-            titled.append(self.words.field("title", wanted, _TITLED))
+            if len(wanted) > 1 and (not every or also is not None or 0 < len(hits.keys) < max(request.k, _FEW)):
+                most = max(4 * request.k, _FEW) if every and also is None else MOST
+                found.append(self.words.search(wanted, most))
+            texted.append(self.words.field("text", wanted, _TEXTED))
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
         coded = self.words.any_of("sku", codes_in(request.query), MOST).keys if codes_in(request.query) else _NO_KEYS
@@ -371,36 +384,42 @@ class Search:
         values.append(np.zeros(len(coded), np.float32))
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         learned = self._learned(view, request)
-        clicked = np.fromiter(learned, np.int32, len(learned))
-        rows, words = _strongest(np.concatenate((rows, clicked)), np.concatenate((words, 0 * clicked)), view.n)
+        more = [np.fromiter(learned, np.int32, len(learned))]
         vector = self.meaning.of(understood.text)
-        if among is not None:
-            rows, words = _strongest(
-                np.concatenate((rows, among)), np.concatenate((words, np.zeros(len(among)))), view.n
-            )
-            inside = np.isin(rows, among)
-            rows, words = rows[inside], words[inside]
-        elif vector is not None and (len(rows) or not every):
+        if vector is not None and (len(rows) or not every):
             allowed = self._allowed(view, request) if request.filters.narrow else None
             near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)
-            near = near[(cosine >= _NEAR_FROM) & (near < view.n)]
-            rows, words = _strongest(np.concatenate((rows, near)), np.concatenate((words, np.zeros(len(near)))), view.n)
+            more.append(near[(cosine >= _NEAR_FROM) & (near < view.n)])
+        if also is not None:
+            more.append(also)
+        extra = np.concatenate(more)
+        rows, words = _strongest(
+            np.concatenate((rows, extra)), np.concatenate((words, np.zeros(len(extra), np.float32))), view.n
+        )
         features = {
             "exact": np.isin(rows, self.rows_of(coded)),
             "every": np.isin(rows, self.rows_of(np.concatenate(whole))),
             "words": ranking.share(words),
-            "title": self._title(view, rows, titled),
-            **self._titles(view, rows, understood),
-            **self._asker(view, request, rows, understood, taste),
+            "text": self._text(view, rows, texted),
         }
+        ahead = np.arange(len(rows))  # in whose order the page is decided
+        if len(rows) > _RANKED:
+            first = np.argpartition(-words, _RANKED)[:_RANKED]
+            ahead = np.union1d(first, np.flatnonzero((words == 0) | np.isin(rows, more[-1])))
+        features |= _spread(self._titles(view, rows[ahead], understood), ahead, len(rows))
+        if vector is not None:
+            cosines = {"meaning": self.meaning.texts.cosines(vector, rows[ahead])}
+            features |= _spread(cosines, ahead, len(rows))
+            told = ranking.score(
+                ranking.parts_of({n: f[ahead].astype(np.float32) for n, f in features.items()}), len(ahead)
+            )
+            best = ahead[np.argsort(-told, kind="stable")[:_BEST]]
+            mean = self.meaning.texts.mean(rows[best])
+            if mean is not None:
+                features |= _spread({"alike": self.meaning.texts.cosines(mean, rows[ahead])}, ahead, len(rows))
+        features |= self._asker(view, request, rows, understood, taste)
         if learned:
             features["learned"] = np.fromiter((learned.get(row, 0.0) for row in rows.tolist()), np.float32, len(rows))
-        if vector is not None:
-            cosine = np.zeros(len(rows), np.float32)
-            ahead = np.argpartition(-words, _RANKED)[:_RANKED] if len(rows) > _RANKED else np.arange(len(rows))
-            ahead = np.union1d(ahead, np.flatnonzero(words == 0)) if len(rows) > _RANKED else ahead
-            cosine[ahead] = np.clip(self.meaning.texts.cosines(vector, rows[ahead]), 0, 1)
-            features["meaning"] = cosine
         parts = ranking.parts_of({name: values.astype(np.float32) for name, values in features.items()})
         return Found(rows, ranking.score(parts, len(rows)), parts)
 
@@ -436,10 +455,10 @@ class Search:
             found["personal"] = liking(taste, view, self.meaning.texts, rows)
         return found
 
-    def _title(self, view: DocumentsView, rows: Ints, titled: Sequence[WordHits]) -> Floats:
-        """BM25 of the titles, in parts of the best."""
+    def _text(self, view: DocumentsView, rows: Ints, texted: Sequence[WordHits]) -> Floats:
+        """BM25 of title and description as one text, in parts of the best."""
         table = np.zeros(view.n + 1, np.float32)
-        for hits in titled:
+        for hits in texted:
             at = self.rows_of(hits.keys)
             at = np.where(at < view.n, at, -1)
             table[at] = np.maximum(table[at], hits.score)
@@ -447,17 +466,16 @@ class Search:
         return ranking.share(table[rows])
 
     def _titles(self, view: DocumentsView, rows: Ints, understood: Understood) -> dict[str, Floats]:
-        """Whose title is the query, or has its words one after another."""
-        terms = self.analyzer.terms(understood.text)
-        phrase = np.isin(rows, self.rows_of(self.words.phrase(terms[:20], _TITLED).keys)) if len(terms) > 1 else None
+        """Whose title is the query, or has its words one after another, or means another thing by its last word."""
         text = understood.text
+        terms = self.analyzer.terms(text)
+        phrase, qualifies = self.titles.look(rows, terms[:20], self.analyzer.forms(text))
         whole = np.zeros(len(rows), np.float32)
-        near = np.flatnonzero(phrase) if phrase is not None else np.arange(len(rows) if len(rows) < _RANKED else 0)
-        for at in near.tolist():
+        for at in (np.flatnonzero(phrase) if len(terms) > 1 else np.arange(len(rows))).tolist():
             title = view.titles[rows[at]]
             if len(title) <= len(text) + 20 and normal(title) == text:
                 whole[at] = 1
-        return {"whole": whole} | ({} if phrase is None else {"phrase": phrase.astype(np.float32)})
+        return {"whole": whole, "phrase": phrase, "qualifies": qualifies}
 
     def _allowed(self, view: DocumentsView, request: SearchRequest) -> Mask:
         return view.allowed(request.filters, np.arange(view.n, dtype=np.int32))
@@ -520,33 +538,6 @@ class Search:
             return np.zeros(len(rows), np.float32)
         return np.where(rows < len(sold), sold[np.minimum(rows, len(sold) - 1)], 0).astype(np.float32)
 
-    def _terms(self, understood: Understood) -> frozenset[str]:
-        texts = (understood.text, *understood.variants)
-        return frozenset(form for text in texts if text for forms in self.analyzer.forms(text) for form in forms)
-
-    def _highlights(
-        self, view: DocumentsView, row: int, terms: frozenset[str]
-    ) -> dict[str, tuple[tuple[int, int], ...]]:
-        found = {}
-        for name, text in (("title", view.titles[row]), ("description", view.descriptions[row][:400])):
-            if not terms or not text:
-                continue
-            words, starts, ends = self._tokens(text)
-            met = [(starts[at], ends[at]) for at, word in enumerate(words) if word in terms]
-            if met:
-                found[name] = _spans(met)
-                break  # a title that says why needs no description beside it
-        return found
-
-    @lru_cache(maxsize=100_000)  # noqa: B019  (one Search lives as long as its process)
-    def _tokens(self, text: str) -> tuple[tuple[str, ...], array[int], array[int]]:
-        """Terms, starts, ends: few objects, for the garbage collector looks at each it is shown (100 ms for a full
-        cache of tokens)."""
-        tokens = self.analyzer.tokens(text)
-        starts: array[int] = array("i", [token.start for token in tokens])
-        ends: array[int] = array("i", [token.end for token in tokens])
-        return tuple(token.text for token in tokens), starts, ends
-
 
 def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
     """Each row (of 0 … n-1) once, with the highest of its values."""
@@ -557,19 +548,17 @@ def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
     return unique.astype(np.int32), highest
 
 
+def _spread(features: Mapping[str, Floats], at: Longs, n: int) -> dict[str, Floats]:
+    """Features known for some of n products: 0 for the others, and nowhere below."""
+    spread = {}
+    for name, values in features.items():
+        spread[name] = np.zeros(n, np.float32)
+        spread[name][at] = np.clip(values, 0, 1)
+    return spread
+
+
 def _every(masks: Mapping[str, Mask], n: int) -> Mask:
     kept = np.ones(n, np.bool_)
     for mask in masks.values():
         kept &= mask
     return kept
-
-
-def _spans(met: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """Where the words met stand, overlapping ones joined."""
-    spans: list[tuple[int, int]] = []
-    for start, end in sorted(met):
-        if spans and start <= spans[-1][1]:
-            spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
-        else:
-            spans.append((start, end))
-    return tuple(spans)

@@ -42,12 +42,11 @@ WEIGHTS: dict[str, float] = {
     "attributes": 0.5,
     "description": 1.0,
     "sku": 6.0,
-    "pinyin": 1.0,
 }
 FIELDS: tuple[str, ...] = tuple(WEIGHTS)
 #: Changes when documents are made otherwise: an index of another number is rebuilt.
-VERSION = 1
-_SCHEMA_FIELDS = ("title", "brand", "category", "attributes", "description", "pinyin")
+VERSION = 2
+_SCHEMA_FIELDS = ("title", "brand", "category", "attributes", "description", "text")  # text: title and description
 _HEAP = 50_000_000  # bytes of the writer
 _META = "shelfwise"
 _TIE = 0.3  # how much the weaker fields of a term add to the strongest
@@ -142,12 +141,6 @@ class WordIndex:
         if not clauses:
             return WordHits(np.empty(0, np.uint64), np.empty(0, np.float32))
         return self._found(Query.boolean_query(clauses), limit)
-
-    def phrase(self, terms: Sequence[str], limit: int, field: str = "title") -> WordHits:
-        """Products whose field has the terms one after another."""
-        if len(terms) < 2:
-            return self._found(self._term(field, terms[0]), limit) if terms else self._found(Query.empty_query(), 1)
-        return self._found(Query.phrase_query(self._schema, field, list(terms)), limit)
 
     def field(self, field: str, wanted: Wanted, limit: int) -> WordHits:
         """The BM25 score of one field alone, of the `limit` products it is highest for."""
@@ -247,20 +240,19 @@ class WordIndex:
         terms = self._analyzer.terms
         document = Document()
         document.add_unsigned("key", key_of(id))
-        title_terms = terms(title)
-        document.add_text("title", " ".join(title_terms))
+        titled, described = " ".join(terms(title)), " ".join(terms(text))
+        document.add_text("title", titled)
+        document.add_text("text", f"{titled} {described}")
         if brand:
             document.add_text("brand", " ".join(terms(brand)))
         if path:
             document.add_text("category", " ".join(terms(path)))
         if len(attributes) > 2:
             document.add_text("attributes", " ".join(self._told(orjson.loads(attributes))))
-        if text:
-            document.add_text("description", " ".join(terms(text)))
+        if described:
+            document.add_text("description", described)
         for code in dict.fromkeys(code for each in (id, gtin, mpn) if each for code in codes_of(each)):
             document.add_text("sku", code)
-        if not (title.isascii() and brand.isascii()):
-            document.add_text("pinyin", " ".join(self._analyzer.latin(f"{title} {brand}")))
         return document
 
     def _told(self, attributes: Mapping[str, Any]) -> Iterable[str]:
@@ -304,7 +296,7 @@ def _schema() -> tantivy.Schema:
     builder = tantivy.SchemaBuilder()
     builder.add_unsigned_field("key", indexed=True, fast=True)
     for name in _SCHEMA_FIELDS:
-        builder.add_text_field(name, tokenizer_name="whitespace", index_option="position")
+        builder.add_text_field(name, tokenizer_name="whitespace", index_option="freq")
     builder.add_text_field("sku", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("meta", tokenizer_name="raw", index_option="basic")
     builder.add_text_field("told", stored=True, tokenizer_name="raw", index_option="basic")
