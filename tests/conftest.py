@@ -9,6 +9,9 @@ from pathlib import Path
 _THREADS = str(min(2, os.cpu_count() or 1))
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS"):
     os.environ.setdefault(_variable, _THREADS)
+# Threads that wait for others by spinning on cores that others need made a small training six times as long.
+for _variable, _value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0"), ("KMP_BLOCKTIME", "0")):
+    os.environ.setdefault(_variable, _value)
 
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
