@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -69,8 +70,9 @@ class View:
     brand_names: list[str]
     #: Code of the first level of each category, [names + 1]; the last entry is for unknown ones.
     top: Ints
-    #: Content neighbours by row, found once (filled by sources.py); shared by views over the same index.
-    likes: dict[int, tuple[Longs, Floats]]
+    #: Rows and cosines by the bytes of a content vector, found once (filled by sources.py); shared by views over the
+    #: same index.
+    likes: dict[bytes, tuple[Ints, Floats]]
     _matches: dict[Filters, Ints] = field(default_factory=dict)
 
     def row(self, product: str) -> int | None:
@@ -98,9 +100,7 @@ class View:
         if filters.availability is None:
             keep = sale != GONE
         else:
-            table = np.zeros(len(AVAILABILITIES) + 1, np.bool_)
-            table[[_AVAILABILITY_CODE[str(kind)] for kind in filters.availability]] = True
-            keep = table[sale]
+            keep = _available(filters.availability)[sale]
         if filters.categories:
             table = self._category_table(filters.categories)
             keep &= table[self.category[rows]]
@@ -269,8 +269,6 @@ class Catalogue:
         space = self.bundle.content
         if content is not None and space is not None and (text is not None or image is not None):
             content[at] = space.vectors(len(at), text, image)
-            for row in at.tolist():
-                view.likes.pop(row, None)
             late = at[at >= view.known]
             if len(late) and view.known:
                 twin[late], likeness[late] = self._twins(content[late])
@@ -318,6 +316,14 @@ class Catalogue:
         return np.asarray(
             network.item_vector_of(text=text, image=image, category=category, brand=brand, price=price), np.float32
         )
+
+
+@lru_cache
+def _available(states: tuple[Availability, ...]) -> Mask:
+    """By availability code, the last entry for GONE: is it one of `states`?"""
+    table = np.zeros(len(AVAILABILITIES) + 1, np.bool_)
+    table[[_AVAILABILITY_CODE[str(kind)] for kind in states]] = True
+    return table
 
 
 def _columns(products: pl.DataFrame | Sequence[Product]) -> _Columns:

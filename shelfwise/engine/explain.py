@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
-from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, SOURCES, Candidates, Question
+from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, FEATURES, SOURCES, Candidates, Question
 from shelfwise.engine.state import SEARCH
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints
@@ -69,6 +69,13 @@ _TEXTS: dict[str, dict[str, str]] = {
     },
 }
 LANGUAGES = tuple(_TEXTS)
+_KINDS = tuple(EventType)
+_SEARCH = SOURCES.index("search")
+_BITS = np.array([BIT[source] for source in SOURCES])[:, None]
+#: Which columns each source speaks through, bool [sources with numbers, features]; these come first in SOURCES.
+_TAKEN = np.array(
+    [[place in COLUMNS_OF[source] for place in range(len(FEATURES))] for source in SOURCES if COLUMNS_OF[source]]
+)
 
 
 class Explainer:
@@ -90,13 +97,19 @@ class Explainer:
         weight = _weights(candidates, chosen, score)
         decisive, orders = weight.argmax(axis=0).tolist(), np.argsort(-weight, axis=0, kind="stable").T.tolist()
         companions = _Companions(question, self.bundle)
-        bits = candidates.sources[chosen].tolist()
+        proposed = ((candidates.sources[chosen] & _BITS) > 0).T.tolist()
         found = []
-        for position, source, bit, order in zip(chosen.tolist(), decisive, bits, orders, strict=True):
-            row, values = int(candidates.ids[position]), candidates.features[position]
-            names = [SOURCES[each] for each in order if bit & BIT[SOURCES[each]]]
+        for row, values, source, by, order in zip(
+            candidates.ids[chosen].tolist(),
+            candidates.features[chosen].tolist(),
+            decisive,
+            proposed,
+            orders,
+            strict=True,
+        ):
+            names = [SOURCES[each] for each in order if by[each]]
             first = SOURCES[source]
-            if bit & BIT["search"] and not values[COLUMN["again_count"]] > 0:
+            if by[_SEARCH] and not values[COLUMN["again_count"]] > 0:
                 # Its own number is none: what was sought speaks through the numbers of what was found.
                 first = "search"
                 names = [first, *(name for name in names if name != first)]
@@ -113,7 +126,7 @@ class Explainer:
         return self._say("like" if source == "content" else "goes_with", title=_short(view.title(row)))
 
     def _reason(
-        self, source: str, question: Question, companions: _Companions, row: int, values: Floats, seeds: int
+        self, source: str, question: Question, companions: _Companions, row: int, values: list[float], seeds: int
     ) -> str:
         view = question.view
         if source == "search":
@@ -142,7 +155,7 @@ class Explainer:
             return self._say("goes_with", title=title)
         if question.kinds[place] == SEARCH:
             return self._searched(question, int(question.items[place]))
-        kind = tuple(EventType)[int(question.kinds[place])]
+        kind = _KINDS[int(question.kinds[place])]
         return self._say(str(kind) if str(kind) in self._texts else "view_item", title=title)
 
     def _most_alike(self, question: Question, row: int, vectors: Floats | None) -> int:
@@ -157,10 +170,10 @@ class Explainer:
         newest = len(items) - 1 - int(likeness[::-1].argmax())
         return len(question.items) - len(items) + newest if likeness[newest] > 0 else -1
 
-    def _again(self, values: Floats) -> str:
-        count = round(float(np.expm1(values[COLUMN["again_count"]])))
+    def _again(self, values: list[float]) -> str:
+        count = _count(values[COLUMN["again_count"]])
         if count >= 3:
-            days = round(float(np.expm1(values[COLUMN["again_mean_gap"]])))
+            days = _count(values[COLUMN["again_mean_gap"]])
             if days > 60:
                 return self._say("before")
             return self._say("every", days=days) if days >= 2 else self._say("daily" if days == 1 else "often")
@@ -173,7 +186,7 @@ class Explainer:
         query = next((search.query for search in question.searches if row in search.rows), "")
         return self._say("search", title=_short(query)) if query else ""
 
-    def _popular(self, view: View, row: int, values: Floats) -> str:
+    def _popular(self, view: View, row: int, values: list[float]) -> str:
         category, week = view.top_category(row), values[COLUMN["popular_week"]] > 0
         if category:
             return self._say("popular_week_in" if week else "popular_in", category=category)
@@ -243,21 +256,20 @@ def _weights(candidates: Candidates, chosen: Ints, score: Score) -> npt.NDArray[
     middle = len(candidates.ids) // 2
     usual = np.partition(np.ascontiguousarray(candidates.features.T), middle, axis=1)[:, middle]
     k = len(chosen)
-    told = [source for source in SOURCES if COLUMNS_OF[source]]  # those with numbers come first in SOURCES
-    stacked = np.tile(features, (len(told) + 1, 1))
-    silent = np.ones((len(SOURCES), k), np.bool_)
-    for place, source in enumerate(told):
-        columns = COLUMNS_OF[source]
-        part = slice((place + 1) * k, (place + 2) * k)
-        stacked[part, columns] = usual[columns]
-        silent[place] = ~features[:, columns].any(axis=1)
-    scores = score(stacked).reshape(len(told) + 1, k)
+    without = np.where(_TAKEN[:, None], usual, features).reshape(-1, features.shape[1])
+    scores = score(np.concatenate((features, without))).reshape(len(_TAKEN) + 1, k)
     worth = np.zeros((len(SOURCES), k), np.float32)
-    worth[: len(told)] = scores[0] - scores[1:]
+    worth[: len(_TAKEN)] = scores[0] - scores[1:]
     # Who proposed a product goes before who merely has a number for it, when the numbers do not decide.
-    worth += 1e-6 * ((candidates.sources[chosen][None] & np.array(list(BIT.values()))[:, None]) > 0)
-    worth[silent] = -np.inf
-    return np.asarray(worth, np.float32)
+    worth += 1e-6 * ((candidates.sources[chosen] & _BITS) > 0)
+    worth[: len(_TAKEN)][~(_TAKEN @ (features != 0).T)] = -np.inf
+    worth[len(_TAKEN) :] = -np.inf
+    return worth
+
+
+def _count(logarithm: float) -> int:
+    """The whole number behind a feature log(1 + number)."""
+    return round(float(np.expm1(np.float32(logarithm))))
 
 
 def _short(title: str) -> str:

@@ -9,7 +9,10 @@ Sources and their bit in `Candidates.sources`: `SOURCES`.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -69,7 +72,7 @@ _CATEGORIES = 3  # of the customer's interest, whose most popular products are p
 _POPULAR_THERE = 20
 _CONTENT_STEPS = 5  # newest distinct products that content compares with
 _CONTENT_ASKED = 3  # of these, whose most alike products are proposed
-_CONTENT_FADES = 0.8
+_CONTENT_FADES = 0.8 ** np.arange(_CONTENT_STEPS, dtype=np.float32)
 _STEPS = 10  # newest events whose neighbours count: at the usual decay of a half the next is below one in a thousand
 _NOW = 5  # events that are "now"
 _INTEREST_DAYS = 60.0  # half life of interest in a category or brand
@@ -78,6 +81,7 @@ _LIKES_KEPT = 50_000
 # What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
 _WEIGHT_TOGETHER, _WEIGHT_CONTENT, _WEIGHT_BEHAVIOUR = 0.35, 0.4, 0.25
 _NO_ROWS = np.empty(0, np.int32)
+_RECIPROCALS = (1 / np.arange(1, 2_049)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,6 +128,14 @@ class _Scratch(threading.local):
         self.slot = np.empty(0, np.int32)
         self.total = np.empty(0, np.float32)
         self.flag = np.empty(0, np.bool_)
+        self._gathered = np.empty(0, np.float32)
+
+    def gather(self, vectors: Floats, rows: Ints) -> Floats:
+        """`vectors[rows]`, good until the next call: fresh memory each time costs more than the copy."""
+        m, d = len(rows), vectors.shape[1]
+        if self._gathered.size < m * d:
+            self._gathered = np.empty(2 * m * d, np.float32)
+        return np.take(vectors, rows, axis=0, out=self._gathered[: m * d].reshape(m, d), mode="clip")
 
     def fit(self, n: int) -> None:
         if len(self.slot) < n:
@@ -237,7 +249,9 @@ class Sources:
             rows, scores = ease
             missing = ~self._scratch.flag[rows]
             if not question.exclude_purchased:
-                missing[_among(again[0], rows)] = False
+                assert self.bundle.ease is not None
+                place = self.bundle.ease.place(again[0])
+                missing[place[place >= 0]] = False
             rows, scores = rows[missing], scores[missing]
             found.append(("neighbours", rows[_top(scores, EASE)]))
         found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
@@ -309,9 +323,12 @@ class Sources:
         rows = _distinct(every, slot)
         keep = ~self._scratch.flag[rows] & question.view.allowed(question.filters, rows)
         slot[rows] = np.arange(len(rows), dtype=np.int32)
+        places, start = slot[every], 0
         bits = np.zeros(len(rows), np.uint8)
-        for source, proposed in proposals:
-            bits[slot[proposed]] |= BIT[source]
+        for source, group in groupby(proposals, key=itemgetter(0)):
+            stop = start + sum(len(proposed) for _, proposed in group)
+            bits[places[start:stop]] |= BIT[source]
+            start = stop
         return rows[keep], bits[keep]
 
     # Numbers
@@ -369,19 +386,20 @@ class Sources:
         known, like = (view.twin[rows], view.likeness[rows]) if any_late else (rows, None)
 
         if question.vector is not None and view.behaviour is not None:
-            score = view.behaviour[rows] @ question.vector
+            score = scratch.gather(view.behaviour, rows) @ question.vector
             table[COLUMN["behaviour"]] = score
             table[COLUMN["behaviour_below_best"]] = score - score.max()
             order = np.argsort(-score, kind="stable")
             table[COLUMN["behaviour_rank"], order] = _reciprocals(len(rows))
         _shared(table, "neighbours", scratch.total[known])
         if ease is not None:
-            at = np.minimum(np.searchsorted(ease[0], known), len(ease[0]) - 1)
-            _shared(table, "ease", np.where(ease[0][at] == known, ease[1][at], 0))
+            assert self.bundle.ease is not None
+            at = self.bundle.ease.place(known)
+            _shared(table, "ease", np.where(at >= 0, ease[1][at], 0))
         if len(recent) and view.content is not None:
-            cosine = view.content[rows] @ view.content[recent].T
+            cosine = scratch.gather(view.content, rows) @ view.content[recent].T
             table[COLUMN["content_newest"]] = cosine[:, 0]
-            table[COLUMN["content"]] = (cosine * _CONTENT_FADES ** np.arange(len(recent), dtype=np.float32)).max(axis=1)
+            table[COLUMN["content"]] = (cosine * _CONTENT_FADES[: len(recent)]).max(axis=1)
         first = COLUMN["popular"]
         table[first : first + 3] = self._popular[known].T
         if like is not None:
@@ -422,11 +440,10 @@ class Sources:
             np.add.at(sums, of, weight.astype(np.float32))
             sums[-1] = 0
             table[COLUMN[name]] = sums[asked]
-        newest = np.full(sizes, np.inf)
+        newest = np.zeros(sizes)
         newest[category] = age  # oldest first: the newest stays
-        newest[-1] = np.inf
-        idle = newest[wanted]
-        table[COLUMN["category_idle"]] = np.where(np.isfinite(idle), np.log1p(np.where(np.isfinite(idle), idle, 0)), 0)
+        newest[-1] = 0
+        table[COLUMN["category_idle"]] = np.log1p(newest[wanted])
         paid = view.price[items[-50:]]
         paid = paid[paid > 0]
         if len(paid):
@@ -470,16 +487,18 @@ def alike(view: View, row: int, k: int) -> tuple[Ints, Floats]:
     query = view.content[row]
     if not query.any():
         return _NO_ROWS, np.empty(0, np.float32)
-    found = view.likes.get(row)
-    if found is None or len(found[0]) < k:
+    key = query.tobytes()  # products with the same text share an answer
+    found = view.likes.get(key)
+    if found is None or len(found[0]) <= k:
         rows, scores = view.content_index.search(query[None], k + 1)
-        keep = (rows[0] >= 0) & (rows[0] != row)
-        found = (rows[0][keep], scores[0][keep])
+        found = (rows[0].astype(np.int32), scores[0])
         if len(view.likes) >= _LIKES_KEPT:
             view.likes.clear()
-        view.likes[row] = found
+        view.likes[key] = found
+    keep = (found[0] >= 0) & (found[0] != row)
+    found = found[0][keep], found[1][keep]
     if view.n == view.indexed:
-        return found[0][:k].astype(np.int32), found[1][:k]
+        return found[0][:k], found[1][:k]
     late = np.arange(view.indexed, view.n)
     late = late[late != row]
     rows, scores = np.concatenate((found[0], late)), np.concatenate((found[1], view.content[late] @ query))
@@ -510,12 +529,6 @@ def _place(wanted: Ints, rows: Ints, slot: Ints) -> npt.NDArray[np.intp]:
     return np.where(there, place, -1)
 
 
-def _among(wanted: Ints, rows: Ints) -> npt.NDArray[np.intp]:
-    """Where those of `wanted` that are among `rows` stand there; `rows` ascending, at least one."""
-    place = np.minimum(np.searchsorted(rows, wanted), len(rows) - 1)
-    return np.asarray(place[rows[place] == wanted], np.intp)
-
-
 def _newest_distinct(items: Ints, m: int) -> Ints:
     """The newest m distinct products, newest first."""
     found = list(dict.fromkeys(items[: -4 * m - 1 : -1].tolist()))[:m]
@@ -524,15 +537,13 @@ def _newest_distinct(items: Ints, m: int) -> Ints:
 
 def _interests(categories: Ints) -> list[int]:
     """The categories met most often, the newest first among equals."""
-    counts: dict[int, int] = {}
-    for code in categories[::-1].tolist():
-        if code >= 0:
-            counts[code] = counts.get(code, 0) + 1
-    return sorted(counts, key=lambda code: -counts[code])[:_CATEGORIES]
+    counts = Counter(categories[::-1].tolist())
+    counts.pop(-1, None)
+    return sorted(counts, key=counts.__getitem__, reverse=True)[:_CATEGORIES]
 
 
 def _reciprocals(n: int) -> Floats:
-    return (1 / np.arange(1, n + 1)).astype(np.float32)
+    return _RECIPROCALS[:n] if n <= len(_RECIPROCALS) else (1 / np.arange(1, n + 1)).astype(np.float32)
 
 
 def _shared(table: Floats, name: str, score: Floats) -> None:
