@@ -124,9 +124,7 @@ def test_live_state_is_the_state_of_evaluation(simulated: Simulated, engine: Eng
     """The columns of the record and the cut of the dataset give the same answer."""
     until = simulated.bundle.until
     history = simulated.shop.sequences.select(slice(7, 8))
-    told = Rows(
-        [f"p{row}" for row in history.item], history.kind, history.time * 1_000_000, history.price, history.quantity
-    )
+    told = Rows([f"p{row}" for row in history.item], history.kind, history.time * 1_000_000, history.price)
     request = Request(customer="c", now=datetime.fromtimestamp(until, UTC))
     live = engine.recommend(request, engine.state(request, told))
     offline = engine.recommend(request, states_of(history, until)[0])
