@@ -1,6 +1,7 @@
 """One score of a product for a query: a weighted sum of what speaks for it, each from 0 to 1.
 
-The weights were chosen on graded judgments of an electronics shop (docs/search.md); no weight belongs to one query.
+The weights of what a text says were fitted to graded judgments of an electronics shop by benchmarks/search_weights.py
+(held-out queries: docs/log.md); the others stand beside them by hand. No weight belongs to one query or one shop.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from shelfwise.model.sequences import Floats
 WEIGHTS: dict[str, float] = {
     "exact": 3.0,  # its SKU, GTIN or model number was asked for
     "whole": 1.2,  # its title is the query
-    "phrase": 0.5,  # its title has the query's words one after another
-    "every": 1.2,  # it has every word
-    "words": 0.85,  # BM25 of all fields, in parts of the best
-    "text": 1.0,  # BM25 of title and description as one text, in parts of the best
-    "qualifies": -0.65,  # the last word of the query is followed by what the product is: "keyboard" in "keyboard cover"
-    "meaning": 1.95,  # cosine of the query's and the product's texts
-    "alike": 0.95,  # cosine of its text and the ten best by all of the above
+    "phrase": 0.4,  # its title has the query's words one after another
+    "every": 1.5,  # it has every word
+    "words": 0.6,  # BM25 of all fields, in parts of the best
+    "text": 1.6,  # BM25 of title and description as one text, in parts of the best
+    "qualifies": -0.55,  # the last word of the query is followed by what the product is: "keyboard" in "keyboard cover"
+    "meaning": 2.0,  # cosine of the query's and the product's texts
+    "alike": 1.8,  # cosine of its text and the ten best by all of the above
     "wish": 0.1,  # a brand, colour, category that the query was read to wish
     "learned": 0.6,  # what earlier searchers of this query turned to
     "personal": 0.25,  # to this shopper's liking
