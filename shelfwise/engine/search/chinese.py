@@ -63,7 +63,7 @@ _READINGS = {
     "单反": ("dan", "fan"),
 }
 
-#: Words of Taiwan and Hong Kong shops for the mainland's, beyond what OpenCC's phrase table has.
+#: Words of talk, and of Taiwan and Hong Kong (beyond what OpenCC's phrase table has), for those of mainland shops.
 _REGIONAL = {
     "滑鼠": "鼠标",
     "行动电源": "充电宝",
@@ -86,6 +86,7 @@ _REGIONAL = {
     "硬碟": "硬盘",
     "喇叭": "音箱",
     "尿布": "纸尿裤",
+    "尿不湿": "纸尿裤",
     "刮胡刀": "剃须刀",
     "原子笔": "圆珠笔",
     "卫生纸": "卷纸",
@@ -95,6 +96,7 @@ _REGIONAL = {
     "吹风筒": "吹风机",
     "电单车": "电动车",
 }
+_REGIONAL_WORD = re.compile(f"({'|'.join(sorted(_REGIONAL, key=len, reverse=True))})")
 
 
 @functools.cache
@@ -110,7 +112,7 @@ def simplified(character: str) -> str:
 
 
 def mainland(word: str) -> str:
-    """The mainland's word for a (simplified) word of Taiwan or Hong Kong; itself where they are the same."""
+    """What mainland shops call a (simplified) word; itself where they are the same."""
     return _REGIONAL.get(word, word)
 
 
@@ -288,7 +290,12 @@ class Pinyin:
         in one character (兰牙耳机, 保温怀); None where there is nothing to replace, or nothing like it."""
         if not self._full or len(query) > 100:
             return None
-        changed = _RUN.sub(lambda match: self._alike(match[0]), query)
+        changed = _RUN.sub(
+            lambda match: "".join(  # a word of another region is none mistyped
+                piece if piece in _REGIONAL else self._alike(piece) for piece in _REGIONAL_WORD.split(match[0])
+            ),
+            query,
+        )
         return changed if changed != query else None
 
     def _alike(self, run: str) -> str:

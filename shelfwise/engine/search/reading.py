@@ -167,10 +167,12 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A query, read. text: what is left to look for as words. excluded: words no product may have (normal).
+    """A query, read. text: what is left to look for as words, the catalogue's own for a property said in another
+    language. said: the same in the shopper's words. excluded: words no product may have (normal).
     sort: an order of request.SORTS that was asked for, else ""."""
 
     text: str
+    said: str = ""
     wants: tuple[Want, ...] = ()
     excluded: tuple[str, ...] = ()
     sort: str = ""
@@ -269,7 +271,7 @@ class Reader:
         self._sized(scan)
         self._named(scan)
         self._relative(scan)
-        return Reading(scan.rest(), tuple(scan.wants), tuple(excluded), sort, tuple(scan.chips))
+        return Reading(scan.rest(), scan.said(), tuple(scan.wants), tuple(excluded), sort, tuple(scan.chips))
 
     def _sorted(self, scan: _Scan) -> str:
         for order, pattern in _SORTS:
@@ -425,6 +427,7 @@ class _Scan:
     def __init__(self, text: str, undo: frozenset[str], labels: Mapping[str, str]) -> None:
         self.left = text
         self._out: list[str] = list(text)
+        self._said: list[str] = list(text)
         self._undo = undo
         self._labels = labels
         self.wants: list[Want] = []
@@ -454,6 +457,7 @@ class _Scan:
         self._out[start:end] = [f" {keep} " if keep and keep != said else keep, *[""] * (end - start - 1)]
         if not keep:
             self._out[start] = " "
+            self._said[start:end] = [" "] * (end - start)
         return chip
 
     def take(
@@ -478,6 +482,9 @@ class _Scan:
 
     def rest(self) -> str:
         return " ".join("".join(self._out).split())
+
+    def said(self) -> str:
+        return " ".join("".join(self._said).split())
 
 
 def _money(said: str | None) -> float | None:

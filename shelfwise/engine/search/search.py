@@ -7,6 +7,7 @@ Without a bundle words and meaning answer; with one, behaviour adds who asks and
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -40,9 +41,11 @@ _TEXTED = 1_000  # products whose title and description are scored as one text
 _RANKED = 500  # of those found, the best by words, whose titles and meaning are compared
 _BEST = 10  # products the others are likened to
 _NEAR = 150  # products proposed by meaning
-_NEAR_FROM = 0.35  # cosine
+_NEAR_FROM = 0.35  # cosine, beside what has the words
+_FAR_FROM, _FAR = 0.14, 0.6  # cosine, and part of the highest, where no product has every word
 _ALIKE = 500  # products proposed for a photo
 _FEW = 100  # products with every word below which those with some are taken too
+_WORDED = ("text", "brand", "category", "attributes")  # fields that together hold every word of a product
 _VARIANT = 0.9  # of its score: what is found by a synonym
 _REASONS = {
     "en": {
@@ -385,22 +388,24 @@ class Search:
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         learned = self._learned(view, request)
         more = [np.fromiter(learned, np.int32, len(learned))]
-        vector = self.meaning.of(understood.text)
+        vector = self.meaning.of(understood.reading.said)
         if vector is not None and (len(rows) or not every):
             allowed = self._allowed(view, request) if request.filters.narrow else None
             near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)
-            more.append(near[(cosine >= _NEAR_FROM) & (near < view.n)])
+            least = _NEAR_FROM if every else max(_FAR_FROM, _FAR * float(cosine.max(initial=0)))
+            more.append(near[(cosine >= least) & (near < view.n)])
         if also is not None:
             more.append(also)
         extra = np.concatenate(more)
         rows, words = _strongest(
             np.concatenate((rows, extra)), np.concatenate((words, np.zeros(len(extra), np.float32))), view.n
         )
+        known = self._known(view, understood)
         features = {
             "exact": np.isin(rows, self.rows_of(coded)),
             "every": np.isin(rows, self.rows_of(np.concatenate(whole))),
-            "words": ranking.share(words),
-            "text": self._text(view, rows, texted),
+            "words": known * ranking.share(words),
+            "text": known * self._text(view, rows, texted),
         }
         ahead = np.arange(len(rows))  # in whose order the page is decided
         if len(rows) > _RANKED:
@@ -416,7 +421,7 @@ class Search:
             best = ahead[np.argsort(-told, kind="stable")[:_BEST]]
             mean = self.meaning.texts.mean(rows[best])
             if mean is not None:
-                features |= _spread({"alike": self.meaning.texts.cosines(mean, rows[ahead])}, ahead, len(rows))
+                features |= _spread({"alike": known * self.meaning.texts.cosines(mean, rows[ahead])}, ahead, len(rows))
         features |= self._asker(view, request, rows, understood, taste)
         if learned:
             features["learned"] = np.fromiter((learned.get(row, 0.0) for row in rows.tolist()), np.float32, len(rows))
@@ -454,6 +459,18 @@ class Search:
         if taste is not None and (request is None or request.personal):
             found["personal"] = liking(taste, view, self.meaning.texts, rows)
         return found
+
+    def _known(self, view: DocumentsView, understood: Understood) -> float:
+        """How much of the query products have words for, from 0 to 1; rare words weigh more (by their idf in BM25).
+        Of "green tea" in a Chinese shop that reads colours in English, the tea is what is wanted."""
+        n = max(1, len(view.ids))
+        met, total = 0.0, 0.0
+        for forms in self.analyzer.forms(understood.text):
+            held = max(self.words.frequency(form, _WORDED) for form in forms)
+            weight = math.log(1 + (n - min(held, n) + 0.5) / (held + 0.5))
+            met += weight if held else 0.0
+            total += weight
+        return met / total if total else 1.0
 
     def _text(self, view: DocumentsView, rows: Ints, texted: Sequence[WordHits]) -> Floats:
         """BM25 of title and description as one text, in parts of the best."""
