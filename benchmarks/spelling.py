@@ -1,10 +1,11 @@
 """Spelling: of catalogue queries with one random edit each, how many keep their top result in the top three?
 
-    python benchmarks/spelling.py ../shared/data/chorus_products.jsonl.gz [--queries 500] [--seed 1]
+    python benchmarks/spelling.py ../shared/data/chorus_products.jsonl.gz [--queries 500] [--seed 1] [--shop PATH]
 
 A query is one to three significant words of a title. Results are SQLite's FTS5 (bm25 on titles, any word), so that the
 figure is of the correction alone; an uncertain correction is used where the typed words find nothing or, one of
-several words being unknown, beside them. `none` is the same without correction.
+several words being unknown, beside them. `none` is the same without correction. With --shop (of these products) they
+are those of `Shop.search`, where meaning helps too; an answer that only asks "did you mean" counts as it stands.
 """
 
 from __future__ import annotations
@@ -71,6 +72,33 @@ class Titles:
         return [row for row, _ in rows]
 
 
+def through(shop: Path, titles: Sequence[str], n: int, seed: int) -> dict[str, float | int | list[list[str]]]:
+    """The same queries through a shop's search."""
+    from shelfwise.shop import Shop
+
+    chance = random.Random(seed)
+    kept = bare = asked = 0
+    took: list[float] = []
+    lost: list[list[str]] = []
+    with Shop(shop) as opened:
+        opened.searching.complete()
+        for query in queries(titles, n, chance):
+            typed = edited(query, chance)
+            top = opened.search(query, k=1).items[0].product
+            start = time.perf_counter()
+            answer = opened.search(typed, k=3)
+            took.append(time.perf_counter() - start)
+            hit = any(item.product == top for item in answer.items)
+            kept += hit
+            bare += any(item.product == top for item in opened.search(typed, k=3, correct=False).items)
+            if not hit:
+                asked += opened.search(answer.did_you_mean or typed, k=1).items[0].product == top
+                lost.append([query, typed, answer.corrected or f"? {answer.did_you_mean}"])
+    took.sort()
+    times = {"p50_ms": 1e3 * took[n // 2], "p99_ms": 1e3 * took[int(n * 0.99)]}
+    return {"queries": n, "kept": kept / n, "none": bare / n, "asked": asked / n, **times, "lost": lost}
+
+
 def measure(titles: Sequence[str], n: int, seed: int) -> dict[str, float | int | list[list[str]]]:
     chance = random.Random(seed)
     start = time.perf_counter()
@@ -115,10 +143,16 @@ def main() -> None:
     parser.add_argument("products", type=Path)
     parser.add_argument("--queries", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--shop", type=Path)
     told = parser.parse_args()
     with gzip.open(told.products, "rt", encoding="utf-8") as lines:
         titles = [json.loads(line)["title"] for line in lines]
-    print(json.dumps(measure(titles, told.queries, told.seed), ensure_ascii=False))
+    found = (
+        measure(titles, told.queries, told.seed)
+        if told.shop is None
+        else through(told.shop, titles, told.queries, told.seed)
+    )
+    print(json.dumps(found, ensure_ascii=False))
 
 
 if __name__ == "__main__":
