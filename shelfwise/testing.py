@@ -2,6 +2,7 @@
 
 `simulated_shop`: shoppers over real photos, whose taste is what the photos show. It proves that photos matter.
 `simulated_visits`: the visits of such shoppers, event by event, for a shop to be shown with.
+`simulated_searches`: searchers who click on what stands on top. It proves that learned clicks are corrected for it.
 `simulated_catalogue`: as many products and events as asked for. It measures growth.
 """
 
@@ -227,6 +228,48 @@ def simulated_visits(
     return frame.sort("time").select(
         given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in EVENT_COLUMNS.items()
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulatedSearches:
+    """SIMULATED searches, and the truth. events: EVENT_COLUMNS. shown: for each query the products, in the order that
+    everybody was shown. wanted: float64 [queries, products], how often who looks at each of `shown` clicks on it."""
+
+    events: pl.DataFrame
+    shown: dict[str, tuple[str, ...]]
+    wanted: npt.NDArray[np.float64]
+
+
+def simulated_searches(
+    *, queries: int = 20, searchers: int = 300, products: int = 10, bias: float = 0.8, seed: int = 0
+) -> SimulatedSearches:
+    """`searchers` SIMULATED people for each query, all shown the same `products` in the same order.
+
+    What stands at place r (from 0) is looked at with probability 1 / (r + 1)^bias, and what is looked at is clicked on
+    with a probability of its own, drawn from 0.05 to 0.6 without regard to its place (the examination hypothesis:
+    Richardson et al. 2007). Each search is an event, and so is each product shown, in order, and each click.
+    """
+    random = np.random.default_rng(seed)
+    wanted = random.uniform(0.05, 0.6, (queries, products))
+    seen = 1 / (np.arange(products) + 1.0) ** bias
+    shown = {f"query {q}": tuple(f"q{q}-p{p}" for p in range(products)) for q in range(queries)}
+    rows: list[tuple[str, str, int, str, str, str]] = []
+    for q, (query, listed) in enumerate(shown.items()):
+        clicked = random.random((searchers, products)) < seen * wanted[q]
+        for searcher in range(searchers):
+            session, answer = f"simulated-{q}-{searcher}", f"simulated-answer-{q}-{searcher}"
+            at = (START + q * DAY + searcher * 60) * 1_000_000
+            rows.append((EventType.SEARCH, session, at, "", query, answer))
+            rows += [(EventType.VIEW_ITEM_LIST, session, at + 1, product, "", answer) for product in listed]
+            rows += [
+                (EventType.SELECT_ITEM, session, at + 2 + int(place), listed[place], "", answer)
+                for place in np.flatnonzero(clicked[searcher])
+            ]
+    frame = pl.DataFrame(rows, schema=["type", "session", "time", "product", "query", "request_id"], orient="row")
+    given = {"id": pl.format("simulated-{}", pl.int_range(pl.len())), "customer": pl.lit("")}
+    given |= {"quantity": pl.lit(1.0), "price": pl.lit(None), "value": pl.lit(None)}
+    events = frame.select(given.get(name, pl.col(name)).cast(kind).alias(name) for name, kind in EVENT_COLUMNS.items())
+    return SimulatedSearches(events=events, shown=shown, wanted=wanted)
 
 
 def look(photo: Path) -> Floats:

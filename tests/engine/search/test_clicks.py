@@ -3,12 +3,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from shelfwise.engine.search.clicks import Clicks
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product
 from shelfwise.shop import Shop
 from shelfwise.store.rows import event_row
+from shelfwise.testing import simulated_searches
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 
@@ -68,3 +70,21 @@ def test_clicks_change_the_order_at_once_and_can_be_left_out(tmp_path: Path) -> 
         assert [hit.product for hit in shop.search("mug", k=30, learned=False).items] == before
     with Shop(tmp_path / "shop") as again:
         assert again.search("mug").items[0].product == wanted
+
+
+def test_corrected_clicks_order_better_than_raw_ones_when_places_attract() -> None:
+    """SIMULATED searchers: the tops of lists are looked at most. Agreement with what who looks wants, as the mean
+    Kendall correlation over queries."""
+    told = simulated_searches(queries=30, searchers=300)
+    clicks = Clicks()
+    clicks.learn(told.events)
+    raw = dict(told.events.filter(pl.col("type") == "select_item").group_by("product").len().iter_rows())
+    agreement = []
+    for q, (query, shown) in enumerate(told.shown.items()):
+        corrected = clicks.of(query)
+        orders = [[evidence.get(product, 0) for product in shown] for evidence in (raw, corrected)]
+        wanted = np.sign(np.subtract.outer(told.wanted[q], told.wanted[q]))
+        pairs = np.count_nonzero(wanted)
+        agreement.append([float((np.sign(np.subtract.outer(o, o)) * wanted).sum()) / pairs for o in orders])
+    uncorrected, corrected_ = np.mean(agreement, axis=0)
+    assert corrected_ > 0.7 > 0.55 > uncorrected
