@@ -223,6 +223,34 @@ def remove_synonyms(id: str, shop: ShopFolder = HERE) -> None:
     out.print(f"Removed: {id}", markup=False)
 
 
+@synonyms.command("suggest")
+def suggest_synonyms(
+    limit: Annotated[int, typer.Option("-n", help="How many, the best founded first.", min=1, max=1_000)] = 20,
+    shop: ShopFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """What shoppers' behaviour proposes; accept one with `synonyms add`. Each rests on five customers or more."""
+    with Shop(shop) as opened:
+        found = opened.suggested_synonyms(limit)
+    if as_json:
+        print_json(
+            [
+                {"synonym": str(one.synonym), "customers": one.customers, "evidence": one.evidence}
+                | {"examples": one.examples}
+                for one in found
+            ]
+        )
+        return
+    if not found:
+        out.print("Nothing yet: proposals come from recorded searches of at least five customers.")
+        return
+    table = Table("synonyms", "customers", "evidence", "for example", box=None)
+    for one in found:
+        example = " / ".join(one.examples[0]) if one.examples else ""
+        table.add_row(Text(str(one.synonym)), str(one.customers), one.evidence, Text(example))
+    out.print(table)
+
+
 @audit.command("list")
 def list_audit(
     n: Annotated[int, typer.Option("-n", help="How many, the newest first.", min=1, max=10_000)] = 20,

@@ -31,13 +31,14 @@ from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.engine.search.search import Search
 from shelfwise.engine.search.suggest import Entry, Suggestion, popular_queries
+from shelfwise.engine.search.synonyms import TURNED_TO, Proposal, mined
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.model.bundle import Bundle, Bundles
 from shelfwise.model.encoders import VectorCache, encode_products
 from shelfwise.model.recommender import Progress
-from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, EventType, Product
+from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, EventType, Product, from_micros
 from shelfwise.settings import FILE, Settings, load_settings, template
 from shelfwise.store import Appended, Counts, History, Store, open_store
 from shelfwise.store.rows import product_row
@@ -270,9 +271,9 @@ class Shop:
                 for change in changes:
                     if change.product is None:
                         self._engine.catalogue.delete(change.id)
+            self._steer()
             if self._search is not None:
                 self._search.follow()
-                self._steer(self._search)
                 self._arrived, events = self.store.events_since(self._arrived, _ARRIVALS)
                 if events.height:
                     self._search.clicks.learn(events)
@@ -289,6 +290,7 @@ class Shop:
             catalogue.upsert(late, *self._vectors(late))
         self._engine = Engine(bundle, catalogue, language=self.settings.language, history=self.settings.history)
         self._version, self._revision = version, revision
+        self._steered = -1
 
     def _apply(self, catalogue: Catalogue, products: list[Product]) -> None:
         if products:
@@ -371,17 +373,39 @@ class Shop:
                     )
                     self._arrived = self.store.newest_sequence()
                     search.learn(*self._shoppers(search.clicks))
-                    self._steered = -1
-                    self._steer(search)
+                    search.steer(self.store.rules(), self.store.synonyms())
                     self._search = search
+                    self._steered = -1
         return self._search
 
-    def _steer(self, search: Search) -> None:
+    def _steer(self) -> None:
         """Follow the merchants' rules and synonyms."""
+        if self._engine is None and self._search is None:
+            return
         revision = self.store.steering_revision()
         if revision != self._steered:
-            search.steer(self.store.rules(), self.store.synonyms())
+            rules = self.store.rules()
+            if self._engine is not None:
+                self._engine.steer(rules)
+            if self._search is not None:
+                self._search.steer(rules, self.store.synonyms())
             self._steered = revision
+
+    def suggested_synonyms(self, limit: int = 100) -> list[Proposal]:
+        """Synonyms that shoppers' behaviour proposes, for a person to accept; best founded first. Reads every search
+        and what its customers turned to afterwards."""
+        searchers = pl.concat(
+            [pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])]
+        ).filter(pl.col("customer") != "")
+        if searchers.is_empty():
+            return []
+        who = searchers.select("customer").unique()
+        first = from_micros(int(searchers["time"][0]))
+        frames = [
+            frame.join(who, on="customer", how="semi")
+            for frame in self.store.event_frames(types=[EventType.SEARCH, *TURNED_TO], since=first)
+        ]
+        return mined(pl.concat(frames), self.store.synonyms(), limit)
 
     def _shoppers(self, clicks: Clicks) -> tuple[list[Entry], dict[str, float]]:
         """Popular queries, and pieces sold by product id; what searchers turned to goes to `clicks`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from typer.testing import CliRunner
 
 from shelfwise.cli import app
 from shelfwise.errors import InvalidRequest, ShelfwiseError, UnknownProduct
-from shelfwise.schema import Product
+from shelfwise.schema import Event, EventType, Product, now
 from shelfwise.shop import Shop
 
 
@@ -52,6 +53,31 @@ def test_synonyms_are_added_by_line_and_by_file(folder: Path, tmp_path: Path) ->
     assert len(rows) == 3
     run(folder, "synonyms", "remove", rows[0]["id"])
     assert rows[0]["id"] not in run(folder, "synonyms", "list")
+
+
+def test_synonyms_are_suggested_from_what_searchers_did(folder: Path) -> None:
+    assert "Nothing yet" in run(folder, "synonyms", "suggest")
+    begun = now() - timedelta(days=1)
+    with Shop(folder) as shop:
+        for n in range(6):
+            steps = (("search", "couch", ""), ("search", "sofa", ""), ("view_item", "", "A-1"))
+            shop.append_events(
+                [
+                    Event(
+                        type=EventType(kind),
+                        customer=f"c{n}",
+                        query=query,
+                        product=product,
+                        time=begun + timedelta(minutes=10 * n + step),
+                    )
+                    for step, (kind, query, product) in enumerate(steps)
+                ]
+            )
+    (row,) = json.loads(run(folder, "synonyms", "suggest", "--json"))
+    assert (row["synonym"], row["customers"], row["evidence"]) == ("couch, sofa", 6, "reformulated")
+    assert "couch, sofa" in run(folder, "synonyms", "suggest")
+    run(folder, "synonyms", "add", row["synonym"])
+    assert json.loads(run(folder, "synonyms", "suggest", "--json")) == []
 
 
 def test_what_cannot_be_is_told(folder: Path) -> None:

@@ -18,13 +18,14 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer
-from shelfwise.engine.request import Answer, Filters, Item, Request, check_k
+from shelfwise.engine.request import MAX_K, Answer, Filters, Item, Request, check_k
+from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
-from shelfwise.schema import EventType, to_micros
+from shelfwise.schema import EventType, Rule, to_micros
 
 _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
 _STALE = 90 * DAY
@@ -68,6 +69,11 @@ class Engine:
         self.reads_prices = bundle.network is not None and bundle.network.reads_prices
         self._sources = Sources(bundle)
         self._explainer = Explainer(bundle, language)
+        self._rules = Rules()
+
+    def steer(self, rules: Sequence[Rule]) -> None:
+        """Merchants' rules, all that there are now. Those of categories hold on category pages."""
+        self._rules = Rules(rules)
 
     def state(self, request: Request, rows: Columns, searches: Sequence[tuple[int, str, Sequence[str]]] = ()) -> State:
         """The state of who asks, from the record's columns. Products no longer known are left out.
@@ -89,26 +95,36 @@ class Engine:
         return with_searches(state, [Searched(when, query, there[there >= 0]) for when, query, there in found])
 
     def recommend(self, request: Request, state: State) -> Answer:
-        """The best `request.k` products. Raises UnknownProduct for an unknown seed."""
-        (question,) = self._questions([state], request)
+        """The best `request.k` products; on a category page as its rules have it. Raises UnknownProduct for an unknown
+        seed."""
+        rules: tuple[Rule, ...] = ()
+        if request.surface == "category" and len(self._rules):
+            now = time.time() if request.now is None else to_micros(request.now) / 1e6
+            rules = self._rules.holding("", request.filters.categories, now)
+        # What rules hide makes room for others.
+        asked = min(MAX_K, request.k + sum(len(rule.products) for rule in rules))
+        (question,) = self._questions([state], request if asked == request.k else replace(request, k=asked))
         candidates = self._sources.candidates(question)
 
         def score(features: Floats) -> Floats:
             return self._score(features, request.exclude_purchased, candidates.visit)
 
         scores = score(candidates.features)
-        chosen = best(scores, candidates.ids, request.k)
-        told = self._explainer.reasons(question, candidates, chosen, score, len(request.seeds))
         ids = question.view.ids
-        return Answer(
-            request_id=uuid.uuid4().hex,
-            items=tuple(
-                Item(product=ids[row], score=value, sources=sources, reason=reason)
-                for row, value, (sources, reason) in zip(
-                    candidates.ids[chosen].tolist(), scores[chosen].tolist(), told, strict=True
-                )
-            ),
-        )
+        if rules:
+            chosen, rows, values, ruled = _ruled(rules, question, candidates.ids, scores, request.k)
+        else:
+            chosen = best(scores, candidates.ids, request.k)
+            rows, values, ruled = candidates.ids[chosen].tolist(), scores[chosen].tolist(), frozenset()
+        told = self._explainer.reasons(question, candidates, chosen, score, len(request.seeds))
+        why = dict(zip(candidates.ids[chosen].tolist(), told, strict=True))
+        items = []
+        for row, value in zip(rows, values, strict=True):
+            sources, reason = why.get(row, ((), ""))
+            if row in ruled:
+                sources, reason = (*sources, "rules"), self._explainer.chosen()
+            items.append(Item(product=ids[row], score=value, sources=sources, reason=reason))
+        return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
 
     def candidates(self, state: State, request: Request) -> Candidates:
         """What `recommend` ranks, with the numbers it ranks by."""
@@ -251,6 +267,23 @@ class Engine:
         for place, vector in zip(there, found, strict=True):
             vectors[place] = vector
         return vectors
+
+
+def _ruled(
+    rules: Sequence[Rule], question: Question, candidates: Ints, scores: Floats, k: int
+) -> tuple[Ints, list[int], list[float], frozenset[int]]:
+    """Under these rules: positions of the candidates among the best k, their rows and scores, and the rows that rules
+    moved. A pinned product need be no candidate, only one that the answer may hold."""
+    view = question.view
+    bought = question.items[question.kinds == PURCHASE] if question.exclude_purchased else question.items[:0]
+
+    def shown(row: int) -> bool:
+        out = row in question.excluded or row in bought
+        return not out and bool(view.allowed(question.filters, np.array([row], np.int32))[0])
+
+    made = arranged(rules, candidates, scores, view.row, shown)
+    rows = made.rows[:k]
+    return np.flatnonzero(np.isin(candidates, rows)).astype(np.int32), rows.tolist(), made.scores[:k].tolist(), frozenset(made.told)
 
 
 def _as_views(events: Sequences) -> Sequences:

@@ -44,6 +44,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "popular": "Popular with our customers",
         "new_in": "New in {category}",
         "new": "New in our shop",
+        "rules": "Chosen by the shop",
     },
     "zh": {
         "goes_with": "与“{title}”搭配",
@@ -66,6 +67,7 @@ _TEXTS: dict[str, dict[str, str]] = {
         "popular": "大家都在买",
         "new_in": "“{category}”新品",
         "new": "本店新品",
+        "rules": "店家推荐",
     },
 }
 LANGUAGES = tuple(_TEXTS)
@@ -120,6 +122,10 @@ class Explainer:
                     break
             found.append((tuple(names), reason or self._popular(question.view, row, values)))
         return found
+
+    def chosen(self) -> str:
+        """Why a product stands where a merchant's rule put it."""
+        return self._say("rules")
 
     def similar(self, view: View, row: int, source: str) -> str:
         """Why a product stands beside `row`."""

@@ -59,6 +59,7 @@ MAX_WAITING = 16  # catalogue changes that may wait for the one thread
 ROUTES = frozenset(
     {
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
+        "/v1/synonyms/suggestions",
         *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
     }
 )
@@ -140,6 +141,14 @@ def _steering(app: FastAPI, service: Service) -> None:
         "Drop synonyms",
         reply="Deleted",
         failures=(404, 429),
+    )
+    route(
+        "GET",
+        "/v1/synonyms/suggestions",
+        steering.suggested,
+        "Synonyms that shoppers' behaviour proposes, for a person to accept",
+        reply="Proposals",
+        failures=(429,),
     )
     route("GET", "/v1/audit", steering.audit, "Who changed rules and synonyms, newest first", reply="Changes")
     route(

@@ -181,6 +181,25 @@ SCHEMAS: dict[str, Schema] = {
         stored={"type": "integer", "description": "How many ids were sent."},
         ids={"type": "array", "items": _TEXT, "description": "Every record's id, in the order sent."},
     ),
+    "Proposals": _reply(
+        suggestions={
+            "type": "array",
+            "items": schema_of(
+                SYNONYM
+                | {
+                    "id": Field(_TEXT, "What the synonyms will be named once accepted (PUT /v1/synonyms)."),
+                    "customers": Field({"type": "integer", "minimum": 5}, "Distinct customers it rests on."),
+                    "evidence": Field(
+                        {"type": "string", "enum": ["reformulated", "same products"]},
+                        "They asked the one, then the other; or both led to the same products.",
+                    ),
+                    "examples": Field(
+                        {"type": "array", "items": {"type": "array", "items": _TEXT}}, "Pairs of whole queries."
+                    ),
+                }
+            ),
+        }
+    ),
     "Changes": _reply(changes={"type": "array", "items": {"$ref": "#/components/schemas/Change"}}),
     "Undone": _reply(change={"$ref": "#/components/schemas/Change"}),
     "Change": {

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
+from shelfwise.engine.search.synonyms import Proposal
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import (
     MAX_ID,
@@ -28,6 +29,7 @@ from shelfwise.trust.keys import Scope
 MAX_RULES = 1_000  # rules or synonyms a request
 MAX_STEERING = 1024 * 1024  # bytes of rules or synonyms at once
 _AUDIT = 100  # newest changes shown
+_PROPOSED = 100  # synonyms proposed at once
 _TIME: dict[str, Any] = {"oneOf": [{"type": "string", "format": "date-time"}, {"type": "number"}]}
 
 
@@ -109,6 +111,11 @@ class Steering:
             raise Refused(404, "unknown_synonym", f"no synonyms have the id {id!r}", "id")
         return {"deleted": id}
 
+    async def suggested(self, request: Request) -> dict[str, Any]:
+        self._access.admit(request, Scope.MERCHANT)
+        found = await self._beside(self._shop.suggested_synonyms, _PROPOSED)
+        return {"suggestions": [proposal_json(proposal) for proposal in found]}
+
     async def audit(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.MERCHANT)
         changes = await self._beside(self._shop.store.audit, _AUDIT)
@@ -173,6 +180,17 @@ def rule_json(rule: Rule) -> dict[str, Any]:
 
 def synonym_json(synonym: Synonym) -> dict[str, Any]:
     return {"id": synonym.id, "terms": list(synonym.terms), "means": list(synonym.means)}
+
+
+def proposal_json(proposal: Proposal) -> dict[str, Any]:
+    return {
+        "id": proposal.synonym.id,
+        "terms": list(proposal.synonym.terms),
+        "means": list(proposal.synonym.means),
+        "customers": proposal.customers,
+        "evidence": proposal.evidence,
+        "examples": [list(pair) for pair in proposal.examples],
+    }
 
 
 def change_json(change: Change) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from shelfwise.errors import BundleError, InvalidRequest, SettingsError, Unknown
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.ranker import Linear, Ranker
 from shelfwise.model.recommender import top_k
-from shelfwise.schema import Availability, EventType, Product, from_micros, now
+from shelfwise.schema import Availability, EventType, Product, Rule, RuleAction, from_micros, now
 
 from .conftest import N, Simulated
 
@@ -325,3 +325,37 @@ def test_an_answer_as_json(engine: Engine) -> None:
     assert answer.to_json()["items"][0].keys() == {"product", "score", "sources", "reason"}
     assert from_micros(0).year == 1970
     assert isinstance(engine.bundle, Bundle)
+
+
+def test_rules_hold_on_their_category_page_and_nowhere_else(simulated: Simulated, engine: Engine) -> None:
+    category, other = "Aisle 0 > Shelf 1", "Aisle 2"
+    nobody = empty_state(simulated.bundle.until)
+    within = Request(surface="category", filters=Filters(categories=(category,)), k=8)
+    plain = engine.recommend(within, nobody)
+    ids = [item.product for item in plain.items]
+    outside = engine.recommend(replace(within, filters=Filters(categories=(other,))), nobody).items
+    view = engine.catalogue.view
+    shelf = view.matching(Filters(categories=(category,)))
+    last = view.ids[int(shelf[~np.isin(shelf, [view.rows[name] for name in ids])][-1])]
+    try:
+        engine.steer(
+            [
+                Rule(action=RuleAction.HIDE, products=(ids[0],), category="Aisle 0", id="hide"),
+                Rule(action=RuleAction.PIN, products=(last, outside[0].product), category=category, id="pin"),
+                Rule(action=RuleAction.PIN, products=(ids[3],), query="things", category=category, id="of a query"),
+            ]
+        )
+        ruled = engine.recommend(within, nobody)
+        assert len(ruled.items) == 8
+        assert [item.product for item in ruled.items][:3] == [last, ids[1], ids[2]]
+        assert (ruled.items[0].reason, ruled.items[0].sources[-1]) == ("Chosen by the shop", "rules")
+        assert ids[0] not in [item.product for item in ruled.items]
+        assert all(item.reason and "rules" not in item.sources for item in ruled.items[1:])
+        scores = [item.score for item in ruled.items]
+        assert scores == sorted(scores, reverse=True)
+        assert ids[0] in [item.product for item in engine.recommend(Request(k=200), nobody).items]
+        bought = engine.state(HOME, rows((EventType.PURCHASE, last)))
+        again = engine.recommend(replace(within, exclude_purchased=True), bought)
+        assert last not in [item.product for item in again.items]
+    finally:
+        engine.steer([])

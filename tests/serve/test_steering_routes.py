@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
+from shelfwise.schema import Event, EventType, now
 from shelfwise.serve.app import create_app
 from shelfwise.shop import Shop
 
@@ -104,3 +106,35 @@ def test_steering_asks_for_the_merchants_scope(client: TestClient, shop: Shop) -
     assert client.put("/v1/rules", json=RULE, headers={"x-api-key": merchant}).status_code == 200
     assert content(client.get("/v1/audit", headers={"x-api-key": merchant}))["changes"][0]["who"] == "ada"
     assert client.post("/v1/recommend", json={}, headers={"x-api-key": merchant}).status_code == 403
+
+
+def test_synonyms_are_suggested(client: TestClient, shop: Shop) -> None:
+    assert content(client.get("/v1/synonyms/suggestions"))["suggestions"] == []
+    begun = now() - timedelta(days=1)
+    events = [
+        Event(type=EventType(kind), customer=f"c{n}", query=query, product=product, time=begun + timedelta(minutes=at))
+        for n in range(5)
+        for at, (kind, query, product) in enumerate(
+            [("search", "black tea", ""), ("search", "dark tea", ""), ("add_to_cart", "", "Tea-1")]
+        )
+    ]
+    shop.append_events(events)
+    (found,) = content(client.get("/v1/synonyms/suggestions"))["suggestions"]
+    assert sorted(found["terms"]) == ["black", "dark"]
+    assert (found["customers"], found["evidence"]) == (5, "reformulated")
+    assert found["examples"] == [["black tea", "dark tea"]]
+    assert content(client.put("/v1/synonyms", json={"terms": found["terms"]}))["ids"] == [found["id"]]
+    assert content(client.get("/v1/synonyms/suggestions"))["suggestions"] == []
+
+
+def test_a_rule_of_a_category_holds_where_its_products_are_recommended(client: TestClient) -> None:
+    asked = {"surface": "category", "filters": {"categories": ["Tea"]}, "k": 5}
+    before = [item["product"] for item in content(client.post("/v1/recommend", json=asked))["items"]]
+    pinned = next(f"Tea-{n}" for n in range(15) if f"Tea-{n}" not in before)
+    rule = {"action": "pin", "category": "Tea", "products": [pinned], "id": "top"}
+    client.put("/v1/rules", json=rule)
+    after = content(client.post("/v1/recommend", json=asked))["items"]
+    assert [item["product"] for item in after] == [pinned, *before[:4]]
+    assert after[0]["sources"][-1] == "rules"
+    client.delete("/v1/rules/top")
+    assert [i["product"] for i in content(client.post("/v1/recommend", json=asked))["items"]] == before

@@ -1,4 +1,5 @@
-"""Merchants' rules: which hold for a query or category now, and what they make of a ranked answer.
+"""Merchants' rules: which hold for a query or category now, and what they make of a ranked answer, be it found by
+search or recommended on a category's page.
 
 The order of a ranked answer is changed in this way: hidden products go; boosts and buries move scores by parts of the
 answer's span (several add up); pins come last and set products at their places, also those that no word of the query

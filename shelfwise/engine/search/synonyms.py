@@ -28,7 +28,8 @@ T = TypeVar("T")
 
 _UNIT = re.compile(rf"[{HAN}]|[^\W_{HAN}]+")
 _IRREGULAR = {"men": "man", "women": "woman", "children": "child", "mice": "mouse", "kids": "kid", "grey": "gray"}
-_TURNED_TO = [str(t) for t in (EventType.SELECT_ITEM, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.VIEW_ITEM)]
+#: Events that say which product a search led to.
+TURNED_TO = (EventType.SELECT_ITEM, EventType.ADD_TO_CART, EventType.PURCHASE, EventType.VIEW_ITEM)
 
 
 def singular(word: str) -> str:
@@ -194,7 +195,7 @@ def _queries(events: pl.DataFrame) -> pl.DataFrame:
     search = known.filter((pl.col("type") == str(EventType.SEARCH)) & (pl.col("query") != "")).select(
         "customer", "time", pl.col("query").replace_strict(said, default="", return_dtype=pl.String).alias("said")
     )
-    turned = known.filter(pl.col("type").is_in(_TURNED_TO) & (pl.col("product") != ""))
+    turned = known.filter(pl.col("type").is_in([str(kind) for kind in TURNED_TO]) & (pl.col("product") != ""))
     led = turned.select("customer", pl.col("time").alias("turned"), "product").join_asof(
         search.with_columns(pl.col("time").alias("turned")),
         on="turned",
