@@ -14,7 +14,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,25 @@ LEVELS = " > "
 _TWIN_FROM = 0.3  # cosine below which the most similar product is no twin
 _UNINDEXED = 2_000  # new products scanned one by one before they are added to the index
 _FILTERS_KEPT = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kinds:
+    """What each product is, int32 [3, n]: category, its first level, brand. The three are numbered one after the other,
+    so that sums by all of them lie in one array of `count`. unknown: the number each of the three has for none."""
+
+    of: Ints
+    count: int
+    unknown: Ints
+
+    @classmethod
+    def made(cls, category: Ints, top: Ints, brand: Ints, categories: int, brands: int) -> Self:
+        """category, brand: codes [n], -1 unknown. top: first level by category. categories, brands: how many."""
+        sizes = np.array([categories, int(top.max(initial=-1)) + 1, brands], np.int32) + 1
+        start = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int32)
+        unknown = start + sizes - 1
+        of = np.stack((category, top[category], brand))
+        return cls(np.where(of < 0, unknown[:, None], of + start[:, None]).astype(np.int32), int(sizes.sum()), unknown)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,6 +89,7 @@ class View:
     brand_names: list[str]
     #: Code of the first level of each category, [names + 1]; the last entry is for unknown ones.
     top: Ints
+    kinds: Kinds
     #: Rows and cosines by the bytes of a content vector, found once (filled by sources.py); shared by views over the
     #: same index.
     likes: dict[bytes, tuple[Ints, Floats]]
@@ -173,6 +193,9 @@ class Catalogue:
         facts, n = bundle.facts, len(bundle.items)
         self._brands = {name: code for code, name in enumerate(facts.brand_names)}
         self._categories = {name: code for code, name in enumerate(facts.category_names)}
+        brand = np.full(n, -1, np.int32) if facts.brand is None else facts.brand
+        category = np.full(n, -1, np.int32) if facts.category is None else facts.category
+        top = _tops(facts.category_names)
         self.view = View(
             n=n,
             known=n,
@@ -182,8 +205,8 @@ class Catalogue:
             rows={name: row for row, name in enumerate(bundle.items.outside)},
             sale=np.full(n, 0 if frame is None else GONE, np.int8),
             price=np.full(n, np.nan, np.float32) if facts.price is None else facts.price,
-            brand=np.full(n, -1, np.int32) if facts.brand is None else facts.brand,
-            category=np.full(n, -1, np.int32) if facts.category is None else facts.category,
+            brand=brand,
+            category=category,
             created=np.zeros(n, np.int64) if facts.created is None else facts.created,
             twin=np.arange(n, dtype=np.int32),
             likeness=np.ones(n, np.float32),
@@ -193,7 +216,8 @@ class Catalogue:
             content_index=bundle.content_index,
             category_names=list(facts.category_names),
             brand_names=list(facts.brand_names),
-            top=_tops(facts.category_names),
+            top=top,
+            kinds=Kinds.made(category, top, brand, len(facts.category_names), len(facts.brand_names)),
             likes={},
         )
         if frame is not None:
@@ -282,6 +306,7 @@ class Catalogue:
                     new["brand"][at[later]],
                     new["price"][at[later]],
                 )
+        top = view.top if len(category_names) == len(view.category_names) else _tops(category_names)
         grown = _replaced(
             view,
             n=n,
@@ -291,7 +316,8 @@ class Catalogue:
             content=content,
             brand_names=brand_names,
             category_names=category_names,
-            top=view.top if len(category_names) == len(view.category_names) else _tops(category_names),
+            top=top,
+            kinds=Kinds.made(new["category"], top, new["brand"], len(category_names), len(brand_names)),
             **new,
         )
         return _indexed(grown) if n - view.indexed > max(_UNINDEXED, view.indexed // 50) else grown

@@ -128,6 +128,7 @@ class _Scratch(threading.local):
         self.slot = np.empty(0, np.int32)
         self.total = np.empty(0, np.float32)
         self.flag = np.empty(0, np.bool_)
+        self.hides = False
         self._gathered = np.empty(0, np.float32)
 
     def gather(self, vectors: Floats, rows: Ints) -> Floats:
@@ -165,6 +166,7 @@ class Sources:
         bought = question.items[question.kinds == PURCHASE]
         hidden = np.concatenate((question.excluded, bought)) if question.exclude_purchased else question.excluded
         scratch.flag[hidden] = True
+        scratch.hides = bool(len(hidden))
         neighbours, weights = self._neighbours(question)
         touched = _distinct(neighbours, scratch.slot)
         np.add.at(scratch.total, neighbours, weights)
@@ -272,7 +274,9 @@ class Sources:
         return found
 
     def _visible(self, rows: npt.NDArray[np.integer]) -> Ints:
-        return np.asarray(rows[~self._scratch.flag[rows]], np.int32)
+        if self._scratch.hides:
+            rows = rows[~self._scratch.flag[rows]]
+        return rows.astype(np.int32, copy=False)
 
     def _late(self, question: Question, recent: Ints) -> Ints:
         """Products that came after learning: all of a few, else those nearest to the customer."""
@@ -321,7 +325,9 @@ class Sources:
         slot = self._scratch.slot
         every = np.concatenate([rows for _, rows in proposals])
         rows = _distinct(every, slot)
-        keep = ~self._scratch.flag[rows] & question.view.allowed(question.filters, rows)
+        keep = question.view.allowed(question.filters, rows)
+        if self._scratch.hides:
+            keep &= ~self._scratch.flag[rows]
         slot[rows] = np.arange(len(rows), dtype=np.int32)
         places, start = slot[every], 0
         bits = np.zeros(len(rows), np.uint8)
@@ -398,10 +404,12 @@ class Sources:
             _shared(table, "ease", np.where(at >= 0, ease[1][at], 0))
         if len(recent) and view.content is not None:
             cosine = scratch.gather(view.content, rows) @ view.content[recent].T
-            table[COLUMN["content_newest"]] = cosine[:, 0]
-            table[COLUMN["content"]] = (cosine * _CONTENT_FADES[: len(recent)]).max(axis=1)
+            nearest = table[COLUMN["content"]]
+            table[COLUMN["content_newest"]] = nearest[:] = cosine[:, 0]
+            for step in range(1, len(recent)):
+                np.maximum(nearest, cosine[:, step] * _CONTENT_FADES[step], out=nearest)
         first = COLUMN["popular"]
-        table[first : first + 3] = self._popular[known].T
+        table[first : first + 3] = np.take(self._popular, known, axis=0).T
         if like is not None:
             borrowed = [COLUMN["neighbours"], COLUMN["neighbours_share"], COLUMN["ease"], COLUMN["ease_share"]]
             table[[*borrowed, first, first + 1, first + 2]] *= like
@@ -428,21 +436,25 @@ class Sources:
         age = np.maximum(question.now - question.times, 0) / DAY
         fade = np.exp2(-age / _INTEREST_DAYS)
         fade /= max(float(fade.sum()), 1e-9)
-        category, wanted = view.category[items], view.category[rows]
-        sizes = len(view.category_names) + 1  # the last entry gathers -1: unknown categories tell nothing
-        for name, of, asked, size, weight in (
-            ("category_share", category, wanted, sizes, fade),
-            ("category_now", category[-_NOW:], wanted, sizes, np.full(len(category[-_NOW:]), 1 / _NOW)),
-            ("category_top_share", view.top[category], view.top[wanted], sizes, fade),
-            ("brand_share", view.brand[items], view.brand[rows], len(view.brand_names) + 1, fade),
-        ):
-            sums = np.zeros(size, np.float32)
-            np.add.at(sums, of, weight.astype(np.float32))
-            sums[-1] = 0
-            table[COLUMN[name]] = sums[asked]
-        newest = np.zeros(sizes)
+        fade = fade.astype(np.float32)
+        # Categories, their first levels and brands share one row of sums, see `Kinds`.
+        kinds = view.kinds
+        had, wanted = np.take(kinds.of, items, axis=1), np.take(kinds.of, rows, axis=1)
+        sums = np.zeros(kinds.count, np.float32)
+        for of in had:
+            np.add.at(sums, of, fade)
+        sums[kinds.unknown] = 0
+        shares = sums[wanted]
+        for place, name in enumerate(("category_share", "category_top_share", "brand_share")):
+            table[COLUMN[name]] = shares[place]
+        category, wanted = had[0], wanted[0]
+        sums[category] = 0
+        np.add.at(sums, category[-_NOW:], np.float32(1 / _NOW))
+        sums[kinds.unknown] = 0
+        table[COLUMN["category_now"]] = sums[wanted]
+        newest = np.zeros(kinds.count)
         newest[category] = age  # oldest first: the newest stays
-        newest[-1] = 0
+        newest[kinds.unknown] = 0
         table[COLUMN["category_idle"]] = np.log1p(newest[wanted])
         paid = view.price[items[-50:]]
         paid = paid[paid > 0]
