@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=256, description="Server processes over the one store.")
+    upload_mb: int = Field(500, ge=1, le=100_000, description="Largest file the console takes, in MB.")
 
     @classmethod
     def settings_customise_sources(

@@ -283,7 +283,12 @@ def _ruled(
 
     made = arranged(rules, candidates, scores, view.row, shown)
     rows = made.rows[:k]
-    return np.flatnonzero(np.isin(candidates, rows)).astype(np.int32), rows.tolist(), made.scores[:k].tolist(), frozenset(made.told)
+    return (
+        np.flatnonzero(np.isin(candidates, rows)).astype(np.int32),
+        rows.tolist(),
+        made.scores[:k].tolist(),
+        frozenset(made.told),
+    )
 
 
 def _as_views(events: Sequences) -> Sequences:

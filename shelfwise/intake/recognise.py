@@ -1,0 +1,34 @@
+"""Is a file a product feed or an event log? Told by its content, whatever it is called."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from shelfwise.errors import UnreadableFile
+from shelfwise.intake import events, ga4, products, reading
+from shelfwise.intake.mapping import resolve
+
+Contents = Literal["products", "events"]
+
+
+def recognise(path: Path) -> Contents:
+    """An event log tells who (customer or session), what (product or query) and when; a product feed has an id and
+    nobody in it. Raises UnreadableFile for what is neither."""
+    kind = reading.sniff(path)
+    if kind == "xml":
+        return "products"
+    if kind == "jsonl" and ga4.is_export(path):
+        return "events"
+    header = reading.header_of(path, kind)
+    names = resolve(path, header, None, events.SYNONYMS, open_ended=True)
+    if "time" in names and {"customer", "session"} & set(names) and {"product", "query"} & set(names):
+        return "events"
+    if "id" in resolve(path, header, None, products.SYNONYMS, open_ended=True):
+        return "products"
+    raise UnreadableFile(
+        path,
+        "is neither a product feed (no column holds the product's id) nor an event log (who, what, when); its columns: "
+        + ", ".join(name[:40] for name in header[:20]),
+        line=1,
+    )

@@ -1,0 +1,116 @@
+"""An uploaded file → the record, in two steps: tried against a throw-away record, so that a person reads the quality
+report before anything changes; then, once accepted, loaded.
+
+The file keeps the name it was given here; what its owner called it is only shown.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from shelfwise.errors import UnreadableFile
+from shelfwise.intake import Issue, QualityReport, load_events, load_products
+from shelfwise.intake.recognise import recognise
+from shelfwise.model.recommender import Progress
+from shelfwise.shop import Shop
+from shelfwise.store import Store, open_store
+
+UPLOADS = "uploads"  # folder of the shop
+REPORT = "report.json"
+MAX_UNPACKED = 20  # times the largest upload: what a compressed one may hold
+
+
+def run(shop: Shop, arguments: Mapping[str, str], folder: Path, progress: Progress | None = None) -> QualityReport:
+    """Try or load one uploaded file; its report is also written to `folder` as report.json.
+
+    arguments: file, the upload's name within the shop's uploads; name, what its owner called it; check, "yes" to change
+    nothing. The report's facts say `contents` (products or events) and, when trying, what loading would change.
+    Raises UnreadableFile, having changed nothing.
+    """
+    path = upload(shop, arguments["file"])
+    trying = arguments.get("check") == "yes"
+    shown = Path(arguments.get("name") or path.name)
+    try:
+        check_size(path, MAX_UNPACKED * shop.settings.upload_mb * 1_000_000)
+        contents = recognise(path)
+        if trying:
+            report = _tried(shop, path, contents, progress)
+        else:
+            report = _loaded(shop, shop.store, path, contents, progress)
+    except UnreadableFile as error:
+        raise UnreadableFile(shown, error.problem, line=error.line, column=error.column) from None
+    report = replace(report, source=str(shown), facts={"contents": contents, **report.facts})
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / REPORT).write_text(json.dumps(report.to_json(), ensure_ascii=False, default=str), "utf-8")
+    if not trying:
+        path.unlink(missing_ok=True)
+    return report
+
+
+def read_report(folder: Path) -> QualityReport | None:
+    """What `run` wrote; None where it has not (yet)."""
+    try:
+        told: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+    issues = tuple(
+        Issue(**(issue | {"examples": tuple((one["line"], one["text"]) for one in issue["examples"])}))
+        for issue in told.pop("issues")
+    )
+    return QualityReport(**told, issues=issues)
+
+
+def upload(shop: Shop, name: str) -> Path:
+    """Where an upload of this name lies. Raises UnreadableFile for a name that was never given to one."""
+    if not (name.isascii() and name.isalnum() and len(name) == 32):
+        raise UnreadableFile(name[:60], "is no upload of this shop")
+    return shop.folder / UPLOADS / name
+
+
+def check_size(path: Path, most: int) -> None:
+    """Raises UnreadableFile when a gzip file unpacks to more than `most` bytes."""
+    try:
+        with path.open("rb") as raw:
+            if raw.read(2) != b"\x1f\x8b":
+                return
+        size = 0
+        with gzip.open(path, "rb") as stream:
+            while block := stream.read(1_000_000):
+                size += len(block)
+                if size > most:
+                    raise UnreadableFile(path, f"unpacks to more than {most // 1_000_000:,} MB; send it in parts")
+    except FileNotFoundError:
+        raise UnreadableFile(path, "is no longer there; upload it again") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise UnreadableFile(path, f"is cut off or damaged: {error}") from None
+
+
+def _loaded(shop: Shop, store: Store, path: Path, contents: str, progress: Progress | None) -> QualityReport:
+    if contents == "events":
+        return load_events(path, store, progress=progress)
+    return load_products(path, store, images=shop.folder, currency=shop.settings.currency, progress=progress)
+
+
+def _tried(shop: Shop, path: Path, contents: str, progress: Progress | None) -> QualityReport:
+    with (
+        tempfile.TemporaryDirectory(prefix="shelfwise-") as folder,
+        open_store(f"sqlite:///{Path(folder) / 'tried.db'}", durable=False) as store,
+    ):
+        report = _loaded(shop, store, path, contents, progress)
+        known = set(shop.store.products_frame()["id"])
+        if contents == "products":
+            there = known.intersection(store.products_frame()["id"])
+            changes: dict[str, Any] = {"new": report.kept - len(there), "replaced": len(there)}
+        else:
+            named: set[str] = set()
+            for frame in store.event_frames():
+                named.update(frame["product"].unique())
+            changes = {"products": len(named - {""}), "unknown products": len(named - known - {""})}
+    return replace(report, facts=report.facts | changes)
