@@ -191,7 +191,8 @@ class Shop:
     def train(self, progress: Progress | None = None) -> str:
         """Learn from the record, write bundle and report, put it to use; the bundle's version.
 
-        Raises NotEnoughData. What was served before keeps serving until the new bundle is whole.
+        Search is made ready too. Raises NotEnoughData. What was served before keeps serving until the new bundle is
+        whole.
         """
         from shelfwise.learn.pipeline import learn_bundle
         from shelfwise.learn.report import write_training_report
@@ -199,6 +200,7 @@ class Shop:
         bundle = learn_bundle(self.store, self.folder, self.settings, progress)
         version = self._bundles.add(bundle)
         write_training_report(bundle, self.settings, self.folder / "reports" / version)
+        self.index(progress)
         return version
 
     def evaluate(
@@ -362,6 +364,16 @@ class Shop:
     @property
     def searching(self) -> Search:
         """Search over this shop's products; its index is opened, or built, when first asked for."""
+        return self._search or self._opened_search(None)
+
+    def index(self, progress: Progress | None = None) -> None:
+        """Make search ready: word index and vectors of all products, which else the first search begins with."""
+        search = self._opened_search(progress)
+        if progress is not None:
+            progress(0, 0, "waiting for the vectors of products")
+        search.complete()
+
+    def _opened_search(self, progress: Progress | None) -> Search:
         if self._search is None:
             with self._searching:
                 if self._search is None:
@@ -370,6 +382,7 @@ class Shop:
                         self.folder / "search",
                         ShopEncoders(self.folder, self.settings, self._cache),
                         language=self.settings.language,
+                        progress=progress,
                     )
                     self._arrived = self.store.newest_sequence()
                     search.learn(*self._shoppers(search.clicks))
@@ -413,11 +426,7 @@ class Shop:
         if asked.height:
             for frame in self.store.event_frames(types=TYPES):
                 clicks.learn(frame)
-        sold: dict[str, float] = {}
-        for frame in self.store.event_frames(types=[EventType.PURCHASE]):
-            for name, count in frame.group_by("product").agg(pl.col("quantity").sum()).iter_rows():
-                sold[name] = sold.get(name, 0.0) + count
-        return popular_queries(asked), sold
+        return popular_queries(asked), self.store.sold()
 
     def suggest(self, prefix: str, *, k: int = 8) -> list[Suggestion]:
         """Completions of what is being typed: popular queries, categories, brands, products."""
@@ -430,13 +439,13 @@ class Shop:
         Records nothing: a search that should change the next recommendation is an event of type `search`.
         """
         request = SearchRequest(query=query, filters=filters or SearchFilters(), **options)
-        return self.searching.search(request, self._taste(request))
+        return self.searching.search(request, self.taste(request))
 
     def search_image(self, photo: bytes, *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
         return self.searching.look(photo, SearchRequest(filters=filters or SearchFilters(), **options))
 
-    def _taste(self, request: SearchRequest) -> Taste | None:
+    def taste(self, request: SearchRequest) -> Taste | None:
         """What the asker turned to, and what the engine would show them."""
         if not request.personal or not (request.customer or request.session):
             return None

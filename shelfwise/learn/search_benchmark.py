@@ -30,7 +30,7 @@ DEPTH = 100
 Judgments = dict[str, dict[str, float]]
 #: Parts of a score that each stage does without.
 STAGES = {
-    "words": frozenset({"meaning", "learned", "sold"}),
+    "words": frozenset({"meaning", "alike", "learned", "sold"}),
     "fused": frozenset({"learned", "sold"}),
     "learned": frozenset[str](),
 }

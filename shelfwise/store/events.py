@@ -187,6 +187,16 @@ def _last(connection: Connection, customer: str, session: str, n: int) -> list[S
     return rows
 
 
+def of_product(connection: Connection, product: str) -> dict[str, tuple[int, int]]:
+    """Type → (how many events, the newest one's time): a scan of one index."""
+    query = (
+        select(events.c.type, func.count(), func.max(events.c.time))
+        .where(events.c.product == product)
+        .group_by(events.c.type)
+    )
+    return {kind: (int(count), int(last)) for kind, count, last in connection.execute(query)}
+
+
 _OWNER = case((events.c.actor.startswith(CUSTOMER), func.substr(events.c.actor, 2)), else_="")
 _FRAME = [_OWNER.label(name) if name == "customer" else events.c[name] for name in EVENT_COLUMNS]
 
@@ -223,6 +233,12 @@ def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataF
             pieces.append(frame_of(rows, EVENT_COLUMNS))
             last = rows[-1][-1]
     return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
+
+
+def sold(connection: Connection) -> dict[str, float]:
+    """Pieces bought by product id."""
+    query = select(events.c.product, func.sum(events.c.quantity)).where(events.c.type == str(EventType.PURCHASE))
+    return {product: count or 0.0 for product, count in connection.execute(query.group_by(events.c.product))}
 
 
 def newest(connection: Connection) -> int:

@@ -148,6 +148,11 @@ class Store:
         with self._database.read() as connection:
             return events.newest(connection)
 
+    def sold(self) -> dict[str, float]:
+        """Pieces bought by product id."""
+        with self._database.read() as connection:
+            return events.sold(connection)
+
     def event_frames(
         self,
         *,

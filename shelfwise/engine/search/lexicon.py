@@ -51,6 +51,8 @@ class Lexicon:
         self._queries: Sequence[Entry] = ()
         self._sold: Mapping[str, float] = {}
         self._synonyms = Synonyms()
+        self._suggester: Suggester | None = None
+        self._view = view
         self._count(view)
 
     def _count(self, view: DocumentsView) -> None:
@@ -67,7 +69,6 @@ class Lexicon:
         facts.titles = self.spelling.count
         self.reader = Reader(facts)
         self._facts = facts
-        self._complete(view)
         self._changed = 0
 
     def _complete(self, view: DocumentsView) -> None:
@@ -77,7 +78,7 @@ class Lexicon:
             levels = path.split(LEVELS)
             for depth in range(len(levels)):
                 paths[LEVELS.join(levels[: depth + 1])] += count
-        self.suggester = Suggester(
+        self._suggester = Suggester(
             [
                 Entry(view.titles[row], sold.get(view.ids[row], 0.0), view.ids[row])
                 for row in view.live().tolist()
@@ -92,9 +93,11 @@ class Lexicon:
 
     def learn(self, view: DocumentsView, frame: pl.DataFrame, gone: Sequence[str]) -> None:
         """Products new or changed (PRODUCT_COLUMNS) and gone."""
+        self._view = view
         self._changed += frame.height + len(gone)
         if self._changed > max(_STALE, view.n // 20):
             self._count(view)
+            self._complete(view)
             return
         titles = frame["title"].to_list()
         for text in (*titles, *frame["brand"].unique().to_list()):
@@ -105,7 +108,8 @@ class Lexicon:
             for id, title in zip(frame["id"].to_list(), titles, strict=True)
             if title
         ]
-        self.suggester = self.suggester.updated(new, gone)
+        if self._suggester is not None:
+            self._suggester = self._suggester.updated(new, gone)
 
     def follow(self, view: DocumentsView, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """Popular queries and what was sold, by product id: they order completions."""
@@ -145,7 +149,10 @@ class Lexicon:
         return Understood(reading.text, reading, corrected, guess, variants)
 
     def suggest(self, prefix: str, k: int) -> list[Suggestion]:
-        return self.suggester.suggest(prefix, k)
+        if self._suggester is None:  # nobody told yet what sells (`follow`)
+            self._complete(self._view)
+        assert self._suggester is not None
+        return self._suggester.suggest(prefix, k)
 
     def _known(self, word: str) -> bool:
         return self._has(self._analyzer.stem(word))

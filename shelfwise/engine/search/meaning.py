@@ -20,6 +20,7 @@ import polars as pl
 from shelfwise.engine.search.documents import Mask
 from shelfwise.model.encoders import VectorCache, encode_products, image_encoder, text_encoder
 from shelfwise.model.index import VectorIndex
+from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats, Ints
 from shelfwise.settings import Settings
 
@@ -181,12 +182,16 @@ class Meaning:
         self.texts = Nearest()
         self.photos = Nearest()
 
-    def learn(self, frame: pl.DataFrame, rows_of: Callable[[list[str]], Ints]) -> None:
+    def learn(
+        self, frame: pl.DataFrame, rows_of: Callable[[list[str]], Ints], progress: Progress | None = None
+    ) -> None:
         """Encode products (PRODUCT_COLUMNS) and make them findable; what was encoded before is read from the cache."""
         if self._encoders is None or not frame.height:
             return
         texts, photos, at = [], [], []
         for start in range(0, frame.height, _CHUNK):
+            if progress is not None:
+                progress(start, frame.height, "products encoded for search")
             chunk = frame[start : start + _CHUNK]
             text, photo = self._encoders.products(chunk)
             rows = rows_of(chunk["id"].to_list())

@@ -33,6 +33,7 @@ from shelfwise.engine.search.suggest import Entry, Suggestion
 from shelfwise.engine.search.text import Analyzer, normal
 from shelfwise.engine.search.titles import Titles
 from shelfwise.engine.search.words import Keys, WordHits, WordIndex, codes_in, key_of
+from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats, Ints, Longs
 from shelfwise.schema import Product, Rule, Synonym
 
@@ -100,7 +101,8 @@ class Search:
 
     folder: where the word index is kept; None for memory only. encoders: of texts and photos; None for words alone.
     language: of reasons and chips, en or zh. patience: seconds to wait for the vectors of products; what is not encoded
-    by then comes while words answer already.
+    by then comes while words answer already. progress: told how many products are indexed and encoded; all of them when
+    it is given.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Search:
         *,
         language: str = "en",
         patience: float = 30,
+        progress: Progress | None = None,
     ) -> None:
         self._record = record
         self._language = language
@@ -124,7 +127,7 @@ class Search:
         self.words = WordIndex(folder, self.analyzer, source=record.url)
         self._keys = np.empty(0, np.uint64), np.empty(0, np.int32)  # keys, ascending, and their rows
         self._learn_keys(frame["id"].to_list())
-        self._index(frame)
+        self._index(frame, progress)
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
         self.titles = Titles(self.analyzer)
         self.titles.put(range(frame.height), frame["title"].to_list())
@@ -132,17 +135,20 @@ class Search:
         self.clicks = Clicks()
         self._sold = np.empty(0, np.float32)
         self.meaning = Meaning(encoders)
-        self._encoding = threading.Thread(target=self._encode, args=(frame,), name="shelfwise-encode", daemon=True)
+        self._encoding = threading.Thread(
+            target=self._encode, args=(frame, progress), name="shelfwise-encode", daemon=True
+        )
         self._encoding.start()
-        self._encoding.join(patience)
+        self._encoding.join(patience if progress is None else None)
 
     def complete(self) -> None:
         """Wait until every product has its vectors."""
         self._encoding.join()
 
-    def _encode(self, frame: pl.DataFrame) -> None:
-        self.meaning.learn(frame, self._rows)
+    def _encode(self, frame: pl.DataFrame, progress: Progress | None) -> None:
+        self.meaning.learn(frame, self._rows, progress)
         self._measure()
+        self.meaning.of("ready")  # loads the encoder now, not under the first shopper
 
     def _measure(self) -> None:
         vectors = self.meaning.texts.vectors
@@ -190,7 +196,7 @@ class Search:
         self._sold = values
         self.lexicon.follow(view, queries, sold)
 
-    def _index(self, frame: pl.DataFrame | None) -> None:
+    def _index(self, frame: pl.DataFrame | None, progress: Progress | None = None) -> None:
         """The word index at this revision or a later one, brought there by this process or another."""
         with self.words.writing():
             have = self.words.revision
@@ -199,7 +205,7 @@ class Search:
                 sound = sound and len(self.words) == frame.height  # a record restored from elsewhere
             if not sound:
                 revision = self._record.product_revision()
-                self.words.rebuild(self._record.products_frame() if frame is None else frame, revision)
+                self.words.rebuild(self._record.products_frame() if frame is None else frame, revision, progress)
             elif have < self.revision:
                 revision, changes = self._record.product_changes(have)
                 there = frame_of([change.product for change in changes if change.product is not None])

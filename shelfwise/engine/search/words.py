@@ -32,6 +32,7 @@ import tantivy
 from tantivy import Document, Index, Occur, Query
 
 from shelfwise.engine.search.text import Analyzer, normal
+from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats
 
 #: Fields of a product, and how much a term in each weighs when candidates are sought.
@@ -52,6 +53,7 @@ _META = "shelfwise"
 _TIE = 0.3  # how much the weaker fields of a term add to the strongest
 _MOST_TERMS = 400  # distinct attribute terms of a product
 _MOST_WANTED = 40  # words of a query that are looked for
+_TOLD = 2_000  # products indexed between two words of progress
 _CODE = str.maketrans("", "", " -_./")
 
 Keys = npt.NDArray[np.uint64]
@@ -194,15 +196,17 @@ class WordIndex:
                 self._index = self._opened()
                 yield
 
-    def rebuild(self, frame: pl.DataFrame, revision: int) -> None:
+    def rebuild(self, frame: pl.DataFrame, revision: int, progress: Progress | None = None) -> None:
         """The index of exactly these products (PRODUCT_COLUMNS). Inside `writing`."""
         if self._folder is not None:
             shutil.rmtree(self._folder / "index", ignore_errors=True)
             self._index = self._made()
         writer = self._index.writer(_HEAP, 1)
         writer.delete_all_documents()
-        for document in self._documents(frame):
+        for done, document in enumerate(self._documents(frame)):
             writer.add_document(document)
+            if progress is not None and done % _TOLD == 0:
+                progress(done, frame.height, "products indexed for search")
         self._committed(writer, revision)
 
     def apply(self, frame: pl.DataFrame, gone: Iterable[str], revision: int) -> None:
