@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shelfwise.engine.request import MAX_K
+from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.engine.search.search import Search
 
@@ -42,10 +43,13 @@ class Stage:
     products: tuple[Placed, ...]
 
 
-def stages(search: Search, request: SearchRequest, k: int = 10) -> tuple[SearchAnswer, tuple[Stage, ...]]:
+def stages(
+    search: Search, request: SearchRequest, k: int = 10, taste: Taste | None = None
+) -> tuple[SearchAnswer, tuple[Stage, ...]]:
     """The answer (its first 200 products, with parts) and the k best of each stage. words and fused order what the
-    answer's first 200 hold; meaning asks the text vectors alone. Raises InvalidRequest."""
-    answer = search.search(replace(request, k=MAX_K, after="", explain=True, sort="relevance"))
+    answer's first 200 hold; meaning asks the text vectors alone. taste: the asker's, see Search.search. Raises
+    InvalidRequest."""
+    answer = search.search(replace(request, k=MAX_K, after="", explain=True, sort="relevance"), taste)
     found = [hit for hit in answer.items if hit.parts]
     ordered = {name: _without(found, parts) for name, parts in WITHOUT.items()}
     places = {placed.product: at for at, placed in enumerate(ordered["fused"], 1)}

@@ -1,0 +1,307 @@
+"""The console's catalogue: products with what the engine knows of them, one product's page, and what is cold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import ClassVar
+
+import numpy as np
+import polars as pl
+
+from shelfwise.engine.catalogue import View
+from shelfwise.engine.engine import Engine
+from shelfwise.engine.request import Filters
+from shelfwise.engine.search.meaning import Nearest
+from shelfwise.engine.search.request import Facet, SearchFilters
+from shelfwise.engine.search.search import Search
+from shelfwise.errors import BundleError, InvalidRequest, UnknownProduct
+from shelfwise.schema import Availability, Product, Rule, from_micros
+from shelfwise.shop import Shop
+
+PAGE = 40  # products a page of the list
+NEAR = 6  # nearest products of each kind
+#: What the list can be narrowed to, beside everything.
+SHOWS = ("all", "cold", "no_photo", "no_text", "out_of_stock")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductRow:
+    """One line of the list. cold: nobody turned to it in what was learned; None before anything was learned."""
+
+    id: str
+    title: str
+    brand: str
+    category: str
+    price: float | None
+    currency: str
+    availability: str
+    photo: bool
+    cold: bool | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductsPage:
+    """after: token of the next page. later: is this not the first one? learned: is a bundle in use?"""
+
+    template: ClassVar[str] = "console/products.html"
+    section: ClassVar[str] = "products"
+    query: str
+    show: str
+    category: str
+    rows: tuple[ProductRow, ...]
+    total: int
+    products: int
+    after: str
+    later: bool
+    categories: tuple[tuple[str, int], ...]
+    learned: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Near:
+    """A product near another. share: from 0 to 1 (cosine, or part of the strongest neighbour's weight)."""
+
+    id: str
+    title: str
+    share: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kin:
+    """The nearest by one measure: text, photo, together, shown. missing: why there are none, a key of the texts."""
+
+    name: str
+    products: tuple[Near, ...]
+    missing: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Happened:
+    """Events of one type that name a product."""
+
+    type: str
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProductPage:
+    """What the engine knows of one product. state: unlearned (no bundle yet), late (came after learning), unseen
+    (learned without an event), known. twin: whose counts stand in for a late product, how alike from 0 to 1."""
+
+    template: ClassVar[str] = "console/product.html"
+    section: ClassVar[str] = "products"
+    product: Product
+    state: str
+    learned: datetime | None
+    twin: Near | None
+    events: tuple[Happened, ...]
+    kin: tuple[Kin, ...]
+    rules: tuple[Rule, ...]
+
+
+def products_page(
+    shop: Shop, *, query: str = "", show: str = "all", category: str = "", after: str = ""
+) -> ProductsPage:
+    """A page of the catalogue: what a search for `query` finds (everything without one), or of one kind of SHOWS.
+    Raises InvalidRequest."""
+    if show not in SHOWS:
+        raise InvalidRequest("show", f"is {show[:40]!r}; use one of {', '.join(SHOWS)}")
+    engine = _engine(shop)
+    if show in ("all", "out_of_stock"):
+        found, total, following, facets = _searched(shop, query, show, category, after)
+    else:
+        found, total, following, facets = _listed(shop, query, show, category, after, engine)
+    return ProductsPage(
+        query=query,
+        show=show,
+        category=category,
+        rows=tuple(_row(product, engine) for product in found),
+        total=total,
+        products=shop.counts().products,
+        after=following,
+        later=bool(after),
+        categories=tuple((str(value), count) for facet in facets for value, count in facet.values[:30]),
+        learned=engine is not None,
+    )
+
+
+def _searched(
+    shop: Shop, query: str, show: str, category: str, after: str
+) -> tuple[list[Product], int, str, tuple[Facet, ...]]:
+    availability = (Availability.OUT_OF_STOCK,) if show == "out_of_stock" else None
+    answer = shop.search(
+        query,
+        filters=SearchFilters(availability=availability, categories=(category,) if category else ()),
+        k=PAGE,
+        after=after,
+        facets=("category",),
+        group=False,
+        personal=False,
+        learned=False,
+    )
+    named = shop.store.product(query.strip()) if query.strip() and not after else None
+    if query and "popular" in answer.relaxed:
+        return ([named], 1, "", ()) if named else ([], 0, "", ())
+    found = [product for hit in answer.items if (product := shop.store.product(hit.product)) is not None]
+    if named is not None:
+        found = [named, *(product for product in found if product.id != named.id)]
+    return found, answer.total, answer.after, answer.facets
+
+
+def _listed(
+    shop: Shop, query: str, show: str, category: str, after: str, engine: Engine | None
+) -> tuple[list[Product], int, str, tuple[Facet, ...]]:
+    """Of the whole record: `after` is the number of products gone before."""
+    if after and not (after.isascii() and after.isdecimal() and len(after) < 10):
+        raise InvalidRequest("after", "must be the `after` of the page before")
+    frame = shop.store.products_frame()
+    match show:
+        case "cold":
+            left = [cold(engine, name) is not False for name in frame["id"].to_list()]
+            frame = frame.filter(pl.Series(left, dtype=pl.Boolean))
+        case "no_photo":
+            frame = frame.filter(pl.col("image_link") == "")
+        case _:
+            frame = frame.filter((pl.col("title") == "") | (pl.col("description") == ""))
+    if category:
+        path = pl.col("product_type").str.to_lowercase()
+        frame = frame.filter((path == category.lower()) | path.str.starts_with(category.lower() + " > "))
+    for word in query.lower().split():
+        text = pl.concat_str("id", "title", "brand", separator=" ").str.to_lowercase()
+        frame = frame.filter(text.str.contains(word, literal=True))
+    kinds = frame["product_type"].str.split(" > ").list.first().value_counts(sort=True)
+    values = tuple((str(name), int(count)) for name, count in kinds.iter_rows() if name)
+    start = int(after or 0)
+    ids = frame["id"][start : start + PAGE].to_list()
+    found = [product for name in ids if (product := shop.store.product(name)) is not None]
+    more = str(start + PAGE) if frame.height > start + PAGE else ""
+    return found, frame.height, more, (Facet(name="category", values=values),)
+
+
+def product_page(shop: Shop, id: str) -> ProductPage:
+    """Raises UnknownProduct."""
+    product = shop.store.product(id)
+    if product is None:
+        raise UnknownProduct(id)
+    engine = _engine(shop)
+    view = None if engine is None else engine.catalogue.view
+    row = None if view is None else view.row(id)
+    state, twin, learned = "unlearned", None, None
+    if engine is not None and view is not None:
+        learned = from_micros(engine.bundle.until * 1_000_000)
+        state = "known"
+        if row is None or row >= view.known:
+            state = "late"
+            if row is not None and view.likeness[row] > 0:
+                other = int(view.twin[row])
+                twin = Near(id=view.ids[other], title=view.title(other), share=float(view.likeness[row]))
+        elif cold(engine, id):
+            state = "unseen"
+    search = shop.searching
+    return ProductPage(
+        product=product,
+        state=state,
+        learned=learned,
+        twin=twin,
+        events=tuple(
+            Happened(type=str(kind), count=count, last=last)
+            for kind, (count, last) in sorted(shop.store.product_events(id).items(), key=lambda pair: -pair[1][0])
+        ),
+        kin=(
+            _alike(search, search.meaning.texts, id, "text"),
+            _alike(search, search.meaning.photos, id, "photo"),
+            _together(shop, view, row),
+            _shown(shop, id),
+        ),
+        rules=tuple(rule for rule in shop.store.rules() if id in rule.products),
+    )
+
+
+def cold(engine: Engine | None, id: str) -> bool | None:
+    """Has the engine nothing but content to go by? None before anything was learned."""
+    if engine is None:
+        return None
+    view = engine.catalogue.view
+    row = view.row(id)
+    return row is None or row >= view.known or not float(engine.bundle.popularity.weight[row]) > 0
+
+
+def _engine(shop: Shop) -> Engine | None:
+    """None before anything was learned."""
+    try:
+        return shop.engine
+    except BundleError:
+        return None
+
+
+def _row(product: Product, engine: Engine | None) -> ProductRow:
+    return ProductRow(
+        id=product.id,
+        title=product.title or product.id,
+        brand=product.brand,
+        category=product.product_type,
+        price=product.price,
+        currency=product.currency,
+        availability=str(product.availability),
+        photo=bool(product.image_link),
+        cold=cold(engine, product.id),
+    )
+
+
+def _alike(search: Search, nearest: Nearest, id: str, name: str) -> Kin:
+    """By cosine of their vectors."""
+    view, vectors = search.documents.view, nearest.vectors
+    row = view.row(id)
+    if vectors is None:
+        return Kin(name=name, products=(), missing=f"no_{name}_encoder")
+    if row is None or row >= len(vectors) or not vectors[row].any():
+        return Kin(name=name, products=(), missing=f"no_{name}")
+    rows, cosines = nearest.near(vectors[row], NEAR + 1)
+    near = [
+        Near(id=view.ids[other], title=view.titles[other] or view.ids[other], share=min(1.0, float(cosine)))
+        for other, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)
+        if other != row and view.row(view.ids[other]) is not None
+    ]
+    return Kin(name=name, products=tuple(near[:NEAR]), missing="" if near else "none_near")
+
+
+def _together(shop: Shop, view: View | None, row: int | None) -> Kin:
+    """What is turned to shortly after it, by part of the strongest."""
+    if view is None:
+        return Kin(name="together", products=(), missing="unlearned")
+    if row is None or row >= view.known:
+        return Kin(name="together", products=(), missing="late")
+    graph = shop.engine.bundle.cooccurrence
+    part = slice(int(graph.indptr[row]), int(graph.indptr[row + 1]))
+    ids, weights = graph.ids[part], graph.weights[part]
+    there = [at for at, other in enumerate(ids.tolist()) if view.row(view.ids[other]) is not None][:NEAR]
+    top = float(np.max(weights, initial=0)) or 1.0
+    near = tuple(
+        Near(id=view.ids[int(ids[at])], title=view.title(int(ids[at])), share=float(weights[at]) / top) for at in there
+    )
+    return Kin(name="together", products=near, missing="" if near else "no_events")
+
+
+def _shown(shop: Shop, id: str) -> Kin:
+    """What the shop shows beside it: all of it together."""
+    try:
+        answer = shop.similar(id, k=NEAR, filters=Filters())
+    except BundleError:
+        return Kin(name="shown", products=(), missing="unlearned")
+    except UnknownProduct:  # the record has it, the engine follows within a second
+        return Kin(name="shown", products=(), missing="late")
+    view = shop.engine.catalogue.view
+    top = max((item.score for item in answer.items), default=0.0) or 1.0
+    near = tuple(
+        Near(id=item.product, title=_title(view, item.product), share=max(0.0, item.score / top), reason=item.reason)
+        for item in answer.items
+    )
+    return Kin(name="shown", products=near, missing="" if near else "none_near")
+
+
+def _title(view: View, id: str) -> str:
+    row = view.row(id)
+    return id if row is None else view.title(row)
