@@ -4,7 +4,7 @@ Candidates come from a symmetric delete index (Garbe's SymSpell): two words with
 that deleting at most d letters of each makes. The index is two sorted arrays (hash of a form, word), not a dictionary
 of texts: 12 bytes an entry. Candidates are weighed by the edit's cost (neighbouring keys, swapped and double letters
 are cheap), by the word's frequency and by how many titles hold it together with the query's other words.
-Chinese is mended by sound: characters that make no word of the catalogue but sound like one become it.
+Chinese is counted and left as it is: chinese.py mends it.
 """
 
 from __future__ import annotations
@@ -14,17 +14,13 @@ import math
 import re
 import threading
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import rjieba
-from pypinyin import Style, lazy_pinyin
 
-from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.text import normal
 
 MAX_WORDS = 500_000  # words indexed; at more, words seen once are left to exact search
@@ -104,18 +100,6 @@ def _depth(word: str) -> int:
     return 1 if len(word) < 7 or any(c.isdecimal() for c in word) else 2
 
 
-@lru_cache(maxsize=200_000)
-def sounds(word: str) -> frozenset[str]:
-    """Pinyin without tones of the word and of its characters one by one; what many confuse is one (zh z, ng n, l n)."""
-    read = lazy_pinyin(word, style=Style.NORMAL)
-    apart = [syllable for character in word for syllable in lazy_pinyin(character, style=Style.NORMAL)]
-    return frozenset((_sound(read), _sound(apart)))
-
-
-def _sound(syllables: list[str]) -> str:
-    return "'".join(re.sub(r"^([zcs])h", r"\1", re.sub(r"ng$", "n", re.sub(r"^l", "n", s))) for s in syllables)
-
-
 @dataclass(frozen=True, slots=True)
 class Correction:
     """What a query may have meant.
@@ -157,16 +141,9 @@ class Spelling:
 
     `add` and `remove` may be called at any time, from any thread; what they bring is indexed at the next `correct`.
     known: tells of a word unknown here whether the shop has it all the same (in descriptions, say).
-    pinyin: the catalogue's Chinese words by their sound; the attribute may be replaced when they change.
     """
 
-    def __init__(
-        self,
-        texts: Iterable[str] = (),
-        *,
-        known: Callable[[str], bool] | None = None,
-        pinyin: Pinyin | None = None,
-    ) -> None:
+    def __init__(self, texts: Iterable[str] = (), *, known: Callable[[str], bool] | None = None) -> None:
         self._ids: dict[str, int] = {}
         self._words: list[str] = []
         self._counts: array[int] = array("q")
@@ -176,9 +153,7 @@ class Spelling:
         self._indexed = 0  # words in segments
         self._context = _Context()
         self._context_titles = 0
-        self._sounds: dict[str, list[int]] = defaultdict(list)
         self._known = known
-        self.pinyin = pinyin
         self._lock = threading.Lock()
         for text in texts:
             self.add(text)
@@ -217,19 +192,13 @@ class Spelling:
         typed = normal(query)
         found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(typed)][:MAX_TOKENS]
         latin = [w for w, _, _ in found if not han(w)]
-        if self.pinyin is not None and not all(map(self._latin_known, latin)):
-            read = self.pinyin.read(typed, self._latin_known)
-            if read is not None and (read.slips < 1.0 or not self._plausible(latin)):
-                return Correction(read.text, True, read.slips < 2.0, ((typed, read.text),))
         given = [self._ids[w] for w in latin if self.count(w)]
         out: list[tuple[int, int, str, bool]] = []
         i = 0
         while i < len(found):
             word, start, end = found[i]
             if han(word):
-                mended, certain = self._chinese(word)
-                if mended != word:
-                    out.append((start, end, mended, certain))
+                pass
             elif i + 1 < len(found) and (joined := self._joined(typed, found[i], found[i + 1])):
                 out.append((start, found[i + 1][2], *joined))
                 i += 1
@@ -248,13 +217,6 @@ class Spelling:
         """The k likeliest words for a mistyped (normal) one with their scores (nats, higher is better)."""
         self._settle()
         return self._candidates(word, [self._ids[g] for g in given if self.count(g)])[:k]
-
-    def _latin_known(self, word: str) -> bool:
-        return len(word) > 1 and self.exists(word)
-
-    def _plausible(self, latin: list[str]) -> bool:
-        """Whether each unknown word is near one that exists: mistyped English rather than pinyin."""
-        return all(self.exists(word) or self._candidates(word, []) for word in latin)
 
     def _pieces(self, text: str) -> Iterator[str]:
         plain = normal(text)
@@ -291,12 +253,7 @@ class Spelling:
             owners = array("i")
             for at in range(first, last):
                 word = self._words[at]
-                if han(word):
-                    if len(word) > 1:
-                        for key in sounds(word):
-                            self._sounds[key].append(at)
-                    continue
-                depth = _depth(word)
+                depth = 0 if han(word) else _depth(word)
                 if not depth or (spare and self._counts[at] < 2):
                     continue
                 forms = _deleted(word[:10], depth)
@@ -424,46 +381,6 @@ class Spelling:
             end += 1
         whole = _GAP.sub("", typed[start:end])
         return self.count(whole) > 0
-
-    def _chinese(self, run: str) -> tuple[str, bool]:
-        """The cheapest reading of a run of characters: words of the catalogue are free, words of the language cost a
-        little, a word of the catalogue of the same sound more, a character that belongs to nothing most."""
-        if len(run) > 64 or self.count(run):
-            return run, True
-        general: set[tuple[int, int]] = set()
-        at = 0
-        for part in rjieba.cut(run, False):  # words of the dictionary, none made up
-            if len(part) > 1:
-                general.add((at, at + len(part)))
-            at += len(part)
-        best: list[tuple[float, int, str, bool]] = [(0.0, 0, "", True)]
-        for end in range(1, len(run) + 1):
-            options: list[tuple[float, int, str, bool]] = []
-            for start in range(max(0, end - 6), end):
-                piece, cost = run[start:end], best[start][0]
-                if self.count(piece):
-                    options.append((cost + (0.05 if len(piece) > 1 else 0.6), start, piece, True))
-                elif len(piece) == 1:
-                    options.append((cost + 1.0, start, piece, True))
-                if len(piece) < 2 or self.count(piece):
-                    continue
-                if (start, end) in general:
-                    options.append((cost + 0.5, start, piece, True))
-                like = {w for key in sounds(piece) for w in self._sounds.get(key, ()) if self._counts[w]}
-                like = {w for w in like if len(self._words[w]) == len(piece)}
-                if like:
-                    word = self._words[max(like, key=self._counts.__getitem__)]
-                    same = sum(a == b for a, b in zip(piece, word, strict=True)) / len(piece)
-                    options.append((cost + 1.2 - 0.5 * same, start, word, same > 0 and len(like) == 1))
-            best.append(min(options))
-        out: list[str] = []
-        sure, end = True, len(run)
-        while end:
-            _, start, piece, certain = best[end]
-            out.append(piece)
-            sure = sure and certain
-            end = start
-        return "".join(reversed(out)), sure
 
 
 def _numbers(word: str) -> tuple[str, ...]:

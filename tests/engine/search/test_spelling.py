@@ -5,16 +5,13 @@ import json
 import os
 import random
 import string
-from collections import Counter
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.spelling import Spelling, edit_cost
-from shelfwise.engine.search.text import Analyzer
 
 TITLES = [
     "Sony wireless headphones black",
@@ -35,9 +32,7 @@ TITLES = [
 
 @pytest.fixture(scope="module")
 def spelling() -> Spelling:
-    analyzer = Analyzer()
-    counted = Counter(phrase for title in TITLES for phrase in analyzer.phrases(title))
-    return Spelling(TITLES, pinyin=Pinyin(counted))
+    return Spelling(TITLES)
 
 
 @pytest.mark.parametrize(
@@ -49,17 +44,15 @@ def spelling() -> Spelling:
         ("head phones", "headphones"),
         ("bluetoothspeaker", "bluetooth speaker"),
         ("iphnoe 11", "iphone 11"),
-        ("蓝芽耳机", "蓝牙耳机"),
-        ("藍牙耳機", "蓝牙耳机"),
-        ("手鸡壳", "手机壳"),
-        ("lanya erji", "蓝牙耳机"),
     ],
 )
 def test_mends(spelling: Spelling, typed: str, meant: str) -> None:
-    assert spelling.correct(typed).text.replace("蓝牙 耳机", "蓝牙耳机") == meant
+    assert spelling.correct(typed).text == meant
 
 
-@pytest.mark.parametrize("query", ["wireless mouse", "mouses", "cartridges", "iphone 11", "usb 3.0", "tn-2110", "aa"])
+@pytest.mark.parametrize(
+    "query", ["wireless mouse", "mouses", "cartridges", "iphone 11", "usb 3.0", "tn-2110", "aa", "手鸡壳"]
+)
 def test_leaves_what_exists(spelling: Spelling, query: str) -> None:
     correction = spelling.correct(query)
     assert correction.text == query
