@@ -44,6 +44,7 @@ _GENTLE = 0.2  # learning rate of the embedding tables, relative to the rest
 _FAINT = 1e-5  # gradients of the tables below this are no reason for a whole step
 _SHARPNESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
 _UNWATCHED_SHARPNESS = 4.0  # without validation: what validation chose on Amazon Beauty at width 512
+_ASKED = 100  # queries whose scores of the whole catalogue are held at once
 _REPEATS = 0.01  # share of events on products the customer had before, from which on answers may repeat
 
 
@@ -250,10 +251,14 @@ class _Training:
         some = np.random.default_rng(self.settings.seed).permutation(len(owner))[:1_000]
         network.freeze()
         query = torch.from_numpy(network.encode(histories.select(owner[some])))
-        logits = query @ torch.from_numpy(network.item_vectors()).T
+        vectors = torch.from_numpy(network.item_vectors())
         right = torch.from_numpy(target[some].astype(np.int64))
         network.thaw()
-        losses = [float(torch.nn.functional.cross_entropy(logits * factor, right)) for factor in _SHARPNESS]
+        losses = np.zeros(len(_SHARPNESS))
+        for start in range(0, len(query), _ASKED):
+            logits, wanted = query[start : start + _ASKED] @ vectors.T, right[start : start + _ASKED]
+            for place, factor in enumerate(_SHARPNESS):
+                losses[place] += float(torch.nn.functional.cross_entropy(logits * factor, wanted, reduction="sum"))
         return _SHARPNESS[int(np.argmin(losses))]
 
     def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:

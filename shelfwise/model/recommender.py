@@ -93,7 +93,7 @@ def recommend(
     *,
     now: Longs | None = None,
     exclude_seen: bool = False,
-    batch: int = 256,
+    batch: int = 64,
 ) -> tuple[Ints, Floats]:
     """Top k of the whole catalogue for each history: (ids int32 [n, k], scores float32 [n, k])."""
     ids: list[Ints] = []
