@@ -48,6 +48,8 @@ class Questions:
 
     def select(self, chosen: Bools) -> Questions:
         """Only the questions where the mask [q] is true."""
+        if chosen.all():
+            return self
         sizes = np.diff(self.offsets)
         rows = np.repeat(chosen, sizes)
         offsets = np.concatenate(([0], np.cumsum(sizes[chosen]))).astype(np.int64)
@@ -57,12 +59,15 @@ class Questions:
         """How many questions have at least one right candidate."""
         return len(np.unique(np.searchsorted(self.offsets, np.flatnonzero(self.found), side="right")))
 
-    def joined(self, other: Questions) -> Questions:
+    def joined(self, *others: Questions) -> Questions:
+        """These, then those of the others."""
+        every = (self, *others)
+        sizes = np.concatenate([np.diff(one.offsets) for one in every])
         return Questions(
-            np.concatenate((self.features, other.features)),
-            np.concatenate((self.found, other.found)),
-            np.concatenate((self.offsets, other.offsets[1:] + self.offsets[-1])),
-            np.concatenate((self.relevant, other.relevant)),
+            np.concatenate([one.features for one in every]),
+            np.concatenate([one.found for one in every]),
+            np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+            np.concatenate([one.relevant for one in every]),
         )
 
 
@@ -159,6 +164,7 @@ def _fit_head(
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name == "trees" else 1))
     fit = Fit(best, merits)
+    del train  # a few hundred megabytes
     if best in alone:
         return alone[best], fit
     whole = _joined(windows)
@@ -169,10 +175,7 @@ def _fit_head(
 
 
 def _joined(windows: Sequence[Questions]) -> Questions:
-    whole = windows[0]
-    for one in windows[1:]:
-        whole = whole.joined(one)
-    return whole
+    return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
 
 
 def _trees(
@@ -229,10 +232,14 @@ def _blend(questions: Questions, trees: Trees, linear: Linear) -> Blend:
 
 def _linear(questions: Questions) -> Linear:
     """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
-    features = questions.features.astype(np.float64)
     sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
-    spread = np.maximum(features.std(axis=0), 1e-6)
-    features = (features - features.mean(axis=0)) / spread
+    # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
+    features: npt.NDArray[np.float64] = np.empty(questions.features.shape)
+    spread = np.empty(features.shape[1])
+    for place in range(features.shape[1]):
+        column = questions.features[:, place].astype(np.float64)
+        spread[place] = max(float(column.std()), 1e-6)
+        features[:, place] = (column - column.mean()) / spread[place]
     found = questions.found.astype(np.float64)
     share = found / np.repeat(np.maximum(np.add.reduceat(found, starts), 1), sizes)
 
