@@ -115,8 +115,10 @@ class EngineModel:
         """Learn. Without `validation`: the first time, the newest `validation_days` are the validation; later, only
         the sources are fitted on `train`, the ranker stays."""
         if validation is None and self.bundle is not None:
-            network = self.models.get("network")
-            self._finish(train, items, network, self.bundle.ranker, progress)
+            network, ranker = self.models.get("network"), self.bundle.ranker
+            # What is learned now takes their place, also in memory.
+            self.bundle, self._engine, self.models = None, None, {}
+            self._finish(train, items, network, ranker, progress)
             return self
         if validation is None:
             everything, cut = train, _midnight(train) - self.settings.validation_days * DAY
@@ -197,6 +199,7 @@ class EngineModel:
             model = NetworkRecommender(
                 self._network_settings(), chosen.config, self._checkpoints("network"), plan=chosen.plan
             )
+            chosen.network = None  # its tables make room for the new ones
             return model.fit(everything, items, progress=progress)
 
     def _network_settings(self) -> Settings:
@@ -263,6 +266,7 @@ class EngineModel:
                 for new in asked:
                     asked[new].append(self._questions(bundle, window, new, progress))
                 visits.append(self._visits(bundle, window, progress))
+        del bundle, counted
         with self._timed("ranker"):
             ranker, self.fits = fit_ranker(
                 FEATURES,
