@@ -14,8 +14,8 @@ from shelfwise.model.sequences import Floats
 
 #: Feature → weight.
 WEIGHTS: dict[str, float] = {
-    "exact": 3.0,  # its SKU, GTIN or model number was asked for
-    "whole": 1.2,  # its title is the query
+    "exact": 4.5,  # its SKU, GTIN or model number was asked for
+    "whole": 1.8,  # its title is the query
     "phrase": 0.4,  # its title has the query's words one after another
     "every": 1.5,  # it has every word
     "words": 0.6,  # BM25 of all fields, in parts of the best
@@ -24,9 +24,9 @@ WEIGHTS: dict[str, float] = {
     "meaning": 2.0,  # cosine of the query's and the product's texts
     "alike": 1.8,  # cosine of its text and the ten best by all of the above
     "wish": 0.1,  # a brand, colour, category that the query was read to wish
-    "learned": 0.6,  # what earlier searchers of this query turned to
-    "personal": 0.25,  # to this shopper's liking
-    "sold": 0.05,  # how often it was bought, logarithmic, in parts of the best
+    "learned": 0.9,  # what earlier searchers of this query turned to
+    "personal": 0.4,  # to this shopper's liking
+    "sold": 0.08,  # how often it was bought, logarithmic, in parts of the best
 }
 FEATURES: tuple[str, ...] = tuple(WEIGHTS)
 

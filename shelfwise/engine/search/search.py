@@ -377,15 +377,15 @@ class Search:
         values: list[Floats] = []
         whole: list[Keys] = []
         texted: list[WordHits] = []
+        most = MOST if also is None else max(MOST, view.n)  # none of those asked for is cut off
         for text, worth in ((understood.text, 1.0), *((variant, _VARIANT) for variant in understood.variants)):
             wanted = self.analyzer.forms(text)
-            hits = self.words.search(wanted, MOST, every=True)
+            hits = self.words.search(wanted, most, every=True)
             whole.append(hits.keys)
             found = [hits]
             if len(wanted) > 1 and (not every or also is not None or 0 < len(hits.keys) < max(request.k, _FEW)):
-                most = max(4 * request.k, _FEW) if every and also is None else MOST
-                found.append(self.words.search(wanted, most))
-            texted.append(self.words.field("text", wanted, _TEXTED))
+                found.append(self.words.search(wanted, max(4 * request.k, _FEW) if every and also is None else most))
+            texted.append(self.words.field("text", wanted, _TEXTED if also is None else most))
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
         coded = self.words.any_of("sku", codes_in(request.query), MOST).keys if codes_in(request.query) else _NO_KEYS
