@@ -197,7 +197,7 @@ class Engine:
             extra = 0
             if request.exclude_purchased:
                 extra = min(max(int((told[place].kind == PURCHASE).sum()) for place in there), _MOST_EXTRA)
-            asked = np.stack([vector for vector in vectors if vector is not None])
+            asked = np.array([vector for vector in vectors if vector is not None])
             found, _ = view.behaviour_index.search(asked, BEHAVIOUR + len(hidden) + extra)
             for place, rows in zip(there, found, strict=True):
                 hits[place] = rows
@@ -247,26 +247,29 @@ class Engine:
         network = self.bundle.network
         if network is None or view.behaviour is None:
             return vectors
-        parts, there = [], []
-        for place, events in enumerate(histories):
-            if events.rows:
-                parts.append((events, slice(max(0, events.rows - self.history), events.rows)))
-                there.append(place)
-        if not parts:
+        there = [place for place, events in enumerate(histories) if events.rows]
+        if not there:
             return vectors
-        batch = Sequences(
-            offsets=np.concatenate(([0], np.cumsum([rows.stop - rows.start for _, rows in parts]))).astype(np.int64),
-            item=np.concatenate([events.item[rows] for events, rows in parts]),
-            kind=np.concatenate([events.kind[rows] for events, rows in parts]),
-            time=np.concatenate([events.time[rows] for events, rows in parts]),
-            price=np.concatenate([events.price[rows] for events, rows in parts]),
-            quantity=np.concatenate([events.quantity[rows] for events, rows in parts]),
-        )
+        batch = _joined([histories[place].last(self.history) for place in there])
         late = view.behaviour if (batch.item >= view.known).any() else None
         found = network.encode(batch, np.array([nows[place] for place in there], np.int64), vectors=late)
         for place, vector in zip(there, found, strict=True):
             vectors[place] = vector
         return vectors
+
+
+def _joined(histories: Sequence[Sequences]) -> Sequences:
+    """Histories of one row each as rows of one."""
+    if len(histories) == 1:
+        return histories[0]
+    return Sequences(
+        offsets=np.concatenate(([0], np.cumsum([events.rows for events in histories]))).astype(np.int64),
+        item=np.concatenate([events.item for events in histories]),
+        kind=np.concatenate([events.kind for events in histories]),
+        time=np.concatenate([events.time for events in histories]),
+        price=np.concatenate([events.price for events in histories]),
+        quantity=np.concatenate([events.quantity for events in histories]),
+    )
 
 
 def _ruled(
