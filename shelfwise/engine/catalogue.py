@@ -34,7 +34,8 @@ _AVAILABILITY_CODE = {str(kind): code for code, kind in enumerate(AVAILABILITIES
 GONE = -1  # availability code of a product that is not in the catalogue
 LEVELS = " > "
 _TWIN_FROM = 0.3  # cosine below which the most similar product is no twin
-_UNINDEXED = 2_000  # new products scanned one by one before they are added to the index
+_UNINDEXED = 2_000  # new or changed products scanned one by one before the index takes them in
+_SAME = 1e-4  # the most by which the same text's vectors, computed twice, differ
 _FILTERS_KEPT = 256
 
 
@@ -62,6 +63,7 @@ class View:
     """One consistent state of the catalogue. Arrays are [n] unless said; do not write to them.
 
     known:  rows below come from the bundle. indexed: rows below are in the indexes, the rest is scanned.
+    changed: rows below `indexed` whose content the index does not know yet: scanned too, int32, ascending.
     sale:   availability code (position in AVAILABILITIES), GONE when not in the catalogue.
     price:  NaN unknown. brand, category: codes, -1 unknown. created: seconds, 0 unknown.
     twin, likeness: the bundle's row whose counts a product uses, and how far (1 for the bundle's own products).
@@ -71,6 +73,7 @@ class View:
     n: int
     known: int
     indexed: int
+    changed: Ints
     ids: list[str]
     titles: list[str]
     rows: dict[str, int]
@@ -109,6 +112,10 @@ class View:
 
     def title(self, row: int) -> str:
         return self.titles[row] or self.ids[row]
+
+    def scanned(self) -> Ints:
+        """Rows whose content no index knows, int32, ascending."""
+        return np.concatenate((self.changed, np.arange(self.indexed, self.n, dtype=np.int32)))
 
     def top_category(self, row: int) -> str:
         code = int(self.category[row])
@@ -200,6 +207,7 @@ class Catalogue:
             n=n,
             known=n,
             indexed=n,
+            changed=np.empty(0, np.int32),
             ids=list(bundle.items.outside),
             titles=[""] * n,
             rows={name: row for row, name in enumerate(bundle.items.outside)},
@@ -289,10 +297,15 @@ class Catalogue:
         new["category"][at] = [_code(name, self._categories, category_names) for name in columns.types]
         new["created"][at] = [0 if micros is None else micros // 1_000_000 for micros in columns.created]
         twin, likeness = _grown(view.twin, n, 0), _grown(view.likeness, n, 0)
+        changed = view.changed
         behaviour, content = _room(view.behaviour, n), _room(view.content, n)
         space = self.bundle.content
         if content is not None and space is not None and (text is not None or image is not None):
-            content[at] = space.vectors(len(at), text, image)
+            told = space.vectors(len(at), text, image)
+            there = at < view.indexed
+            other = at[there][np.abs(content[at[there]] - told[there]).max(axis=1, initial=0) > _SAME]
+            changed = np.union1d(changed, other).astype(np.int32)
+            content[at] = told
             late = at[at >= view.known]
             if len(late) and view.known:
                 twin[late], likeness[late] = self._twins(content[late])
@@ -310,6 +323,7 @@ class Catalogue:
         grown = _replaced(
             view,
             n=n,
+            changed=changed,
             twin=twin,
             likeness=likeness,
             behaviour=behaviour,
@@ -320,7 +334,7 @@ class Catalogue:
             kinds=Kinds.made(new["category"], top, new["brand"], len(category_names), len(brand_names)),
             **new,
         )
-        return _indexed(grown) if n - view.indexed > max(_UNINDEXED, view.indexed // 50) else grown
+        return _indexed(grown) if n - view.indexed + len(changed) > max(_UNINDEXED, view.indexed // 50) else grown
 
     def _twins(self, content: Floats) -> tuple[Ints, Floats]:
         """The bundle's product most like each of these [m], and the cosine, 0 where none is like it."""
@@ -408,13 +422,16 @@ def _replaced(view: View, **changes: object) -> View:
 def _indexed(view: View) -> View:
     """Every row in the indexes."""
 
-    def extend(index: VectorIndex | None, vectors: Floats | None) -> VectorIndex | None:
-        return None if index is None or vectors is None else index.extended(vectors[view.indexed : view.n])
+    def extend(index: VectorIndex | None, vectors: Floats | None, *, anew: bool = False) -> VectorIndex | None:
+        if index is None or vectors is None:
+            return None
+        return VectorIndex.build(vectors[: view.n]) if anew else index.extended(vectors[view.indexed : view.n])
 
     return _replaced(
         view,
         indexed=view.n,
+        changed=view.changed[:0],
         behaviour_index=extend(view.behaviour_index, view.behaviour),
-        content_index=extend(view.content_index, view.content),
+        content_index=extend(view.content_index, view.content, anew=bool(len(view.changed))),
         likes={},
     )

@@ -199,7 +199,7 @@ class Sources:
         part = slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
         ids, weights = graph.ids[part], graph.weights[part] * view.likeness[row]
         proposals.append(ids[:BEHAVIOUR])
-        proposals.append(np.arange(view.indexed, view.n, dtype=np.int32))
+        proposals.append(view.scanned())
         rows = np.unique(np.concatenate(proposals))
         rows = rows[view.allowed(filters, rows) & (rows != row)]
         if len(rows) < k or filters.narrow:
@@ -509,10 +509,13 @@ def alike(view: View, row: int, k: int) -> tuple[Ints, Floats]:
         view.likes[key] = found
     keep = (found[0] >= 0) & (found[0] != row)
     found = found[0][keep], found[1][keep]
-    if view.n == view.indexed:
+    if view.n == view.indexed and not len(view.changed):
         return found[0][:k], found[1][:k]
-    late = np.arange(view.indexed, view.n)
+    late = view.scanned()
     late = late[late != row]
+    if len(view.changed):
+        known = ~np.isin(found[0], view.changed)
+        found = found[0][known], found[1][known]
     rows, scores = np.concatenate((found[0], late)), np.concatenate((found[1], view.content[late] @ query))
     best = _top(scores, k)
     best = best[np.argsort(-scores[best], kind="stable")]

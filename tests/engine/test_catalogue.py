@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from shelfwise.engine import catalogue as module
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.sources import alike
 from shelfwise.engine.state import empty_state, states_of
 from shelfwise.errors import UnknownProduct
 from shelfwise.model.sequences import Sequences, sequences_of
@@ -152,3 +154,33 @@ def test_readers_and_writers_at_once(simulated: Simulated) -> None:
         reader.join()
     assert not failed
     assert len(catalogue) == N + 3
+
+
+def test_a_product_with_another_text_is_like_others_at_once(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The index finds its old text, until it is made anew; nobody sees that."""
+    vectors = simulated.bundle.content_vectors
+    assert vectors is not None
+    bundle = replace(simulated.bundle, content_vectors=vectors.copy())
+    groups = simulated.shop.groups
+    row = next(row for row in range(1, N) if groups[row] != groups[0])
+    catalogue = Catalogue(bundle, simulated.frame())
+    engine = Engine(bundle, catalogue)
+    old = products(engine.similar("p0", 5))
+    before = alike(catalogue.view, 0, 5)[0].tolist()
+    assert row not in before
+    catalogue.upsert([Product(id=f"p{row}", title="The same as p0")], text_of(simulated, 0))
+    assert catalogue.view.changed.tolist() == [row]
+    assert alike(catalogue.view, 0, 5)[0].tolist()[0] == row
+    assert f"p{row}" in products(engine.similar("p0", 20))
+    catalogue.upsert([Product(id=f"p{row}", title="A new price", price=3)], text_of(simulated, 0))
+    assert catalogue.view.changed.tolist() == [row]
+    monkeypatch.setattr(module, "_UNINDEXED", 0)
+    catalogue.upsert(
+        [Product(id=f"p{each}", title="As it was") for each in range(row, row + 13)], text_of(simulated, 0, 13)
+    )
+    view = catalogue.view
+    assert (len(view.changed), view.indexed) == (0, N)
+    assert alike(view, row, 3)[0][0] == 0, "in the index now"
+    assert len(old) == 5

@@ -26,6 +26,7 @@ from shelfwise.settings import Settings
 
 SHORT = 128  # principal components
 _LATE = 2_000  # vectors scanned one by one before they are added to the index
+_NO_ROWS = np.empty(0, np.int32)
 _SAMPLE = 20_000  # vectors whose principal components are taken
 _SCANNED = 50_000  # products up to which every one is compared
 _PROPOSED = 3  # times as many rows are proposed as asked for
@@ -72,6 +73,7 @@ class _State:
     axes: Floats | None  # [d, s]: the directions along which products differ most
     short: Floats | None  # [indexed, s]
     index: VectorIndex | None  # of `short`, where there are many
+    changed: Ints  # rows of the index that have another vector since, compared one by one
 
 
 class Nearest:
@@ -98,7 +100,7 @@ class Nearest:
         if not len(rows):
             return
         with self._writing:
-            state = self._state or _State(np.zeros((0, vectors.shape[1]), np.float32), 0, 0, None, None, None)
+            state = self._state or _State(np.zeros((0, vectors.shape[1]), np.float32), 0, 0, None, None, None, _NO_ROWS)
             n = max(int(rows.max()) + 1, state.n)
             kept = state.vectors
             if n > len(kept):
@@ -107,17 +109,16 @@ class Nearest:
             elif int(rows.min()) < state.n:
                 kept = kept.copy()
             kept[rows] = vectors
-            changed = int((rows < state.indexed).sum())
-            if n - state.indexed + changed > max(_LATE, state.indexed // 10) or state.axes is None:
+            changed = np.union1d(state.changed, rows[rows < state.indexed]).astype(np.int32)
+            if n - state.indexed + len(changed) > max(_LATE, state.indexed // 10) or state.axes is None:
                 self._state = _indexed(kept, n)
                 return
             short = state.short
-            if changed and short is not None and state.axes is not None:
+            if len(changed) and short is not None and state.axes is not None:
                 short = short.copy()
                 before = rows[rows < state.indexed]
                 short[before] = kept[before] @ state.axes
-            # With an index, a row changed in place is proposed by its old vector until the index is made anew.
-            self._state = _State(kept, n, state.indexed, state.axes, short, state.index)
+            self._state = _State(kept, n, state.indexed, state.axes, short, state.index, changed)
 
     def near(self, vector: Floats, k: int, allowed: Mask | None = None) -> tuple[Ints, Floats]:
         """The k rows nearest to a unit vector [d], and their cosines, best first. allowed: bool [>= n]."""
@@ -129,14 +130,17 @@ class Nearest:
             mask = None if allowed is None else allowed[: state.indexed]
             found, _ = state.index.search(asked[None], _PROPOSED * k, allowed=mask)
             rows = found[0][found[0] >= 0]
+            late = state.changed
+            rows = rows[~np.isin(rows, late)] if len(late) else rows
         else:
+            late = _NO_ROWS
             cosine = state.short @ asked
             if allowed is not None:
                 cosine[~allowed[: state.indexed]] = -2
             many = _PROPOSED * k
             rows = np.argpartition(-cosine, many)[:many] if many < len(cosine) else np.arange(len(cosine))
             rows = rows[cosine[rows] > -2]
-        late = np.arange(state.indexed, state.n)
+        late = np.concatenate((late, np.arange(state.indexed, state.n)))
         if allowed is not None:
             late = late[allowed[late]] if len(allowed) >= state.n else late[:0]
         rows = np.concatenate((rows, late))
@@ -171,7 +175,7 @@ def _indexed(vectors: Floats, n: int) -> _State:
     _, directions = np.linalg.eigh(sample.T @ sample)
     axes = np.ascontiguousarray(directions[:, ::-1][:, :SHORT]).astype(np.float32)
     short = np.ascontiguousarray(vectors[:n] @ axes)
-    return _State(vectors, n, n, axes, short, VectorIndex.build(short) if n > _SCANNED else None)
+    return _State(vectors, n, n, axes, short, VectorIndex.build(short) if n > _SCANNED else None, _NO_ROWS)
 
 
 class Meaning:

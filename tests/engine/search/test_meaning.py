@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from shelfwise.engine.search import meaning
 from shelfwise.engine.search.meaning import Nearest
 
 
@@ -30,6 +32,22 @@ def test_nearest_finds_what_lies_near_as_rows_come_and_change() -> None:
     allowed[7] = False
     assert 7 not in nearest.near(vectors[4_999], 50, allowed)[0]
     assert np.allclose(nearest.cosines(vectors[3], np.array([3, 9_999], np.int32)), [1, 0], atol=1e-5)
+
+
+def test_an_index_that_knows_an_old_vector_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(meaning, "_SCANNED", 1_000)
+    draw = np.random.default_rng(1)
+    vectors = unit(draw, 3_000)
+    nearest = Nearest()
+    nearest.put(np.arange(3_000, dtype=np.int32), vectors)
+    new = unit(draw, 1)
+    nearest.put(np.array([7], np.int32), new)
+    assert nearest.near(new[0], 1)[0].tolist() == [7]
+    assert 7 not in nearest.near(vectors[7], 20)[0]
+    assert len(set(nearest.near(vectors[8], 50)[0].tolist())) == 50
+    some = np.arange(2_500, dtype=np.int32)
+    nearest.put(some, vectors[:2_500])  # enough for a new index
+    assert nearest.near(vectors[7], 1)[0].tolist() == [7]
 
 
 def test_rows_without_a_vector_are_never_near() -> None:
