@@ -33,7 +33,7 @@ from shelfwise.engine.search.search import Search
 from shelfwise.learn.search_benchmark import Judgments, ndcg, read_judgments
 
 DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-FITTED = ("phrase", "every", "words", "text", "qualifies", "meaning", "alike")
+FITTED = ("phrase", "head", "every", "words", "text", "qualifies", "meaning", "alike")
 FOUND = 100  # products of each query that are looked at beside the judged ones
 UNJUDGED = 0.5
 SMALL = 0.02  # how much weights are kept small

@@ -17,6 +17,7 @@ WEIGHTS: dict[str, float] = {
     "exact": 4.5,  # its SKU, GTIN or model number was asked for
     "whole": 1.8,  # its title is the query
     "phrase": 0.4,  # its title has the query's words one after another
+    "head": 0.3,  # its title has the word that names what is sought
     "every": 1.5,  # it has every word
     "words": 0.6,  # BM25 of all fields, in parts of the best
     "text": 1.6,  # BM25 of title and description as one text, in parts of the best

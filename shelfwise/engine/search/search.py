@@ -492,13 +492,13 @@ class Search:
         """Whose title is the query, or has its words one after another, or means another thing by its last word."""
         text = understood.text
         terms = self.analyzer.terms(text)
-        phrase, qualifies = self.titles.look(rows, terms[:20], self.analyzer.forms(text))
+        phrase, head, qualifies = self.titles.look(rows, terms[:20], self.analyzer.forms(text))
         whole = np.zeros(len(rows), np.float32)
         for at in (np.flatnonzero(phrase) if len(terms) > 1 else np.arange(len(rows))).tolist():
             title = view.titles[rows[at]]
             if len(title) <= len(text) + 20 and normal(title) == text:
                 whole[at] = 1
-        return {"whole": whole, "phrase": phrase, "qualifies": qualifies}
+        return {"whole": whole, "phrase": phrase, "head": head, "qualifies": qualifies}
 
     def _allowed(self, view: DocumentsView, request: SearchRequest) -> Mask:
         return view.allowed(request.filters, np.arange(view.n, dtype=np.int32))

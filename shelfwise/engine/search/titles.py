@@ -21,6 +21,7 @@ from shelfwise.model.sequences import Floats, Ints, Longs
 _SAMPLE = 20_000  # titles by which narrowness is measured
 _LEAST = 4  # titles of them that must have a term
 _NARROW = 0.4  # of the way from the mean cosine of any two products to 1, at which a term is wholly narrow
+_NAMES = 0.2  # how narrow a word is that names a thing
 _CHUNK = 1 << 16  # vectors added up at once
 _MOST = 60  # terms kept of a title
 
@@ -129,14 +130,17 @@ class Titles:
         """From 0, says nothing of what a product is, to 1."""
         return float(self._narrow[min(self._ids.get(term, len(self._narrow)), len(self._narrow) - 1)])
 
-    def look(self, rows: Ints, phrase: Sequence[str], wanted: Sequence[tuple[str, ...]]) -> tuple[Floats, Floats]:
-        """Of the titles of rows [c]: has it the terms of `phrase` one after another (0 or 1), and does the last thing
-        wanted only qualify another (0 to 1: how narrow the word after it is)? float32 [c] each."""
-        has, qualifies = np.zeros(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    def look(
+        self, rows: Ints, phrase: Sequence[str], wanted: Sequence[tuple[str, ...]]
+    ) -> tuple[Floats, Floats, Floats]:
+        """Of the titles of rows [c], float32 [c] each: has it the terms of `phrase` one after another (0 or 1), has it
+        the head of what is wanted (0 or 1), and does that only qualify another thing there (0 to 1: how narrow the word
+        after it is)?"""
+        has, named, qualifies = (np.zeros(len(rows), np.float32) for _ in range(3))
         kept = self._kept
         known = np.flatnonzero(rows < len(kept.starts))
         if not len(known) or not wanted:
-            return has, qualifies
+            return has, named, qualifies
         owner, terms = kept.of(rows[known])
         owner = known[owner]
         ids = self._ids
@@ -148,13 +152,21 @@ class Titles:
                 met &= terms[place : place + m] == term
             has[owner[:m][met]] = 1
         own = np.array([ids[form] for forms in wanted for form in forms if form in ids], np.int32)
-        last = np.array([ids[form] for form in wanted[-1] if form in ids], np.int32)
-        met_at = np.flatnonzero(np.isin(terms, last))
+        head = np.array([ids[form] for form in self._head(wanted) if form in ids], np.int32)
+        met_at = np.flatnonzero(np.isin(terms, head))
         if len(met_at):
+            named[owner[met_at]] = 1
             after = np.minimum(met_at + 1, len(terms) - 1)
             follows = (after > met_at) & (owner[after] == owner[met_at]) & ~np.isin(terms[after], own)
             worth = np.where(follows, self._narrow[np.minimum(terms[after], len(self._narrow) - 1)], 0)
             least = np.full(len(rows), 2, np.float32)
             np.minimum.at(least, owner[met_at], worth)
             qualifies = np.where(least <= 1, least, 0).astype(np.float32)
-        return has, qualifies
+        return has, named, qualifies
+
+    def _head(self, wanted: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+        """What names the thing wanted: the last word that is narrow, else the last ("notebook 15 inch black")."""
+        for forms in reversed(wanted):
+            if self.narrow(forms[0]) >= _NAMES:
+                return forms
+        return wanted[-1]

@@ -34,19 +34,27 @@ def test_a_word_of_one_kind_of_product_is_narrow(titles: Titles) -> None:
 
 def test_a_word_before_what_the_product_is_only_qualifies(titles: Titles) -> None:
     rows = np.array([0, 5, 20], np.int32)
-    phrase, qualifies = titles.look(rows, ["keyboard", "black"], [("keyboard",)])
+    phrase, head, qualifies = titles.look(rows, ["keyboard", "black"], [("keyboard",)])
     assert phrase.tolist() == [0, 1, 0]
+    assert head.tolist() == [1, 1, 1]
     assert qualifies[0] == 1
     assert qualifies[1] < 0.5
     assert qualifies[2] == 0
-    assert titles.look(rows, ["keyboard", "cover"], [("keyboard",), ("cover",)])[1].tolist() == [0, 0, 0]
+    assert titles.look(rows, ["keyboard", "cover"], [("keyboard",), ("cover",)])[2].tolist() == [0, 0, 0]
+
+
+def test_what_is_said_after_the_name_of_a_thing_is_not_its_name(titles: Titles) -> None:
+    rows = np.array([0, 5, 10], np.int32)
+    _, head, qualifies = titles.look(rows, [], [("keyboard",), ("15in",)])
+    assert head.tolist() == [1, 1, 0]
+    assert qualifies[0] == 1
 
 
 def test_titles_change_and_come_later(titles: Titles) -> None:
     for _ in range(3):
         titles.put([0, 30], ["keyboard black", "red phone case"])
     assert len(titles) == 31
-    phrase, _ = titles.look(np.array([0, 25, 30, 99], np.int32), ["phone", "case"], [("phone",), ("case",)])
+    phrase, _, _ = titles.look(np.array([0, 25, 30, 99], np.int32), ["phone", "case"], [("phone",), ("case",)])
     assert phrase.tolist() == [0, 0, 1, 0]
     assert titles.look(np.array([0], np.int32), ["keyboard", "black"], [("keyboard",)])[0].tolist() == [1]
 
