@@ -112,22 +112,26 @@ def open_loop(port: int, requests: list[bytes], rate: float, seconds: float) -> 
                 idle.append(connection)
     for values in (times, firsts, late):
         values.sort()
-    at = lambda values, share: round(values[min(len(values) - 1, int(share * len(values)))] * 1000, 3)  # noqa: E731
     return {
         "rate": rate,
         "seconds": seconds,
         "requests": total,
         "unanswered": len(busy),
         "statuses": statuses,
-        "p50_ms": at(times, 0.5),
-        "p90_ms": at(times, 0.9),
-        "p99_ms": at(times, 0.99),
-        "p99.9_ms": at(times, 0.999),
+        "p50_ms": _at(times, 0.5),
+        "p90_ms": _at(times, 0.9),
+        "p99_ms": _at(times, 0.99),
+        "p99.9_ms": _at(times, 0.999),
         "max_ms": round(times[-1] * 1000, 3),
-        "first_byte_p50_ms": at(firsts, 0.5),
-        "first_byte_p99_ms": at(firsts, 0.99),
-        "client_late_p99_ms": at(late, 0.99),
+        "first_byte_p50_ms": _at(firsts, 0.5),
+        "first_byte_p99_ms": _at(firsts, 0.99),
+        "client_late_p99_ms": _at(late, 0.99),
     }
+
+
+def _at(values: list[float], share: float) -> float:
+    """The quantile of sorted seconds, in milliseconds."""
+    return round(values[min(len(values) - 1, int(share * len(values)))] * 1000, 3)
 
 
 def saturation(port: int, requests: list[bytes], connections: int, seconds: float) -> dict[str, Any]:
