@@ -28,7 +28,8 @@ class Understood:
     """A query as it is looked for.
 
     text: the words left to look for (normal). corrected: the whole query as mended, "" when as typed. guess: another
-    spelling, used only where nothing is found as typed. variants: the text said with synonyms.
+    spelling, asked for, and alone where nothing is found as typed. variants: the text said with synonyms or as guessed.
+    meant: the guess in the shopper's words, "" for none.
     """
 
     text: str = ""
@@ -36,6 +37,7 @@ class Understood:
     corrected: str = ""
     guess: str = ""
     variants: tuple[str, ...] = ()
+    meant: str = ""
 
 
 class Lexicon:
@@ -146,7 +148,11 @@ class Lexicon:
             if corrected:
                 reading = self.reader.read(corrected, request.undo, language)
         variants = tuple(self._synonyms.variants(reading.text)) if len(self._synonyms) and reading.text else ()
-        return Understood(reading.text, reading, corrected, guess, variants)
+        meant = ""
+        if guess:  # another model, or a rare word for a common one: beside what was typed
+            guessed = self.reader.read(guess, request.undo, language)
+            variants, meant = (*variants, guessed.text), guessed.said
+        return Understood(reading.text, reading, corrected, guess, variants, meant)
 
     def suggest(self, prefix: str, k: int) -> list[Suggestion]:
         if self._suggester is None:  # nobody told yet what sells (`follow`)

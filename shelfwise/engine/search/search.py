@@ -394,7 +394,7 @@ class Search:
         rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         learned = self._learned(view, request)
         more = [np.fromiter(learned, np.int32, len(learned))]
-        vector = self.meaning.of(understood.reading.said)
+        vector = self.meaning.of(understood.meant or understood.reading.said)
         if vector is not None and (len(rows) or not every):
             allowed = self._allowed(view, request) if request.filters.narrow else None
             near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)

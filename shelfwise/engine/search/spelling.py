@@ -27,6 +27,7 @@ MAX_WORDS = 500_000  # words indexed; at more, words seen once are left to exact
 MAX_TITLES = 200_000  # titles kept as context
 MAX_TOKENS = 32  # words of a query that are looked at
 FEW = 4_000  # new words from which the index is joined into one
+_RARE = 5  # titles that have a word which may itself be mistyped, at most
 MARGIN = 1.0  # by how much (nats) the best must lead for a correction to be certain
 
 _HAN = r"\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -187,7 +188,8 @@ class Spelling:
         return any(self.count(form) for form in _numbers(word)) or (self._known is not None and self._known(word))
 
     def correct(self, query: str) -> Correction:
-        """The correction of a query. Words that exist, numbers and words of one or two letters are never changed."""
+        """The correction of a query. Numbers and words of one or two letters are never changed; words that exist only
+        where they are rare and look mistyped themselves, and then never for certain."""
         self._settle()
         typed = normal(query)
         found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(typed)][:MAX_TOKENS]
@@ -202,10 +204,12 @@ class Spelling:
             elif i + 1 < len(found) and (joined := self._joined(typed, found[i], found[i + 1])):
                 out.append((start, found[i + 1][2], *joined))
                 i += 1
-            elif not self.exists(word) and not self._part_of_model(typed, start, end):
-                best = self._latin(word, given)
+            elif not self.exists(word):
+                best = None if self._part_of_model(typed, start, end) else self._latin(word, given)
                 if best:
                     out.append((start, end, *best))
+            elif likelier := self._likelier(word, given):
+                out.append((start, end, likelier, False))
             i += 1
         text = typed
         for start, end, mended, _ in reversed(out):
@@ -337,6 +341,18 @@ class Spelling:
         if len(word) == 3 and (self.count(best) < 20 or lead < MARGIN):
             return None
         return best, lead >= MARGIN or not rest
+
+    def _likelier(self, word: str, given: list[int]) -> str:
+        """What a rare word that exists may be mistyped for, as the catalogue's own titles are: "catridge" stands in one
+        title, "cartridge" in a thousand. "" for none."""
+        count = max(1, self.count(word))
+        if count > _RARE or word.isdecimal():
+            return ""
+        near = self._candidates(word, [other for other in given if other != self._ids.get(word)])
+        if not near or near[0][0] == word or near[0][0] in _numbers(word):
+            return ""
+        mine = dict(near).get(word, 0.7 * math.log1p(count))
+        return near[0][0] if near[0][1] > mine else ""
 
     def _split(self, word: str, given: list[int]) -> tuple[str, float] | None:
         """Two known words written as one: "bluetoothspeaker"."""
