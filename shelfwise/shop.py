@@ -449,13 +449,13 @@ class Shop:
         """What the asker turned to, and what the engine would show them."""
         if not request.personal or not (request.customer or request.session):
             return None
-        rows = self.store.last_rows(customer=request.customer, session=request.session, n=self.settings.memory)
+        asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
+        rows = self._history(asked)
         products = [product for product in rows.products if product]
         if not products:
             return None
         liked: dict[str, float] = {}
         if self._engine is not None:
-            asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
             found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
             ids = self._engine.catalogue.view.ids
             liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
