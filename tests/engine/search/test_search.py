@@ -282,3 +282,30 @@ def test_suggestions(shop: Shop) -> None:
     assert [found.id for found in shop.suggest("zebr") if found.kind == "product"] == ["z"]
     shop.delete_product("z")
     assert not [found for found in shop.suggest("zebr") if found.id == "z"]
+
+
+def test_search_is_made_ready_before_anybody_asks(tmp_path: Path) -> None:
+    told: list[tuple[int, int, str]] = []
+    with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none") as shop:
+        shop.put_products([Product(id=f"p{n}", title=f"Mug number {n}") for n in range(10)])
+        shop.index(lambda done, total, status: told.append((done, total, status)))
+        assert any(status.startswith("products indexed") and total == 10 for _, total, status in told)
+        search = shop.searching
+        shop.index()
+        assert shop.searching is search
+        assert shop.search("mug").total == 10
+
+
+def test_a_guessed_spelling_is_searched_beside_what_was_typed(tmp_path: Path) -> None:
+    with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none") as shop:
+        shop.put_products(
+            [Product(id=f"c{n}", title=f"Cartridge of ink number {n}") for n in range(1_500)]
+            + [Product(id="typo", title="Catridge of ink"), Product(id="tn", title="Toner TN-2110")]
+        )
+        found = shop.search("catridge", k=10)
+        assert found.items[0].product == "typo"
+        assert found.did_you_mean == "cartridge"
+        assert len(found.items) == 10
+        model = shop.search("tn2111", k=10)
+        assert model.did_you_mean == "tn2110" or model.corrected == "tn2110"
+        assert [hit.product for hit in model.items] == ["tn"]
