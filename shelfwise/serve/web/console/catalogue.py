@@ -46,6 +46,7 @@ class ProductsPage:
 
     template: ClassVar[str] = "console/products.html"
     section: ClassVar[str] = "products"
+    shows: ClassVar[tuple[str, ...]] = SHOWS
     query: str
     show: str
     category: str

@@ -72,11 +72,13 @@ class CustomerPage:
     wrong: str = ""
 
 
-def customer_page(shop: Shop, *, id: str = "", kind: str = "customer", new: bool = False) -> CustomerPage:
+def customer_page(
+    shop: Shop, *, id: str = "", kind: str = "customer", new: bool = False, done: str = "", wrong: str = ""
+) -> CustomerPage:
     """The page of a customer, or of a session (kind "session") while nobody has signed in to it."""
     id, kind = id.strip()[:MAX_ID], "session" if kind == "session" else "customer"
     if not id:
-        return CustomerPage(kind=kind, id="", recent=recent(shop))
+        return CustomerPage(kind=kind, id="", recent=recent(shop), done=done)
     customer, session = (id, "") if kind == "customer" else ("", id)
     events = shop.last_events(customer=customer, session=session, n=shop.settings.memory)
     titles: dict[str, str | None] = {"": ""}
@@ -115,6 +117,8 @@ def customer_page(shop: Shop, *, id: str = "", kind: str = "customer", new: bool
         sessions=len({event.session for event in events if event.session}),
         shown=tuple(shown),
         recent=() if events else recent(shop),
+        done=done,
+        wrong=wrong,
     )
 
 

@@ -57,6 +57,7 @@ class RulesPage:
     template: ClassVar[str] = "console/rules.html"
     section: ClassVar[str] = "rules"
     actions: ClassVar[tuple[str, ...]] = tuple(str(action) for action in RuleAction)
+    fields: ClassVar[tuple[str, ...]] = FORM
     rules: tuple[RuleRow, ...]
     changes: tuple[ChangeRow, ...]
     form: Mapping[str, str] = field(default_factory=dict)
