@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from collections.abc import Iterator
 from datetime import timedelta
@@ -9,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.engine.search.ranking import FEATURES
+from shelfwise.engine.sources import SOURCES
 from shelfwise.errors import InvalidRecord, InvalidRequest, UnknownProduct
-from shelfwise.schema import Event, EventType, Product, Rule, RuleAction, Synonym, now
-from shelfwise.serve.web.console.catalogue import product_page, products_page
+from shelfwise.schema import Availability, Event, EventType, Product, Rule, RuleAction, Synonym, now
+from shelfwise.serve.web.console import desk
+from shelfwise.serve.web.console.catalogue import SHOWS, product_page, products_page
 from shelfwise.serve.web.console.customer import customer_page
 from shelfwise.serve.web.console.desk import Queries, desk_page
-from shelfwise.serve.web.console.rules import rule_of, rules_page, synonyms_page
+from shelfwise.serve.web.console.rules import FORM, rule_of, rules_page, synonyms_page
 from shelfwise.shop import Shop
 
 EVIL = '<script>alert("x")</script>"\'><img src=x onerror=alert(1)>'
@@ -245,3 +250,30 @@ def test_a_customers_history_and_what_they_would_see(shop: Shop) -> None:
     recent = customer_page(shop).recent
     assert {person.kind for person in recent} == {"customer"}
     assert [person.last for person in recent] == sorted((person.last for person in recent), reverse=True)
+
+
+def test_every_text_is_there_in_both_languages_and_every_text_used_is_there() -> None:
+    web = Path(desk.__file__).parents[1]
+    texts: dict[str, dict[str, str]] = json.loads((web / "locale" / "console_data.json").read_text("utf-8"))
+    for key, said in texts.items():
+        assert set(said) == {"en", "zh"}, key
+        holes = [set(re.findall(r"\{(\w+)\}", text)) for text in said.values()]
+        assert holes[0] == holes[1], key
+        assert all(text.strip() for text in said.values()), key
+    made = {
+        "part": FEATURES,
+        "source": (*SOURCES, "rules"),
+        "event": tuple(EventType),
+        "action": tuple(RuleAction),
+        "stock": tuple(Availability),
+        "products.show": SHOWS,
+        "stage": ("words", "meaning", "fused", "answer"),
+        "kin": ("text", "photo", "together", "shown"),
+        "relaxed": ("filters", "words", "popular"),
+        "rules.field": FORM,
+    }
+    missing = [f"console.{stem}.{name}" for stem, names in made.items() for name in names]
+    for path in (web / "templates" / "console").glob("*.html"):
+        missing += re.findall(r't\("(console\.[\w.]+\w)"[,)]', path.read_text("utf-8"))
+    others = [key for file in (web / "locale").glob("*.json") for key in json.loads(file.read_text("utf-8"))]
+    assert not [key for key in missing if key not in others]
