@@ -12,7 +12,8 @@ ShelfwiseError
 ├── EncodingError        a text or image encoder cannot be loaded or used
 ├── UnknownProduct       no product has this id
 ├── InvalidRequest       a question to the engine breaks a rule
-└── Forbidden            no key, an unknown key, or a key without the scope
+├── Forbidden            no key, an unknown key, or a key without the scope; a wrong password
+└── TooManyAttempts      too many wrong passwords in a short time
 """
 
 from __future__ import annotations
@@ -93,4 +94,12 @@ class InvalidRequest(ShelfwiseError):
 
 
 class Forbidden(ShelfwiseError):
-    """No key was given, the key is unknown, or it lacks the scope."""
+    """No key was given, the key is unknown, or it lacks the scope; or a password or link is wrong."""
+
+
+class TooManyAttempts(ShelfwiseError):
+    """Too many wrong passwords in a short time. `seconds`: how long until another may be tried."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"too many wrong passwords; wait {max(1, round(seconds / 60))} min and try again")

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0003"
+REVISION = "0004"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -149,5 +149,40 @@ audit = Table(
     Column("id", Text, nullable=False),
     Column("before", Text, nullable=False),
     Column("after", Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+#: Who may use the console. Passwords are argon2 hashes; sessions and links are kept as SHA-256 of the secret.
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("password", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+account_sessions = Table(
+    "account_sessions",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("account", Text, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("seen", BigInteger, nullable=False),
+    Index("account_sessions_account", "account"),
+)
+account_links = Table(
+    "account_links",
+    metadata,
+    Column("digest", Text, primary_key=True),
+    Column("account", Text, nullable=False),  # whose password it sets; "" makes a new account
+    Column("expires", BigInteger, nullable=False),
+)
+account_attempts = Table(
+    "account_attempts",
+    metadata,
+    Column("number", _SEQUENCE, primary_key=True, autoincrement=True),
+    Column("account", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Index("account_attempts_time", "time"),
     sqlite_autoincrement=True,
 )
