@@ -9,7 +9,7 @@ itself, so that the merge is never worse there than the best source alone. The w
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm
 import numpy as np
@@ -122,6 +122,8 @@ def fit_ranker(
     new: Sequence[Questions],
     visits: Sequence[Questions] = (),
     *,
+    trees: int = TREES,
+    leaves: int = LEAVES,
     seed: int = 0,
     threads: int = 1,
     fallback: str | None = None,
@@ -130,7 +132,8 @@ def fit_ranker(
     """A ranker over the features `names`, one head a kind of question, and how each head was chosen.
 
     repeats, new, visits: the questions of each window, oldest first; without visits they have no head of their own. A
-    head without enough to learn from orders by the feature `fallback` (default: the first). threads: 0 is one a core.
+    head without enough to learn from orders by the feature `fallback` (default: the first). trees: the most there may
+    be, of so many leaves; the questions kept aside may stop them earlier. threads: 0 is one a core.
     Deterministic for a given seed and threads.
     """
     heads: dict[str, Head] = {}
@@ -139,15 +142,23 @@ def fit_ranker(
     for done, (kind, windows) in enumerate(asked.items()):
         if progress:
             progress(done, len(asked), f"fitting the ranker ({kind})")
-        heads[kind], fits[kind] = _fit_head(names, windows, seed, threads, fallback or names[0])
+        heads[kind], fits[kind] = _fit_head(names, windows, fallback or names[0], _Growth(trees, leaves, seed, threads))
     if progress:
         progress(len(asked), len(asked), "ranker fitted")
     return Ranker(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits")), fits
 
 
-def _fit_head(
-    names: Sequence[str], windows: Sequence[Questions], seed: int, threads: int, fallback: str
-) -> tuple[Head, Fit]:
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """How boosted trees grow: at most so many `trees`, so many `leaves` each."""
+
+    trees: int
+    leaves: int
+    seed: int
+    threads: int
+
+
+def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str, growth: _Growth) -> tuple[Head, Fit]:
     windows = [one.select((one.relevant > 0) & (np.diff(one.offsets) > 0)) for one in windows]
     windows = [one for one in windows if one.answerable() >= _LEAST]
     alone = {name: Linear(np.eye(len(names), dtype=np.float32)[at]) for at, name in enumerate(names)}
@@ -156,9 +167,9 @@ def _fit_head(
     if len(windows) > 1:
         train, held = _joined(windows[:-1]), windows[-1]
     else:
-        aside = np.random.default_rng(seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
+        aside = np.random.default_rng(growth.seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
         train, held = windows[0].select(~aside), windows[0].select(aside)
-    trees, size = _trees(names, train, held, TREES, seed, threads)
+    trees, size = _trees(names, train, held, growth)
     linear = _linear(train)
     competitors: dict[str, Head] = alone | {"linear": linear, "trees": trees, "blend": _blend(train, trees, linear)}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
@@ -170,7 +181,7 @@ def _fit_head(
     whole = _joined(windows)
     if best == "linear":
         return _linear(whole), fit
-    trees, _ = _trees(names, whole, None, size, seed, threads)
+    trees, _ = _trees(names, whole, None, replace(growth, trees=size))
     return (_blend(whole, trees, _linear(whole)) if best == "blend" else trees), fit
 
 
@@ -178,10 +189,8 @@ def _joined(windows: Sequence[Questions]) -> Questions:
     return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
 
 
-def _trees(
-    names: Sequence[str], train: Questions, held: Questions | None, most: int, seed: int, threads: int
-) -> tuple[Trees, int]:
-    """LambdaMART and its number of trees, at most `most`: those best on `held`, if given."""
+def _trees(names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth) -> tuple[Trees, int]:
+    """LambdaMART and its number of trees: those best on `held`, if given."""
 
     def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
         return lightgbm.Dataset(
@@ -198,7 +207,7 @@ def _trees(
         "metric": "ndcg",
         "eval_at": [12],
         "lambdarank_truncation_level": 20,
-        "num_leaves": LEAVES,
+        "num_leaves": growth.leaves,
         "learning_rate": 0.07,
         # A leaf of a few candidates learns one window by heart.
         "min_data_in_leaf": int(np.clip(len(train.found) // 1000, 20, 500)),
@@ -206,21 +215,21 @@ def _trees(
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
         "bagging_freq": 1,
-        "seed": seed,
+        "seed": growth.seed,
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": threads,
+        "num_threads": growth.threads,
         "verbose": -1,
     }
     learn = dataset(train)
     booster = lightgbm.train(
         parameters,
         learn,
-        most,
+        growth.trees,
         valid_sets=[] if held is None else [dataset(held, learn)],
         callbacks=[] if held is None else [lightgbm.early_stopping(25, verbose=False)],
     )
-    size = booster.best_iteration if held is not None and booster.best_iteration > 0 else most
+    size = booster.best_iteration if held is not None and booster.best_iteration > 0 else growth.trees
     return Trees(booster.model_to_string(num_iteration=size)), size
 
 

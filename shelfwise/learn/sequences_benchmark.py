@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
 from shelfwise.learn.described import Described
@@ -28,17 +30,19 @@ from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.neighbours import Neighbours
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.ranker import Ranker
-from shelfwise.model.recommender import Items, Progress, Recommender, recommend, top_k
+from shelfwise.model.recommender import Items, Progress, Recommender, recommend
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.settings import Settings
 
 ROWS = ("network", "engine", "popularity", "item-knn", "ncf", "described")
 K = 10
-_PROPOSED = 100  # candidates of each source
-_ASKED = 15_000  # users on whose validation items the merge is learned
+_PROPOSED = 60  # candidates of each source
+_TAUGHT = 15_000  # users from whose validation items the merge is learned; memory grows with them, 30 kB each
+_TREES, _LEAVES = 300, 15  # of the merge: 100 of 7 leaves were 4% worse on validation, 400 of 15 no better
 _BATCH = 256
 _LONGEST = 1_000  # characters of a line
 _PURCHASE = 3
+Bools = npt.NDArray[np.bool_]
 _WIDTH = 640  # long tails of rarely bought items need a high rank: 512 loses 2% of NDCG@10 on validation, 256 a tenth
 
 
@@ -167,7 +171,7 @@ class _Run:
         started = time.perf_counter()
         last = histories.time[histories.offsets[1:] - 1] + 1
         if isinstance(model, Merge):
-            ids = model.recommend(histories, K, now=last)
+            ids = model.recommend(histories, K)
         else:
             ids = recommend(model, histories, K, now=last, exclude_seen=True)[0]
         seconds = time.perf_counter() - started
@@ -214,6 +218,7 @@ class _Run:
             "long": lambda: Cooccurrence(window=15, backward=0.5, decay=0.8),
             "cosine": lambda: Cooccurrence(window=15, backward=1.0, decay=0.8, specific=0.5, normalise=0.5),
             "last": lambda: Cooccurrence(window=1, backward=0.0, decay=0.3, specific=0.0),
+            "ahead": lambda: Cooccurrence(window=10, backward=0.0, decay=0.7, specific=0.5),
             "neighbours": Neighbours,
             "ncf": lambda: Ncf(seed=seed),
             "described": lambda: Described(seed=seed),
@@ -223,94 +228,138 @@ class _Run:
 
     def _engine(self) -> Any:
         """The sources merged: how is learned on validation with sources that did not see it."""
-        merge = Merge({name: self._first(name) for name in Merge.SOURCES})
-        merge.fit(self.train, self.validation, seed=self.settings.seed)
+        merge = Merge({name: self._first(name) for name in Merge.FITTED}, self.train, self.items.n)
+        merge.fit(
+            self.train,
+            self.validation,
+            seed=self.settings.seed,
+            threads=self.settings.threads or 0,
+            progress=self.progress,
+        )
         if self.again is not None:
-            for name in Merge.SOURCES:
-                merge.sources[name] = self.model(name)
+            merge.again({name: self.model(name) for name in Merge.FITTED}, self.again)
         return merge
 
 
 class Merge:
     """Candidates of several fitted sources, ordered by one ranker learned on what users turned to next."""
 
-    SOURCES = ("network", "item-knn", "long", "cosine", "last", "neighbours", "popularity")
-    PROPOSING = ("network", "item-knn", "long", "cosine", "neighbours")
-    NAMES = (*(f"{part} {name}" for name in SOURCES for part in ("score", "share", "rank")), "length", "sum")
+    FITTED = ("network", "item-knn", "long", "cosine", "last", "ahead", "neighbours")
+    SOURCES = (*FITTED, "newest")  # newest: the network, asked with the newest item alone
+    PROPOSING = tuple(name for name in SOURCES if name != "last")
+    NAMES = (
+        *(f"{part} {name}" for name in SOURCES for part in ("score", "share", "rank")),
+        *("events", "count", "count of newest", "proposals", "shares", "ranks"),
+    )
 
-    def __init__(self, sources: dict[str, Recommender]) -> None:
+    def __init__(self, sources: dict[str, Recommender], train: Sequences, n: int) -> None:
+        """sources: those of `FITTED`. train: events counted for the features of popularity; n: items."""
         self.sources = sources
         self.ranker: Ranker | None = None
+        self._count = np.bincount(train.item, minlength=n).astype(np.float32)
 
-    def fit(self, train: Sequences, validation: Sequences, *, seed: int) -> None:
-        """Learn the order: validation[i] is what followed train[i]."""
+    def fit(
+        self, train: Sequences, validation: Sequences, *, seed: int, threads: int, progress: Progress | None
+    ) -> None:
+        """Learn the order: validation[i] is what followed train[i]. A question without its right answer among the
+        candidates teaches nothing and is left out."""
         users = np.flatnonzero((train.lengths() > 0) & (validation.lengths() > 0))
-        if len(users) > _ASKED:
-            users = np.sort(np.random.default_rng(seed).choice(users, _ASKED, replace=False))
-        histories = train.select(users)
+        users = np.random.default_rng(seed).permutation(users)
         right = validation.item[validation.offsets[users]]
         features: list[Floats] = [np.empty((0, len(self.NAMES)), np.float32)]
-        found: list[np.ndarray[Any, np.dtype[np.bool_]]] = [np.empty(0, np.bool_)]
-        sizes: list[int] = []
-        for row, (ids, columns) in enumerate(
-            self._candidates(histories, histories.time[histories.offsets[1:] - 1] + 1)
-        ):
-            features.append(columns)
-            found.append(ids == right[row])
-            sizes.append(len(ids))
+        found: list[Bools] = [np.empty(0, np.bool_)]
+        sizes: list[Longs] = [np.empty(0, np.int64)]
+        done = answered = 0
+        for row, ids, columns in self._candidates(train.select(users)):
+            hit = ids == right[done:][row]
+            taught = np.zeros(_BATCH, np.bool_)
+            taught[row[hit]] = True
+            kept = taught[row]
+            features.append(columns[kept])
+            found.append(hit[kept])
+            sizes.append(np.bincount(row[kept], minlength=_BATCH)[taught].astype(np.int64))
+            done, answered = done + _BATCH, answered + int(taught.sum())
+            if progress is not None:
+                progress(min(done, len(users)), len(users), "asking the sources about validation")
+            if answered >= _TAUGHT:
+                break
+        offsets = np.concatenate(([0], np.cumsum(np.concatenate(sizes)))).astype(np.int64)
         questions = Questions(
-            np.concatenate(features),
-            np.concatenate(found),
-            np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-            np.ones(len(sizes), np.int64),
+            np.concatenate(features), np.concatenate(found), offsets, np.ones(len(offsets) - 1, np.int64)
         )
-        self.ranker = fit_ranker(self.NAMES, [], [questions], seed=seed, fallback="score item-knn")[0]
+        self.ranker = fit_ranker(
+            self.NAMES,
+            [],
+            [questions],
+            trees=_TREES,
+            leaves=_LEAVES,
+            seed=seed,
+            threads=threads,
+            fallback="score item-knn",
+            progress=progress,
+        )[0]
 
-    def recommend(self, histories: Sequences, k: int, *, now: Longs) -> Ints:
+    def again(self, sources: dict[str, Recommender], train: Sequences) -> None:
+        """Ask sources fitted on more; the order learned stays."""
+        self.sources = sources
+        self._count = np.bincount(train.item, minlength=len(self._count)).astype(np.float32)
+
+    def recommend(self, histories: Sequences, k: int) -> Ints:
         """int32 [n, k], best first, -1 for none; nothing a history holds."""
         assert self.ranker is not None, "fit first"
         best = np.full((len(histories), k), -1, np.int32)
-        pending: list[tuple[Ints, Floats]] = []
-        done = 0
-        for found in self._candidates(histories, now):
-            pending.append(found)
-            if len(pending) == _BATCH or done + len(pending) == len(histories):
-                scores = self.ranker.score(np.concatenate([columns for _, columns in pending]), True)
-                at = 0
-                for ids, _ in pending:
-                    mine = scores[at : at + len(ids)]
-                    order = np.argsort(-mine, kind="stable")[:k]
-                    best[done, : len(order)] = ids[order]
-                    at += len(ids)
-                    done += 1
-                pending = []
+        for batch, (row, ids, columns) in enumerate(self._candidates(histories)):
+            order = np.lexsort((-self.ranker.score(columns, True), row))
+            rank = _places(row)
+            first = rank < k
+            best[batch * _BATCH + row[first], rank[first]] = ids[order][first]
         return best
 
-    def _candidates(self, histories: Sequences, now: Longs) -> Iterable[tuple[Ints, Floats]]:
+    def _candidates(self, histories: Sequences) -> Iterable[tuple[Longs, Ints, Floats]]:
+        """A batch of histories at a time: (row int64 [c], ascending; ids int32 [c]; features float32 [c, f])."""
+        n = len(self._count)
         for start in range(0, len(histories), _BATCH):
             part = histories.select(slice(start, min(start + _BATCH, len(histories))))
+            now = part.time[part.offsets[1:] - 1] + 1
             seen = (np.repeat(np.arange(len(part)), part.lengths()), part.item)
             scores: dict[str, Floats] = {}
-            lists: list[Ints] = []
+            proposed: list[Longs] = []
             for name in self.SOURCES:
-                scores[name] = self.sources[name].scores(part, now=now[start : start + _BATCH])
+                found = (
+                    self.sources["network"].scores(part.last(1), now=now)
+                    if name == "newest"
+                    else self.sources[name].scores(part, now=now)
+                )
                 if name in self.PROPOSING:
-                    open_to = scores[name].copy()
-                    open_to[seen] = -np.inf
+                    open_to = torch.from_numpy(found.copy())
+                    open_to[seen] = -torch.inf
                     if name == "neighbours":  # nothing is no proposal: it may be an item nobody had, of popularity -inf
-                        open_to[open_to <= 0] = -np.inf
-                    lists.append(top_k(open_to, _PROPOSED)[0])
-            for row, length in enumerate(part.lengths()):
-                ids = np.unique(np.concatenate([one[row] for one in lists]))
-                ids = ids[ids >= 0].astype(np.int32)
-                columns: list[Floats] = []
-                for name in self.SOURCES:
-                    mine = scores[name][row, ids]
-                    top = float(mine.max(initial=0.0))
-                    share = np.exp(mine - top) if name == "network" else mine / max(top, 1e-9)
-                    rank = np.empty(len(ids), np.float32)
-                    rank[np.argsort(-mine, kind="stable")] = np.arange(len(ids))
-                    columns += [mine, share, (1 / (1 + rank)).astype(np.float32)]
-                blend = sum(columns[1::3][1:4], start=columns[1].copy()) + columns[2] + columns[5]
-                columns += [np.full(len(ids), length, np.float32), blend]
-                yield ids, np.stack(columns, axis=1).astype(np.float32)
+                        open_to[open_to <= 0] = -torch.inf
+                    top, best = torch.topk(open_to, min(_PROPOSED, n), dim=1)
+                    there = torch.isfinite(top).numpy()
+                    proposed.append((np.arange(len(part))[:, None] * n + best.numpy())[there])
+                scores[name] = found
+            keys, times = np.unique(np.concatenate(proposed), return_counts=True)
+            row, ids = keys // n, (keys % n).astype(np.int32)
+            newest = part.item[part.offsets[1:] - 1]
+            columns = [column for name in self.SOURCES for column in _columns(row, scores[name][row, ids], name)]
+            shares, ranks = np.sum(columns[1::3], axis=0), np.sum(columns[2::3], axis=0)
+            columns += [part.lengths()[row].astype(np.float32), self._count[ids], self._count[newest][row]]
+            yield row, ids, np.stack([*columns, times.astype(np.float32), shares, ranks], axis=1)
+
+
+def _columns(row: Longs, score: Floats, name: str) -> list[Floats]:
+    """A source's score, its share of the row's best, and 1 / its rank in the row."""
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    top = np.maximum.reduceat(score, first) if len(row) else score
+    top = np.repeat(top, np.diff(np.append(first, len(row))))
+    share = np.exp(score - top) if name in ("network", "newest") else score / np.maximum(top, np.float32(1e-9))
+    rank = np.empty(len(row), np.float32)
+    rank[np.lexsort((-score, row))] = 1 / (1 + _places(row))
+    return [score, share.astype(np.float32), rank]
+
+
+def _places(row: Longs) -> Longs:
+    """0, 1, 2, … within each run of equal rows (ascending)."""
+    first = np.flatnonzero(np.diff(row, prepend=-1))
+    return np.arange(len(row)) - np.repeat(first, np.diff(np.append(first, len(row))))
