@@ -90,7 +90,7 @@ OPERATIONS = [
     *("POST /v1/search", "POST /v1/search/image", "GET /v1/suggest", "POST /v1/recommend", "POST /v1/similar"),
     *("POST /v1/events", "PUT /v1/products", "DELETE /v1/products/{id}", "GET /v1/health"),
     *("GET /v1/rules", "PUT /v1/rules", "DELETE /v1/rules/{id}"),
-    *("GET /v1/synonyms", "PUT /v1/synonyms", "DELETE /v1/synonyms/{id}"),
+    *("GET /v1/synonyms", "PUT /v1/synonyms", "DELETE /v1/synonyms/{id}", "GET /v1/synonyms/suggestions"),
     *("GET /v1/audit", "POST /v1/audit/{number}/undo"),
 ]
 #: Those that take what a document can call wrong.
