@@ -347,6 +347,7 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
         ("GET", "/v1/synonyms"),
         ("PUT", "/v1/synonyms"),
         ("DELETE", "/v1/synonyms/{id}"),
+        ("GET", "/v1/synonyms/suggestions"),
         ("GET", "/v1/audit"),
         ("POST", "/v1/audit/{number}/undo"),
         ("GET", "/v1/health"),
