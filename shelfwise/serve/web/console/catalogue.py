@@ -61,11 +61,13 @@ class ProductsPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Near:
-    """A product near another. share: from 0 to 1 (cosine, or part of the strongest neighbour's weight)."""
+    """A product near another. share: from 0 to 1 (cosine, or part of the strongest neighbour's weight). photo: has it
+    one?"""
 
     id: str
     title: str
     share: float
+    photo: bool
     reason: str = ""
 
 
@@ -198,7 +200,7 @@ def product_page(shop: Shop, id: str) -> ProductPage:
             state = "late"
             if row is not None and view.likeness[row] > 0:
                 other = int(view.twin[row])
-                twin = Near(id=view.ids[other], title=view.title(other), share=float(view.likeness[row]))
+                twin = _near(shop, view.ids[other], float(view.likeness[row]))
         elif cold(engine, id):
             state = "unseen"
     search = shop.searching
@@ -212,8 +214,8 @@ def product_page(shop: Shop, id: str) -> ProductPage:
             for kind, (count, last) in sorted(shop.store.product_events(id).items(), key=lambda pair: -pair[1][0])
         ),
         kin=(
-            _alike(search, search.meaning.texts, id, "text"),
-            _alike(search, search.meaning.photos, id, "photo"),
+            _alike(shop, search, search.meaning.texts, id, "text"),
+            _alike(shop, search, search.meaning.photos, id, "photo"),
             _together(shop, view, row),
             _shown(shop, id),
         ),
@@ -252,7 +254,13 @@ def _row(product: Product, engine: Engine | None) -> ProductRow:
     )
 
 
-def _alike(search: Search, nearest: Nearest, id: str, name: str) -> Kin:
+def _near(shop: Shop, id: str, share: float, reason: str = "") -> Near:
+    product = shop.store.product(id)
+    title, photo = (id, False) if product is None else (product.title or id, bool(product.image_link))
+    return Near(id=id, title=title, share=min(1.0, max(0.0, share)), photo=photo, reason=reason)
+
+
+def _alike(shop: Shop, search: Search, nearest: Nearest, id: str, name: str) -> Kin:
     """By cosine of their vectors."""
     view, vectors = search.documents.view, nearest.vectors
     row = view.row(id)
@@ -261,12 +269,13 @@ def _alike(search: Search, nearest: Nearest, id: str, name: str) -> Kin:
     if row is None or row >= len(vectors) or not vectors[row].any():
         return Kin(name=name, products=(), missing=f"no_{name}")
     rows, cosines = nearest.near(vectors[row], NEAR + 1)
-    near = [
-        Near(id=view.ids[other], title=view.titles[other] or view.ids[other], share=min(1.0, float(cosine)))
+    others = [
+        (view.ids[other], float(cosine))
         for other, cosine in zip(rows.tolist(), cosines.tolist(), strict=True)
         if other != row and view.row(view.ids[other]) is not None
     ]
-    return Kin(name=name, products=tuple(near[:NEAR]), missing="" if near else "none_near")
+    near = tuple(_near(shop, other, cosine) for other, cosine in others[:NEAR])
+    return Kin(name=name, products=near, missing="" if near else "none_near")
 
 
 def _together(shop: Shop, view: View | None, row: int | None) -> Kin:
@@ -280,9 +289,7 @@ def _together(shop: Shop, view: View | None, row: int | None) -> Kin:
     ids, weights = graph.ids[part], graph.weights[part]
     there = [at for at, other in enumerate(ids.tolist()) if view.row(view.ids[other]) is not None][:NEAR]
     top = float(np.max(weights, initial=0)) or 1.0
-    near = tuple(
-        Near(id=view.ids[int(ids[at])], title=view.title(int(ids[at])), share=float(weights[at]) / top) for at in there
-    )
+    near = tuple(_near(shop, view.ids[int(ids[at])], float(weights[at]) / top) for at in there)
     return Kin(name="together", products=near, missing="" if near else "no_events")
 
 
@@ -294,15 +301,6 @@ def _shown(shop: Shop, id: str) -> Kin:
         return Kin(name="shown", products=(), missing="unlearned")
     except UnknownProduct:  # the record has it, the engine follows within a second
         return Kin(name="shown", products=(), missing="late")
-    view = shop.engine.catalogue.view
     top = max((item.score for item in answer.items), default=0.0) or 1.0
-    near = tuple(
-        Near(id=item.product, title=_title(view, item.product), share=max(0.0, item.score / top), reason=item.reason)
-        for item in answer.items
-    )
+    near = tuple(_near(shop, item.product, item.score / top, item.reason) for item in answer.items)
     return Kin(name="shown", products=near, missing="" if near else "none_near")
-
-
-def _title(view: View, id: str) -> str:
-    row = view.row(id)
-    return id if row is None else view.title(row)

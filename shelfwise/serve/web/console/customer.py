@@ -39,7 +39,8 @@ class HistoryRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """A product the engine would show. bought: has this person bought it? sources: who proposed it, decisive first."""
+    """A product the engine would show. bought: has this person bought it? sources: who proposed it, decisive first.
+    photo: has it one?"""
 
     id: str
     title: str
@@ -49,6 +50,7 @@ class Shown:
     sources: tuple[str, ...]
     reason: str
     bought: bool
+    photo: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +104,7 @@ def customer_page(
                     sources=item.sources,
                     reason=item.reason,
                     bought=item.product in bought,
+                    photo=product is not None and bool(product.image_link),
                 )
             )
     except BundleError:
