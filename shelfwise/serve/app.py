@@ -30,7 +30,9 @@ import shelfwise
 from shelfwise.engine.request import Answer
 from shelfwise.engine.search.request import SearchAnswer
 from shelfwise.errors import BundleError, ShelfwiseError
+from shelfwise.serve import web
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
+from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import SUGGEST, described, document
 from shelfwise.serve.search import Search
@@ -111,6 +113,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.get("/metrics", include_in_schema=False)(service.measured)
     app.get("/docs", include_in_schema=False)(_docs)
     app.mount("/docs/assets", StaticFiles(directory=_ASSETS))
+    web.mount(app, service)
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
@@ -168,6 +171,7 @@ class Service:
         self.shop = shop
         self._own = own
         self.metrics = Metrics()
+        self.jobs = Jobs(shop.folder)
         self.access = Access(KeyRing(shop.folder), loopback=is_loopback(shop.settings.host))
         self._search = Search(shop, self.access, self.metrics.searched)
         self._writer: EventWriter | None = None

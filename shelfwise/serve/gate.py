@@ -109,7 +109,9 @@ class Gate:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", state["request_id"].encode()), *_HEADERS]
+                said = {name for name, _ in message["headers"]}
+                added = [(b"x-request-id", state["request_id"].encode()), *_HEADERS]
+                message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in said)]
             await send(message)
 
         try:

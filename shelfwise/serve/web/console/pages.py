@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI
-from starlette.datastructures import FormData
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -23,7 +22,7 @@ from shelfwise.serve.imports import UPLOADS, upload
 from shelfwise.serve.jobs import Job
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.console import catalogue, customer, data, desk, rules
-from shelfwise.serve.web.console.guard import csrf_ok, require
+from shelfwise.serve.web.console.guard import csrf_ok, require, submitted
 from shelfwise.serve.web.render import render
 from shelfwise.serve.wire import Refused
 
@@ -108,7 +107,7 @@ class Pages:
         return render(page, request)
 
     async def load(self, request: Request) -> Response:
-        await self._form(request)
+        await submitted(request)
         tried = self._job(request)
         if not data.there(self._shop, tried):
             return _to(f"/console/data/import/{tried.id}")
@@ -117,12 +116,12 @@ class Pages:
         return _to(f"/console/data/import/{job.id}")
 
     async def discard(self, request: Request) -> Response:
-        await self._form(request)
+        await submitted(request)
         upload(self._shop, self._job(request).arguments["file"]).unlink(missing_ok=True)
         return _to("/console/data")
 
     async def cancel(self, request: Request) -> Response:
-        await self._form(request)
+        await submitted(request)
         job = self._job(request)
         await asyncio.to_thread(self._jobs.cancel, job.id)
         return _to(f"/console/data/import/{job.id}")
@@ -178,18 +177,18 @@ class Pages:
         return await self._rules_page(request, form=form, done=_done(request))
 
     async def add_rule(self, request: Request) -> Response:
-        who, form = await self._form(request)
+        signed, form = await submitted(request)
         told = {name: str(form.get(name, "")) for name in rules.FORM}
         try:
             rule = await asyncio.to_thread(rules.rule_of, self._shop, told)
-            await self._changed(self._shop.store.put_rules, [rule], who)
+            await self._changed(self._shop.store.put_rules, [rule], signed.account)
         except InvalidRecord as error:
             return await self._rules_page(request, form=told, wrong=(error.field, error.problem), status=422)
         return _to("/console/rules", done="added")
 
     async def end_rule(self, request: Request) -> Response:
-        who, form = await self._form(request)
-        await self._changed(self._shop.store.delete_rule, str(form.get("id", "")), who)
+        signed, form = await submitted(request)
+        await self._changed(self._shop.store.delete_rule, str(form.get("id", "")), signed.account)
         return _to("/console/rules", done="ended")
 
     async def undo_rule(self, request: Request) -> Response:
@@ -209,17 +208,17 @@ class Pages:
         return await self._synonyms_page(request, line=_given(request, "line", 1_000), done=_done(request))
 
     async def add_synonyms(self, request: Request) -> Response:
-        who, form = await self._form(request)
+        signed, form = await submitted(request)
         line = str(form.get("line", ""))[:10_000]
         try:
-            await self._changed(self._shop.store.put_synonyms, [Synonym.parse(line)], who)
+            await self._changed(self._shop.store.put_synonyms, [Synonym.parse(line)], signed.account)
         except InvalidRecord as error:
             return await self._synonyms_page(request, line=line, wrong=error.problem, status=422)
         return _to("/console/synonyms", done="added")
 
     async def end_synonyms(self, request: Request) -> Response:
-        who, form = await self._form(request)
-        await self._changed(self._shop.store.delete_synonym, str(form.get("id", "")), who)
+        signed, form = await submitted(request)
+        await self._changed(self._shop.store.delete_synonym, str(form.get("id", "")), signed.account)
         return _to("/console/synonyms", done="ended")
 
     async def undo_synonyms(self, request: Request) -> Response:
@@ -245,7 +244,7 @@ class Pages:
         return render(page, request)
 
     async def forget(self, request: Request) -> Response:
-        _, form = await self._form(request)
+        _, form = await submitted(request)
         id = str(form.get("id", ""))
         if not id or str(form.get("typed", "")).strip() != id.strip():
             page = await asyncio.to_thread(lambda: customer.customer_page(self._shop, id=id, wrong="typed"))
@@ -255,20 +254,12 @@ class Pages:
 
     # Forms
 
-    async def _form(self, request: Request) -> tuple[str, FormData]:
-        """Who sends it, and the form. Raises Refused unless it comes from a page of ours."""
-        account = require(request)
-        form = await request.form(max_files=0, max_fields=50, max_part_size=1_000_000)
-        if not csrf_ok(request, form):
-            raise Refused(403, "csrf", "the form is too old; load the page again")
-        return account.name, form
-
     async def _undo(self, request: Request) -> None:
-        who, form = await self._form(request)
+        signed, form = await submitted(request)
         number = str(form.get("number", ""))
         if not (number.isascii() and number.isdecimal() and len(number) <= 15):
             raise InvalidRecord("number", "must be the number of a change")
-        await self._changed(self._shop.store.undo, int(number), who)
+        await self._changed(self._shop.store.undo, int(number), signed.account)
 
     async def _changed(self, write: Callable[..., Any], *arguments: Any) -> None:
         """Write, and follow at once, so that the page that comes next shows it."""

@@ -1,0 +1,18 @@
+"""The console: what merchants and engineers see of their shop, behind a login."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from shelfwise.serve.web.console import guard, pages
+
+if TYPE_CHECKING:
+    from shelfwise.serve.app import Service
+
+
+def mount(app: FastAPI, service: Service) -> None:
+    """Add the console's pages to the app."""
+    guard.mount(app, service)
+    pages.mount(app, service)

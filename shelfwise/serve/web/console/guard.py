@@ -1,0 +1,165 @@
+"""Who may see the console: signing in and out, one-time links, and the token that every form carries."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode, urlsplit
+
+from fastapi import FastAPI
+from starlette.datastructures import FormData
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from shelfwise.errors import Forbidden, InvalidRecord, TooManyAttempts
+from shelfwise.serve.web.render import render
+from shelfwise.serve.wire import Refused
+from shelfwise.trust.accounts import Accounts, Signed, same
+
+if TYPE_CHECKING:
+    from shelfwise.serve.app import Service
+
+COOKIE = "shelfwise_session"
+HOME = "/console/data"  # where one comes after signing in
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoginPage:
+    """link: a one-time link's secret, which lets its bearer choose name and password. next: where to go then."""
+
+    template: ClassVar[str] = "console/login.html"
+    next: str
+    first: bool
+    link: str = ""
+    name: str = ""
+    wrong: str = ""
+
+
+class SignIn(Exception):
+    """Somebody unknown asks for a page of the console."""
+
+
+def mount(app: FastAPI, service: Service) -> None:
+    """Add the pages of signing in and out; unknown visitors of other pages are sent there."""
+    accounts = Accounts(service.shop.store.accounts)
+    app.state.accounts = accounts
+    app.add_exception_handler(SignIn, _to_login)
+    for method, path, handler in (
+        ("GET", "/console", _home),
+        ("GET", "/console/login", _login),
+        ("POST", "/console/login", _sign_in),
+        ("GET", "/console/link/{secret}", _link),
+        ("POST", "/console/link/{secret}", _claim),
+        ("POST", "/console/logout", _sign_out),
+    ):
+        app.add_api_route(path, handler, methods=[method], include_in_schema=False)
+
+
+def require(request: Request) -> Signed:
+    """Who is signed in. Raises SignIn, which becomes a redirect to the login."""
+    signed: Signed | None = _accounts(request).signed(request.cookies.get(COOKIE, ""))
+    if signed is None:
+        raise SignIn
+    request.scope["state"]["signed"] = signed
+    return signed
+
+
+def csrf_ok(request: Request, form: Mapping[str, Any]) -> bool:
+    """Does the form of a signed-in person come from a page of ours?"""
+    signed: Signed | None = request.scope["state"].get("signed")
+    return signed is not None and same(str(form.get("csrf", "")), signed.csrf)
+
+
+async def submitted(request: Request) -> tuple[Signed, FormData]:
+    """Who sends a form, and the form. Raises SignIn, and Refused unless it comes from a page of ours."""
+    signed = require(request)
+    form = await request.form(max_files=0, max_fields=50, max_part_size=1_000_000)
+    if not csrf_ok(request, form):
+        raise Refused(403, "csrf", "the form is too old; load the page again")
+    return signed, form
+
+
+def _accounts(request: Request) -> Accounts:
+    accounts: Accounts = request.app.state.accounts
+    return accounts
+
+
+async def _to_login(request: Request, _: Exception) -> Response:
+    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    to = "/console/login" + (f"?{urlencode({'next': asked})}" if request.method == "GET" else "")
+    if request.headers.get("hx-request"):
+        return Response(headers={"hx-redirect": "/console/login"})
+    return RedirectResponse(to, status_code=303)
+
+
+async def _home(request: Request) -> Response:
+    require(request)
+    return RedirectResponse(HOME, status_code=303)
+
+
+async def _login(request: Request) -> Response:
+    first = not await asyncio.to_thread(_accounts(request).exist)
+    return render(LoginPage(next=_within(request.query_params.get("next", "")), first=first), request)
+
+
+async def _sign_in(request: Request) -> Response:
+    form = await _own_form(request)
+    name, next = str(form.get("name", "")), _within(str(form.get("next", "")))
+    address = request.client.host if request.client else ""
+    try:
+        secret = await asyncio.to_thread(_accounts(request).sign_in, name, str(form.get("password", "")), address)
+    except (Forbidden, TooManyAttempts) as error:
+        status = 429 if isinstance(error, TooManyAttempts) else 403
+        return render(LoginPage(next=next, first=False, name=name, wrong=str(error)), request, status)
+    return _signed(request, secret, next)
+
+
+async def _link(request: Request) -> Response:
+    secret = request.path_params["secret"]
+    name = await asyncio.to_thread(_accounts(request).link, secret)
+    if name is None:
+        raise Refused(404, "not_found", "this link was used or is too old; `shelfwise accounts link` makes another")
+    return render(LoginPage(next=HOME, first=False, link=secret, name=name), request)
+
+
+async def _claim(request: Request) -> Response:
+    form = await _own_form(request)
+    secret, name = request.path_params["secret"], str(form.get("name", ""))
+    try:
+        session = await asyncio.to_thread(_accounts(request).claim, secret, name, str(form.get("password", "")))
+    except InvalidRecord as error:
+        page = LoginPage(next=HOME, first=False, link=secret, name=name, wrong=str(error))
+        return render(page, request, 422)
+    except Forbidden as error:
+        raise Refused(404, "not_found", str(error)) from None
+    return _signed(request, session, HOME)
+
+
+async def _sign_out(request: Request) -> Response:
+    await submitted(request)
+    await asyncio.to_thread(_accounts(request).sign_out, request.cookies.get(COOKIE, ""))
+    response = RedirectResponse("/console/login", status_code=303)
+    response.delete_cookie(COOKIE, path="/console")
+    return response
+
+
+async def _own_form(request: Request) -> FormData:
+    """The form of somebody not signed in yet. Raises Refused when a page of another site sends it."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Refused(403, "foreign_origin", "this form must be sent from its own page")
+    return await request.form(max_files=0, max_fields=20, max_part_size=10_000)
+
+
+def _signed(request: Request, secret: str, next: str) -> Response:
+    response = RedirectResponse(next, status_code=303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, secret, path="/console", httponly=True, samesite="lax", secure=secure)
+    return response
+
+
+def _within(path: str) -> str:
+    """A page of the console and nothing else, so that a link to the login cannot lead elsewhere."""
+    return path if path.startswith("/console/") and "\\" not in path else HOME
