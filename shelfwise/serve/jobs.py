@@ -24,6 +24,7 @@ from typing import Any
 
 from shelfwise.errors import ShelfwiseError
 from shelfwise.schema import now
+from shelfwise.settings import PREFIX
 
 JOBS = "jobs"  # folder of the shop
 KINDS = ("load", "train")
@@ -59,7 +60,10 @@ class Jobs:
         self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, kind: str, arguments: Mapping[str, str]) -> Job:
-        """Begin at once, in a process of its own that outlives this one."""
+        """Begin at once, in a process of its own that outlives this one.
+
+        A training's arguments are settings that hold for it alone.
+        """
         assert kind in KINDS
         self._children = [child for child in self._children if child.poll() is None]
         id = f"{time.time_ns() // 1_000:x}{secrets.token_hex(4)}"
@@ -67,6 +71,7 @@ class Jobs:
         folder.mkdir(parents=True)
         told = {"kind": kind, "arguments": dict(arguments), "started": now().isoformat()}
         (folder / "job.json").write_text(json.dumps(told, ensure_ascii=False), "utf-8")
+        settings = {PREFIX + name.upper(): value for name, value in arguments.items()} if kind == "train" else {}
         with (folder / "lock").open("w") as lock, (folder / "output.txt").open("wb") as output:
             fcntl.flock(lock, fcntl.LOCK_EX)  # goes over to the child with the open file
             child = subprocess.Popen(
@@ -74,7 +79,7 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | _CALM,
+                env=os.environ | _CALM | settings,
                 pass_fds=[lock.fileno()],
                 start_new_session=True,
             )

@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from shelfwise.errors import ShelfwiseError
 from shelfwise.serve.gate import as_refused
-from shelfwise.serve.web import console
+from shelfwise.serve.web import console, images
 from shelfwise.serve.web.render import STATIC, render
 from shelfwise.serve.wire import Refused
 
@@ -38,6 +38,7 @@ def mount(app: FastAPI, service: Service) -> None:
     app.add_api_route("/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False)
     for kind in (Refused, HTTPException, ShelfwiseError):
         app.add_exception_handler(kind, _told(app.exception_handlers.get(kind)))
+    images.mount(app, service)
     console.mount(app, service)
 
 

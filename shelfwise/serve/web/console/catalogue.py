@@ -61,13 +61,11 @@ class ProductsPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Near:
-    """A product near another. share: from 0 to 1 (cosine, or part of the strongest neighbour's weight). photo: has it
-    one?"""
+    """A product near another. share: from 0 to 1 (cosine, or part of the strongest neighbour's weight)."""
 
     id: str
     title: str
     share: float
-    photo: bool
     reason: str = ""
 
 
@@ -256,8 +254,8 @@ def _row(product: Product, engine: Engine | None) -> ProductRow:
 
 def _near(shop: Shop, id: str, share: float, reason: str = "") -> Near:
     product = shop.store.product(id)
-    title, photo = (id, False) if product is None else (product.title or id, bool(product.image_link))
-    return Near(id=id, title=title, share=min(1.0, max(0.0, share)), photo=photo, reason=reason)
+    title = id if product is None else product.title or id
+    return Near(id=id, title=title, share=min(1.0, max(0.0, share)), reason=reason)
 
 
 def _alike(shop: Shop, search: Search, nearest: Nearest, id: str, name: str) -> Kin:

@@ -39,8 +39,7 @@ class HistoryRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """A product the engine would show. bought: has this person bought it? sources: who proposed it, decisive first.
-    photo: has it one?"""
+    """A product the engine would show. bought: has this person bought it? sources: who proposed it, decisive first."""
 
     id: str
     title: str
@@ -50,7 +49,6 @@ class Shown:
     sources: tuple[str, ...]
     reason: str
     bought: bool
-    photo: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,7 +102,6 @@ def customer_page(
                     sources=item.sources,
                     reason=item.reason,
                     bought=item.product in bought,
-                    photo=product is not None and bool(product.image_link),
                 )
             )
     except BundleError:

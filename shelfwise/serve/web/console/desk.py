@@ -25,8 +25,7 @@ DAYS = (7, 30, 90, 365)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeskPage:
-    """A query tried. stages: none before one is tried. photos: ids of the shown products that have one. rules: those
-    whose query this is."""
+    """A query tried. stages: none before one is tried. rules: those whose query this is."""
 
     template: ClassVar[str] = "console/search.html"
     section: ClassVar[str] = "search"
@@ -34,7 +33,6 @@ class DeskPage:
     category: str
     customer: str
     stages: tuple[Stage, ...] = ()
-    photos: frozenset[str] = frozenset()
     total: int = 0
     corrected: str = ""
     did_you_mean: str = ""
@@ -71,13 +69,11 @@ def desk_page(shop: Shop, *, query: str = "", category: str = "", customer: str 
     )
     answer, found = stages(shop.searching, request, SHOWN, taste=shop.taste(request))
     key = _key(query)
-    shown = {placed.product for stage in found for placed in stage.products}
     return DeskPage(
         query=query,
         category=category,
         customer=customer,
         stages=found,
-        photos=frozenset(id for id in shown if (product := shop.store.product(id)) is not None and product.image_link),
         total=answer.total,
         corrected=answer.corrected,
         did_you_mean=answer.did_you_mean,
