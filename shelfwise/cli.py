@@ -12,6 +12,7 @@ import typer
 from rich.table import Table
 
 import shelfwise
+from shelfwise.cli_accounts import accounts, first_link
 from shelfwise.cli_search import audit, rules, search, synonyms
 from shelfwise.engine.request import Filters
 from shelfwise.errors import InvalidRequest, ShelfwiseError
@@ -36,6 +37,7 @@ benchmark = typer.Typer(help="Measure on public data, beside baselines.", no_arg
 app.add_typer(load, name="load")
 app.add_typer(bundles, name="bundles")
 app.add_typer(keys, name="keys")
+app.add_typer(accounts, name="accounts")
 app.add_typer(rules, name="rules")
 app.add_typer(synonyms, name="synonyms")
 app.add_typer(audit, name="audit")
@@ -264,6 +266,12 @@ def serve(
 
     def listening(_done: int, _total: int, url: str) -> None:
         err.print(f"Listening on {url}; its routes: {url}/docs. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
+        with Shop(shop) as opened:
+            link = first_link(opened, url)
+        said = (
+            f"The console: {link} (good once: choose a name and a password)" if link else f"The console: {url}/console"
+        )
+        err.print(said, highlight=False, markup=False, soft_wrap=True)
 
     run(shop, host, port, workers, listening)
 

@@ -10,9 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from shelfwise.cli import app
-from shelfwise.errors import InvalidRequest, ShelfwiseError, UnknownProduct
+from shelfwise.errors import InvalidRecord, InvalidRequest, ShelfwiseError, UnknownProduct
 from shelfwise.schema import Event, EventType, Product, now
 from shelfwise.shop import Shop
+from shelfwise.trust.accounts import Accounts
 
 
 @pytest.fixture
@@ -100,3 +101,17 @@ def test_search_prints_what_was_found(folder: Path) -> None:
         run(folder, "search", "x", "--attribute", "red")
     with pytest.raises(InvalidRequest):
         run(folder, "search", "x", "--sort", "best")
+
+
+def test_accounts_are_made_by_a_link_listed_and_removed(folder: Path) -> None:
+    assert "accounts link" in run(folder, "accounts", "list")
+    link = run(folder, "accounts", "link").strip()
+    assert link.startswith("http://127.0.0.1:8000/console/link/")
+    with Shop(folder) as shop:
+        Accounts(shop.store.accounts).claim(link.rpartition("/")[2], "ann", "a long enough passphrase")
+    assert [row["name"] for row in json.loads(run(folder, "accounts", "list", "--json"))] == ["ann"]
+    assert "/console/link/" in run(folder, "accounts", "link", "ann")
+    with pytest.raises(InvalidRecord, match="no account"):
+        run(folder, "accounts", "link", "bob")
+    run(folder, "accounts", "remove", "ann")
+    assert json.loads(run(folder, "accounts", "list", "--json")) == []
