@@ -230,18 +230,25 @@ def _reformulated(asked: pl.DataFrame) -> Iterator[tuple[str, str, str, set[str]
 
 
 def _same_products(asked: pl.DataFrame, least: float = 0.5) -> Iterator[tuple[str, str, str, set[str]]]:
-    """Two queries whose customers turned to the same products: cosine of their counts of customers at least `least`."""
+    """Two queries whose customers turned to the same products: cosine of their counts of customers at least `least`.
+
+    Only what a query leads to more often than queries at large do counts: what everybody buys after whatever search
+    makes no two queries alike. (With few queries these very two are the queries at large, and little is taken off.)
+    """
     led = asked.drop_nulls("product").select("said", "product", "customer").unique()
     people = led.group_by("said").agg(pl.col("customer").unique())
     often = people.filter(pl.col("customer").list.len() >= MIN_CUSTOMERS)
     who = {said: set(customers) for said, customers in often.iter_rows()}
     counts = led.filter(pl.col("said").is_in(list(who))).group_by("said", "product").len("n")
-    sizes = dict(counts.group_by("said").agg((pl.col("n").cast(pl.Float64) ** 2).sum().sqrt()).iter_rows())
+    usual = pl.col("n").sum().over("product") / pl.col("n").sum() * (1 - 2 / max(2, len(who)))
+    more = pl.col("n") - usual * pl.col("n").sum().over("said")
+    counts = counts.with_columns(more.alias("n")).filter(pl.col("n") > 0)
+    sizes = dict(counts.group_by("said").agg((pl.col("n") ** 2).sum().sqrt()).iter_rows())
     both = (
         counts.join(counts, on="product", suffix="_other")
         .filter(pl.col("said") < pl.col("said_other"))
         .group_by("said", "said_other")
-        .agg((pl.col("n").cast(pl.Float64) * pl.col("n_other")).sum().alias("dot"))
+        .agg((pl.col("n") * pl.col("n_other")).sum().alias("dot"))
     )
     for one, other, dot in both.iter_rows():
         if dot >= least * sizes[one] * sizes[other]:

@@ -79,3 +79,17 @@ def test_mines_queries_of_the_same_products() -> None:
     (found,) = mined(events(rows))
     assert (set(found.synonym.terms), found.customers, found.evidence) == ({"couch", "sofa"}, 6, "same products")
     assert mined(events([])) == []
+
+
+def test_what_everybody_buys_makes_no_queries_alike() -> None:
+    words = ("lamp", "table", "rug", "mirror", "sofa", "couch")
+    rows = []
+    for i in range(60):
+        at, person = i % 6, f"c{i}"
+        own = "p4" if words[at] == "couch" else f"p{at}"
+        rows += [
+            (person, 0, "search", words[at], ""),
+            (person, 1, "purchase", "", "hit"),
+            (person, 2, "purchase", "", own),
+        ]
+    assert [set(found.synonym.terms) for found in mined(events(rows))] == [{"sofa", "couch"}]
