@@ -40,6 +40,7 @@ MAY_IMPORT["serve"] = {
     "model",
     "engine",
     "trust",
+    "learn",  # evaluations, to show them: their records and words are light; training is a process of its own
     "shop",
 }
 MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}

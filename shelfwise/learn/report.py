@@ -75,6 +75,12 @@ def write_training_report(bundle: Bundle, settings: Settings, folder: Path) -> P
     return write_report(evaluation, folder, settings.language)
 
 
+def verdict(evaluation: Evaluation, language: str) -> tuple[str, str]:
+    """The report's first two sentences: who is ahead, and by how much."""
+    page = _Page(evaluation, language)
+    return page.headline, page.verdict
+
+
 @dataclass(frozen=True)
 class Mark:
     """One row of a chart: a dot with its interval, in percent of the track's width."""

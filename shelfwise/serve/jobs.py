@@ -154,13 +154,15 @@ def work(shop: Path, id: str) -> None:
 
     def progress(done: int, total: int, what: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= EVERY or (total and done >= total):
+        if time.monotonic() - last >= EVERY or (total and done >= total) or " done, " in what:
             last = time.monotonic()
             with (folder / "progress.jsonl").open("a", encoding="utf-8") as lines:
                 line = {"time": now().isoformat(), "done": done, "total": total, "what": what}
                 lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     outcome: dict[str, str] = {"state": "done"}
+    if told["kind"] == "train":  # its arguments are settings that hold for this training alone
+        os.environ.update({PREFIX + name.upper(): value for name, value in told["arguments"].items()})
     try:
         with Shop(shop) as opened:
             if told["kind"] == "load":
