@@ -14,6 +14,7 @@ import secrets
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -57,7 +58,6 @@ class Jobs:
 
     def __init__(self, shop: Path) -> None:
         self._shop = shop
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, kind: str, arguments: Mapping[str, str]) -> Job:
         """Begin at once, in a process of its own that outlives this one.
@@ -65,13 +65,11 @@ class Jobs:
         A training's arguments are settings that hold for it alone.
         """
         assert kind in KINDS
-        self._children = [child for child in self._children if child.poll() is None]
         id = f"{time.time_ns() // 1_000:x}{secrets.token_hex(4)}"
         folder = self._shop / JOBS / id
         folder.mkdir(parents=True)
         told = {"kind": kind, "arguments": dict(arguments), "started": now().isoformat()}
         (folder / "job.json").write_text(json.dumps(told, ensure_ascii=False), "utf-8")
-        settings = {PREFIX + name.upper(): value for name, value in arguments.items()} if kind == "train" else {}
         with (folder / "lock").open("w") as lock, (folder / "output.txt").open("wb") as output:
             fcntl.flock(lock, fcntl.LOCK_EX)  # goes over to the child with the open file
             child = subprocess.Popen(
@@ -79,12 +77,12 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | _CALM | settings,
+                env=os.environ | _CALM,
                 pass_fds=[lock.fileno()],
                 start_new_session=True,
             )
             (folder / "pid").write_text(str(child.pid))
-        self._children.append(child)
+        threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie stays
         job = self.get(id)
         assert job is not None
         return job

@@ -69,6 +69,7 @@ class ImportProgress:
     template: ClassVar[str] = "console/import_progress.html"
     section: ClassVar[str] = "data"
     id: str
+    trying: bool
     state: str
     done: int
     total: int
@@ -103,6 +104,10 @@ def import_page(shop: Shop, job: Job) -> ImportPage:
         report=report,
         waiting=row.trying and there(shop, job),
     )
+
+
+def import_progress(job: Job) -> ImportProgress:
+    return ImportProgress(id=job.id, trying=_row(job).trying, state=job.state, done=job.done, total=job.total)
 
 
 def there(shop: Shop, job: Job) -> bool:

@@ -103,8 +103,7 @@ class Pages:
         job = self._job(request)
         if job.state not in ("waiting", "running"):
             return Response(headers={"hx-refresh": "true"})
-        page = data.ImportProgress(id=job.id, state=job.state, done=job.done, total=job.total)
-        return render(page, request)
+        return render(data.import_progress(job), request)
 
     async def load(self, request: Request) -> Response:
         await submitted(request)
