@@ -69,8 +69,6 @@ class ImportProgress:
     template: ClassVar[str] = "console/import_progress.html"
     section: ClassVar[str] = "data"
     id: str
-    trying: bool
-    state: str
     done: int
     total: int
 
@@ -107,7 +105,7 @@ def import_page(shop: Shop, job: Job) -> ImportPage:
 
 
 def import_progress(job: Job) -> ImportProgress:
-    return ImportProgress(id=job.id, trying=_row(job).trying, state=job.state, done=job.done, total=job.total)
+    return ImportProgress(id=job.id, done=job.done, total=job.total)
 
 
 def there(shop: Shop, job: Job) -> bool:

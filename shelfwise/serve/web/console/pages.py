@@ -101,7 +101,7 @@ class Pages:
         """A fragment; once the import has ended the browser loads the whole page."""
         require(request)
         job = self._job(request)
-        if job.state not in ("waiting", "running"):
+        if job.state != "running":
             return Response(headers={"hx-refresh": "true"})
         return render(data.import_progress(job), request)
 
