@@ -64,7 +64,7 @@ def test_the_list_searches_filters_and_pages(shop: Shop) -> None:
     assert {row.category for row in chairs.rows} == {"Living > Chairs"}
     for wrong in ({"show": "x"}, {"show": "cold", "after": "../"}, {"after": "no token"}):
         with pytest.raises(InvalidRequest):
-            products_page(shop, **wrong)  # type: ignore[arg-type]
+            products_page(shop, **wrong)
 
 
 def test_what_is_cold_and_what_lacks_photo_or_text(shop: Shop) -> None:
