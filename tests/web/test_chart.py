@@ -111,6 +111,13 @@ def test_a_line_alone_tells_its_last_value_and_nothing_breaks_without_points() -
     assert parsed(bars([], title="T", description="", name="n", value="v", interval="i", number=str).svg) is not None
 
 
+def test_ticks_of_nearly_equal_values_read_differently() -> None:
+    line = Line(name="gini", points=[(0, 0.60511), (1, 0.60513)])
+    found = lines([line], title="T", description="", x_name="e", number="{:.3f}".format)
+    labels = [one.text for one in parsed(found.svg).iter(SVG + "text") if one.get("x") == "0"]
+    assert len(labels) == len(set(labels)) >= 2
+
+
 @given(st.lists(st.floats(0, 200), max_size=8))
 def test_letters_move_apart_in_order(heights: list[float]) -> None:
     placed = chart._apart(heights, 15.0, 196.0)

@@ -110,7 +110,7 @@ def test_train_watch_compare_use_and_roll_back(signed: tuple[TestClient, str], f
         assert shop.bundle().version == second
 
     compared = client.get("/console/training/compare", params={"version": [first, second]}).text
-    assert compared.count("<svg class=") >= 3
+    assert compared.count("<svg class=") >= 2
     assert "Metric by metric" in compared
     assert "NDCG@10" in compared
     assert "Popularity" in compared, "baselines stand beside"

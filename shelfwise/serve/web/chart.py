@@ -77,7 +77,7 @@ def lines(
     inner = height - _TOP - _BOTTOM
     parts: list[str | Markup] = []
     if values:
-        low, high, ticks = scale(min(0.0, *values) if from_zero else min(values), max(values))
+        low, high, ticks = _told_apart(min(0.0, *values) if from_zero else min(values), max(values), number)
         first, last = min(places), max(places)
 
         def across(x: float) -> float:
@@ -86,13 +86,14 @@ def lines(
         def down(y: float) -> float:
             return _TOP + inner * (1 - (y - low) / (high - low))
 
-        for tick in ticks:
-            y = f"{down(tick):.1f}"
-            parts.append(Markup('<line class="chart-grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>').format(y))
-            said = Markup('<text class="chart-label" x="0" y="{}">{}</text>')
-            parts.append(said.format(f"{down(tick) - 4:.1f}", number(tick)))
-        parts += _x_labels(sorted(set(places)), across, x_text, height)
+        heights = [(tick, down(tick)) for tick in ticks]
+        rule = Markup('<line class="chart-grid" x1="0" x2="100%" y1="{0}" y2="{0}"/>')
+        parts += [rule.format(f"{y:.1f}") for _, y in heights]
         parts += [_path(place, line, across, down, height) for place, line in enumerate(drawn)]
+        # Labels come last, on a ground of their own, so that no line runs through them.
+        said = Markup('<text class="chart-label" x="0" y="{}">{}</text>')
+        parts += [said.format(f"{y - 4:.1f}", number(tick)) for tick, y in heights]
+        parts += _x_labels(sorted(set(places)), across, x_text, height)
         parts += _ends(drawn, across, down, number, height)
     table = _line_table(series, x_name, number, x_text)
     key = tuple((line.letter, line.name) for line in series) if len(series) > 1 else ()
@@ -166,6 +167,17 @@ def scale(low: float, high: float) -> tuple[float, float, list[float]]:
             break
     ticks = [float(f"{i * step:.12g}") for i in range(first, last + 1)]
     return ticks[0], ticks[-1], ticks
+
+
+def _told_apart(low: float, high: float, number: Format) -> tuple[float, float, list[float]]:
+    """`scale`, wide enough for every tick to read differently: what is less than a digit apart is no story."""
+    found = scale(low, high)
+    for _ in range(60):
+        if len({number(tick) for tick in found[2]}) == len(found[2]):
+            break
+        more = (found[1] - found[0]) / 2
+        found = scale(found[0] - more, found[1] + more)
+    return found
 
 
 def _finite(line: Line) -> Line:
@@ -255,9 +267,10 @@ def _bar(bar: Bar, top: int, end: float, number: Format, hatch: str) -> list[Mar
         found.append(shape.format("chart-bar" if bar.ours else "chart-other", top + 23, across(bar.value), fill))
     if interval:
         middle = top + 29
-        stroke = Markup('<line class="chart-whisker" x1="{}" x2="{}" y1="{}" y2="{}"/>')
-        found.append(stroke.format(across(bar.low), across(bar.high), middle, middle))
-        found += [stroke.format(across(x), across(x), middle - 5, middle + 5) for x in (bar.low, bar.high)]
+        stroke = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
+        for kind in ("chart-whisker-ground", "chart-whisker"):  # seen on the bar and beside it, light and dark
+            found.append(stroke.format(kind, across(bar.low), across(bar.high), middle, middle))
+            found += [stroke.format(kind, across(x), across(x), middle - 5, middle + 5) for x in (bar.low, bar.high)]
     return found
 
 

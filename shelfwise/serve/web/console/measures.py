@@ -74,9 +74,8 @@ def interval(one: Estimate, name: str = MAIN) -> str:
 def ranking_chart(
     estimates: Mapping[str, Estimate], mine: Iterable[str], lang: str, *, title: str, about: str, top: float = 0.0
 ) -> Chart:
-    """NDCG@10 of every model, the best first."""
+    """NDCG@10 of every model, in the order given."""
     say, names = saying(lang), set(mine)
-    order = sorted(estimates, key=lambda name: -estimates[name].mean if math.isfinite(estimates[name].mean) else 1.0)
     return bars(
         [
             Bar(
@@ -86,7 +85,7 @@ def ranking_chart(
                 high=estimates[name].high,
                 ours=name in names,
             )
-            for name in order
+            for name in estimates
         ],
         title=title,
         description=about,
@@ -98,10 +97,14 @@ def ranking_chart(
     )
 
 
+def best_first(table: Table) -> list[Result]:
+    return sorted(table.rows, key=lambda row: -row.metrics[MAIN].mean)
+
+
 def table_chart(table: Table, lang: str, title: str, *, top: float = 0.0) -> Chart:
     mine = [row.name for row in table.rows if not row.baseline]
     about = saying(lang)("console.chart.bars_about", n=f"{table.n:,}")
-    estimates = {row.name: row.metrics[MAIN] for row in table.rows}
+    estimates = {row.name: row.metrics[MAIN] for row in best_first(table)}
     return ranking_chart(estimates, mine, lang, title=title, about=about, top=top)
 
 
@@ -109,7 +112,6 @@ def metric_grid(table: Table, lang: str, title: str) -> Grid:
     """Every model, the best first, by every metric."""
     names = [name for name in table.rows[0].metrics if name.endswith(("@10", "@1"))] if table.rows else []
     best = {name: max((row.metrics[name].mean for row in table.rows), default=0.0) for name in names}
-    rows = sorted(table.rows, key=lambda row: -row.metrics[MAIN].mean)
     return Grid(
         title=title,
         head=(WORDS[lang]["model"], *(metric_name(name, lang) for name in names)),
@@ -125,7 +127,7 @@ def metric_grid(table: Table, lang: str, title: str) -> Grid:
                     for name in names
                 ),
             )
-            for row in rows
+            for row in best_first(table)
         ),
     )
 
@@ -140,7 +142,7 @@ def beyond_grid(table: Table, lang: str, title: str) -> Grid:
                 model_name(row.name, lang),
                 tuple((figure(one.mean, name), interval(one, name), False) for name, one in _beyond(row)),
             )
-            for row in sorted(table.rows, key=lambda row: -row.metrics[MAIN].mean)
+            for row in best_first(table)
         ),
     )
 
@@ -219,7 +221,7 @@ def curve_charts(curves: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], lang
             )
             for place, (name, epochs) in enumerate(curves)
         ]
-        if any(math.isfinite(y) for line in series for _, y in line.points):
+        if any(sum(math.isfinite(y) for _, y in line.points) > 1 for line in series):
             charts.append(
                 lines(
                     series,

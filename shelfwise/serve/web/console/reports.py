@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import tempfile
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -20,17 +21,19 @@ from starlette.responses import Response
 
 from shelfwise.learn.results import MAIN, Evaluation
 from shelfwise.learn.wording import WORDS
-from shelfwise.schema import EventType
+from shelfwise.schema import EventType, now
 from shelfwise.serve.web.chart import Chart, Line, lines
 from shelfwise.serve.web.console.guard import require
 from shelfwise.serve.web.console.measures import (
     BEYOND,
     Grid,
+    best_first,
     beyond_grid,
     curve_charts,
     evaluation_of,
     figure,
     metric_grid,
+    model_name,
     over_bundles,
     ranking_chart,
     saying,
@@ -43,6 +46,7 @@ from shelfwise.shop import Shop
 if TYPE_CHECKING:
     from shelfwise.serve.app import Service
 
+FRESH = 600.0  # seconds that what was read of the record is shown, whatever came since
 SPANS = 60  # most days, or weeks, shown of the record
 SOURCES = 6  # newest evaluations offered beside the bundle's
 FORMATS = {"html": "text/html", "md": "text/markdown", "json": "application/json"}
@@ -110,7 +114,7 @@ def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsP
         figures=() if evaluation is None else _figures(evaluation, lang),
         parts=() if evaluation is None else _parts(evaluation, lang),
         beyond=None if evaluation is None else beyond_grid(evaluation.tables[0], lang, words["beyond"]),
-        curves=() if evaluation is None else curve_charts(list(evaluation.curves.items()), lang),
+        curves=() if evaluation is None else curve_charts(_curves(evaluation, lang), lang),
         history=over_bundles(bundles, lang),
         record=record.charts(lang),
         weekly=record.weekly,
@@ -150,6 +154,14 @@ def written(evaluation: Evaluation, format: str, lang: str) -> bytes:
         return (Path(folder) / name).read_bytes()
 
 
+def _curves(evaluation: Evaluation, lang: str) -> list[tuple[str, list[dict[str, float]]]]:
+    """The engine's curve is its network's."""
+    shown = {
+        name: one for name, one in evaluation.curves.items() if name != "engine" or "network" not in evaluation.curves
+    }
+    return [(model_name(name, lang), epochs) for name, epochs in shown.items()]
+
+
 def _figures(evaluation: Evaluation, lang: str) -> tuple[tuple[str, str], ...]:
     words, facts = WORDS[lang], evaluation.facts
     return (
@@ -174,7 +186,7 @@ def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
             word = f"{part.group}:{part.name}"
             size = words[f"{word}_size" if word in words else "categories_size"].format(size=f"{part.size:,}")
             chart = ranking_chart(
-                {name: one[MAIN] for name, one in part.results.items()},
+                {row.name: part.results[row.name][MAIN] for row in best_first(table)},
                 mine,
                 lang,
                 title=words.get(word, part.name),
@@ -194,6 +206,11 @@ def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
     return tuple(found)
 
 
+_COUNTED = pl.Schema(
+    {"span": pl.Datetime("us"), "kind": pl.String, "product": pl.String, "who": pl.String, "len": pl.Int64}
+)
+
+
 class Record:
     """What shoppers were shown and what they chose, by day (by week in a longer record), from the record itself.
 
@@ -203,22 +220,26 @@ class Record:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._known: tuple[tuple[int, int], list[tuple[str, list[datetime], dict[str, list[float]]]]] | None = None
+        self._until = 0.0
         self.weekly = False
 
     def charts(self, lang: str) -> tuple[Chart, ...]:
         """Coverage, diversity, novelty and concentration; a line each for what was shown and what was chosen."""
         mark = (self._shop.store.newest_sequence(), self._shop.store.product_revision())
-        if self._known is None or self._known[0] != mark:
+        if self._known is None or (self._known[0] != mark and time.monotonic() > self._until):
             self._known = mark, self._measured()
+            self._until = time.monotonic() + FRESH
         say, words = saying(lang), WORDS[lang]
         found = []
         series = self._known[1]
+        spans = sorted({when for _, times, _ in series for when in times})
+        place = {when: float(at) for at, when in enumerate(spans)}
         for name in BEYOND:
             drawn = [
                 Line(
                     name=say(f"console.reports.{kind}"),
                     letter=letter,
-                    points=[(when.timestamp(), y) for when, y in zip(times, values[name], strict=True)],
+                    points=[(place[when], y) for when, y in zip(times, values[name], strict=True)],
                 )
                 for letter, (kind, times, values) in zip("AB", series, strict=False)
             ]
@@ -230,11 +251,35 @@ class Record:
                         description=say(f"console.reports.record.{name}"),
                         x_name=say("console.reports.week" if self.weekly else "console.reports.day"),
                         number=partial(figure, name=name),
-                        x_text=lambda x: f"{datetime.fromtimestamp(x, UTC):%Y-%m-%d}",
+                        x_text=lambda x: f"{spans[round(x)]:%Y-%m-%d}",
                         height=190,
                     )
                 )
         return tuple(found)
+
+    def _events(self, since: datetime | None) -> pl.DataFrame:
+        """How often who turned to which product, or was shown it: span, kind, product, who, len."""
+        pieces = [pl.DataFrame(schema=_COUNTED)]
+        wanted = [kind for kind in EventType if kind != EventType.SEARCH]
+        for frame in self._shop.store.event_frames(since=since, types=wanted):
+            moment = pl.from_epoch(pl.col("time"), time_unit="us")
+            kind = pl.when(pl.col("type") == EventType.VIEW_ITEM_LIST).then(pl.lit("shown")).otherwise(pl.lit("chosen"))
+            who = pl.when(pl.col("customer") != "").then("customer").otherwise("session")
+            pieces.append(
+                frame.lazy()
+                .filter(pl.col("product") != "")
+                .select(
+                    moment.dt.truncate("1w" if self.weekly else "1d").alias("span"),
+                    kind.alias("kind"),
+                    "product",
+                    who.alias("who"),
+                )
+                .group_by("span", "kind", "product", "who")
+                .len()
+                .cast(_COUNTED)
+                .collect()
+            )
+        return pl.concat(pieces)
 
     def _measured(self) -> list[tuple[str, list[datetime], dict[str, list[float]]]]:
         counts = self._shop.counts()
@@ -242,29 +287,15 @@ class Record:
             return []
         self.weekly = (counts.last - counts.first) > timedelta(days=SPANS)
         span = timedelta(days=7 if self.weekly else 1)
-        wanted = [kind for kind in EventType if kind != EventType.SEARCH]
-        pieces = []
-        for frame in self._shop.store.event_frames(since=counts.last - SPANS * span, types=wanted):
-            moment = pl.from_epoch(pl.col("time"), time_unit="us")
-            pieces.append(
-                frame.lazy()
-                .filter(pl.col("product") != "")
-                .select(
-                    moment.dt.truncate("1w" if self.weekly else "1d").alias("span"),
-                    pl.when(pl.col("type") == EventType.VIEW_ITEM_LIST)
-                    .then(pl.lit("shown"))
-                    .otherwise(pl.lit("chosen"))
-                    .alias("kind"),
-                    "product",
-                    pl.when(pl.col("customer") != "").then("customer").otherwise("session").alias("who"),
-                )
-                .group_by("span", "kind", "product", "who")
-                .len()
-                .collect()
-            )
-        if not pieces:
+        events = self._events(counts.last - SPANS * span)
+        if events["span"].n_unique() < 2:  # the newest came long after the others
+            events = self._events(None)
+            events = events.filter(pl.col("span").is_in(events["span"].unique().sort().tail(SPANS).implode()))
+        # A day or week that is not over yet would look like a fall.
+        over = events.filter(pl.col("span") + span <= now().replace(tzinfo=None))
+        events = over if over["span"].n_unique() > 1 else events
+        if events.is_empty():
             return []
-        events = pl.concat(pieces)
         products = self._shop.store.products_frame().select("id", "product_type")
         category = products.select(
             pl.col("id").alias("product"), pl.col("product_type").str.split(" > ").list.first().alias("category")

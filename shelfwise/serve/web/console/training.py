@@ -49,6 +49,7 @@ KIND = "train"  # of job
 FORM = ("network", "epochs", "minutes", "validation_days")  # settings that a training may have of its own
 COMPARED = len(LETTERS)  # most bundles beside each other
 SHOWN = 8  # newest trainings
+_RANKER = {"(new)": "new", "(visits)": "visits", "": "repeats"}
 _POINTS = 240  # of a live line
 _EPOCH = re.compile(
     r"epoch (\d+)/(\d+)( done)?, loss ([\d.]+|nan)(?:, ([\d,]+) items/s)?"
@@ -256,6 +257,9 @@ def _step(what: str, lang: str) -> str:
     say = saying(lang)
     if match := _EPOCH.match(what):
         return say("console.training.step.epoch", epoch=match[1], epochs=match[2])
+    for kind, task in _RANKER.items():
+        if what.startswith("fitting the ranker") and kind in what:
+            return say("console.training.step.ranker", task=say(f"console.training.task.{task}"))
     for word in ("fitting", "measuring"):
         if what.startswith(word + " "):
             return say(f"console.training.step.{word}", model=model_name(what.removeprefix(word + " "), lang))
@@ -283,6 +287,7 @@ def _live(fits: Sequence[Fit], lang: str) -> tuple[Chart, ...]:
                     description=say(f"console.training.{key}_about"),
                     x_name=WORDS[lang]["epoch"],
                     number=figure,
+                    x_text=lambda x: f"{x:.1f}".removesuffix(".0"),
                 )
             )
     return tuple(charts)
