@@ -206,9 +206,14 @@ def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
     return tuple(found)
 
 
-_COUNTED = pl.Schema(
-    {"span": pl.Datetime("us"), "kind": pl.String, "product": pl.String, "who": pl.String, "len": pl.Int64}
-)
+_COLUMNS: dict[str, pl.DataType] = {
+    "span": pl.Datetime("us"),
+    "kind": pl.String(),
+    "product": pl.String(),
+    "who": pl.String(),
+    "len": pl.Int64(),
+}
+_COUNTED = pl.Schema(_COLUMNS)
 
 
 class Record:
