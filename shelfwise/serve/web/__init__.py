@@ -13,7 +13,7 @@ from starlette.responses import FileResponse, Response
 
 from shelfwise.errors import ShelfwiseError
 from shelfwise.serve.gate import as_refused
-from shelfwise.serve.web import console, images
+from shelfwise.serve.web import console, images, window
 from shelfwise.serve.web.render import STATIC, render
 from shelfwise.serve.wire import Refused
 
@@ -39,6 +39,7 @@ def mount(app: FastAPI, service: Service) -> None:
     for kind in (Refused, HTTPException, ShelfwiseError):
         app.add_exception_handler(kind, _told(app.exception_handlers.get(kind)))
     images.mount(app, service)
+    window.mount(app, service)
     console.mount(app, service)
 
 

@@ -1,0 +1,105 @@
+"""The shop window: a visitor's page learns with each click; hostile texts and foreign forms do nothing."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from shelfwise.schema import Product
+from shelfwise.serve.app import create_app
+from shelfwise.shop import Shop
+
+EVIL = '<script>alert("x")</script>"\'><img src=x onerror=alert(1)>'
+
+
+@pytest.fixture(scope="module")
+def folder(drawn_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = Path(shutil.copytree(drawn_shop, tmp_path_factory.mktemp("window") / "shop"))
+    with Shop(folder) as shop:
+        shop.put_products([Product(id="evil/1", title=EVIL, brand=EVIL, product_type=EVIL, description=EVIL, price=1)])
+    return folder
+
+
+@pytest.fixture
+def client(folder: Path) -> Iterator[TestClient]:
+    with Shop(folder) as shop, TestClient(create_app(shop), base_url="http://localhost") as client:
+        yield client
+
+
+def test_a_visitors_page_learns_with_each_click(client: TestClient) -> None:
+    first = client.get("/").text
+    assert "Popular now" in first
+    assert "Actions of yours the engine goes by: 0" in first
+    found = client.get("/search?q=rde+mug").text
+    assert "/product/mug-red" in found
+    page = client.get("/product/mug-red").text
+    assert "Similar" in page
+    cart = client.post("/cart", data={"product": "mug-red"})
+    assert "Cart (1)" in cart.text
+    home = client.get("/").text
+    assert "For you" in home
+    assert "Actions of yours the engine goes by: 3" in home
+    assert "Red mug" in home.partition("Seen lately")[2]
+    assert "Bought. The home page" in client.post("/cart", data={"act": "buy"}).text
+    assert "Cart (0)" in client.get("/").text
+    assert "Popular now" in TestClient(client.app, base_url="http://localhost").get("/").text, "another visitor"
+
+
+def test_chips_can_be_taken_away_and_pages_turned(client: TestClient) -> None:
+    page = client.get("/search?q=red+mug").text
+    assert "undo=" in page
+    chip = page.partition('class="chip" href="')[2].partition('"')[0].replace("&amp;", "&")
+    assert client.get(chip).status_code == 200
+    assert "Did you mean" in client.get("/search?q=lmap").text or "Shown for" in client.get("/search?q=lmap").text
+    assert 'name="after"' in client.get("/search").text
+    assert client.get("/suggest?q=mu").text.count("<li>") > 0
+
+
+def test_personas_are_offered_to_this_machine_alone(client: TestClient, folder: Path) -> None:
+    offered = client.get("/").text.partition('id="persona"')[2].partition("</select>")[0]
+    someone = offered.partition("<option>")[2].partition("<")[0]
+    assert someone.startswith("c")
+    assert f"For customer {someone}" in client.post("/persona", data={"persona": someone}).text
+    assert "Welcome" in client.post("/persona", data={"persona": "not offered"}).text
+    with Shop(folder) as shop:
+        shop.keys.create("reader", ["read"])
+        try:
+            client.cookies.set("persona", someone.encode().hex())
+            page = client.get("/").text
+            assert "For customer" not in page
+            assert 'id="persona"' not in page
+        finally:
+            shop.keys.revoke("reader")
+
+
+def test_nothing_typed_or_fed_runs(client: TestClient) -> None:
+    for path in ("/", "/product/evil%2F1", "/search?q=alert", "/cart", "/suggest?q=alert"):
+        text = client.get(path).text
+        assert "<script>alert" not in text
+        assert "<img src=x" not in text
+    for query in (EVIL, "a" * 10_000, "AND OR ( *", "'; DROP TABLE", "\u202eabc", "😀", "%00"):
+        for lang in ("en", "zh"):
+            page = client.get("/search", params={"q": query, "lang": lang})
+            assert page.status_code == 200
+            assert "<script>alert" not in page.text
+    assert "default-src 'self'" in client.get("/").headers["content-security-policy"]
+    assert client.get("/product/nothing").status_code == 404
+
+
+def test_another_sites_form_changes_nothing(client: TestClient) -> None:
+    reply = client.post("/cart", data={"product": "mug-red"}, headers={"origin": "http://evil.example"})
+    assert reply.status_code == 403
+    assert "Cart (0)" in client.get("/").text
+
+
+def test_a_shop_that_learned_nothing_says_what_to_do(tmp_path: Path) -> None:
+    with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none") as shop:
+        shop.put_products([Product(id="a", title="Tea")])
+        with TestClient(create_app(shop), base_url="http://localhost") as client:
+            assert "Nothing was learned yet" in client.get("/").text
+            assert "Tea" in client.get("/search?q=tea").text
+            assert client.get("/product/a").status_code == 200
