@@ -19,6 +19,7 @@ from shelfwise.serve.web.console import reports
 from shelfwise.serve.web.console.guard import COOKIE
 from shelfwise.serve.web.console.measures import BEYOND
 from shelfwise.serve.web.console.reports import Record, _spread, reports_page, sources
+from shelfwise.serve.web.console.training import _RANKER, _STEPS
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 from shelfwise.trust.accounts import Accounts
@@ -114,6 +115,11 @@ def test_every_text_is_there_in_both_languages() -> None:
         assert holes[0] == holes[1], key
     used = [f"console.training.state.{one}" for one in ("running", "done", "failed", "cancelled")]
     used += [f"console.reports.record.{name}" for name in BEYOND]
+    used += [f"console.training.step.{step}" for step in _STEPS.values()]
+    used += [f"console.training.task.{task}" for task in _RANKER.values()]
+    for name in ("training", "training_job", "training_progress", "training_curves", "compare", "reports"):
+        page = (web / "templates" / "console" / f"{name}.html").read_text("utf-8")
+        used += re.findall(r't\("(console\.[\w.]+\w)"[,)]', page)
     for name in ("measures", "training", "reports"):
         source = (web / "console" / f"{name}.py").read_text("utf-8")
         used += re.findall(r'say(?:ing\(lang\))?\("(console\.[\w.]+\w)"', source)

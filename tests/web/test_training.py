@@ -17,7 +17,7 @@ from shelfwise.learn.train import NetworkRecommender
 from shelfwise.serve.app import create_app
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.web.console.guard import COOKIE
-from shelfwise.serve.web.console.training import chosen, fits_of, seconds_left
+from shelfwise.serve.web.console.training import _step, chosen, fits_of, seconds_left
 from shelfwise.shop import Shop
 from shelfwise.trust.accounts import Accounts, csrf_of
 
@@ -68,6 +68,20 @@ def test_the_time_left_follows_the_pace_of_the_step() -> None:
     assert seconds_left([]) is None
     assert seconds_left([line(0, 10)]) is None
     assert seconds_left([line(0, 90, "reading"), line(10, 10), line(20, 60)]) == pytest.approx(8)
+
+
+def test_a_step_is_told_in_both_languages() -> None:
+    told = {
+        "epoch 2/30, loss 4.310, 8,000 items/s": ("Learning the network, epoch 2 of 30", "学习网络，第 2/30 轮"),
+        "fitting the ranker (new)": ("Learning to rank: what is new to a customer", "学习排序：对顾客而言的新商品"),
+        "fitting the ranker": ("Learning to rank: what a customer wants next", "学习排序：顾客接下来想要的商品"),
+        "ease: 88 products": ("Fitting EASE", "拟合EASE"),
+        "measuring engine": ("Measuring Engine", "评测引擎"),
+        "events read": ("Reading the record", "读取记录"),
+        "": ("Reading the record", "读取记录"),
+    }
+    for what, said in told.items():
+        assert (_step(what, "en"), _step(what, "zh")) == said
 
 
 def test_only_what_differs_from_the_settings_is_asked_of_a_training(drawn_shop: Path) -> None:

@@ -223,7 +223,10 @@ def _ends(drawn: Sequence[Line], across: Place, down: Place, number: Format, hei
         found.append(dot.format(f"{across(x):.2f}", f"{down(y):.1f}"))
     if len(drawn) == 1 and ends:
         _, x, y = ends[0]
-        at = down(y) - 9 if down(y) > 2 * _TOP else down(y) + 20
+        points = drawn[0].points
+        falls = len(points) > 1 and points[-2][1] > y  # then the line comes from above, where the words would stand
+        below = (falls and down(y) + 20 < height - _BOTTOM) or down(y) < 2 * _TOP
+        at = down(y) + 20 if below else down(y) - 9
         said = Markup('<text class="chart-end" x="{}%" y="{}" text-anchor="{}">{}</text>')
         return [*found, said.format(f"{across(x):.2f}", f"{at:.1f}", "end" if across(x) > 50 else "middle", number(y))]
     heights = _apart([down(y) for _, _, y in ends], 15.0, height - _BOTTOM)

@@ -50,6 +50,15 @@ FORM = ("network", "epochs", "minutes", "validation_days")  # settings that a tr
 COMPARED = len(LETTERS)  # most bundles beside each other
 SHOWN = 8  # newest trainings
 _RANKER = {"(new)": "new", "(visits)": "visits", "": "repeats"}
+_STEPS = {
+    "events read": "begin",
+    "factorising": "factorising",
+    "asking the engine": "asking",
+    "ranker fitted": "asking",
+    "measured": "measured",
+    "waiting for the vectors": "index",
+    "products encoded": "index",
+}
 _POINTS = 240  # of a live line
 _EPOCH = re.compile(
     r"epoch (\d+)/(\d+)( done)?, loss ([\d.]+|nan)(?:, ([\d,]+) items/s)?"
@@ -263,8 +272,14 @@ def _step(what: str, lang: str) -> str:
     for word in ("fitting", "measuring"):
         if what.startswith(word + " "):
             return say(f"console.training.step.{word}", model=model_name(what.removeprefix(word + " "), lang))
-    if what.startswith("factorising"):
-        return say("console.training.step.factorising")
+    name, colon, _ = what.partition(": ")
+    if colon and f"model:{name}" in WORDS[lang]:
+        return say("console.training.step.fitting", model=model_name(name, lang))
+    if "neighbours of" in what:
+        return say("console.training.step.fitting", model=model_name("item-knn", lang))
+    for begin, step in _STEPS.items():
+        if what.startswith(begin):
+            return say(f"console.training.step.{step}")
     return what or say("console.training.step.begin")
 
 
