@@ -196,6 +196,7 @@ def test_a_pin_is_seen_in_the_shop_and_taken_back(signed: tuple[TestClient, str]
     assert "The rule holds now" in page.text
     assert found(client, "red mug")[:2] == ["lamp-blue", "mug-red"]
     assert "by a rule" in client.get("/console/search?q=red+mug").text
+    assert client.get("/search?q=red+mug").text.index("/product/lamp-blue") > 0, "the shop window shows it"
     undone = client.post("/console/rules/undo", data={"csrf": csrf, "number": change_of(page.text)})
     assert "Taken back" in undone.text
     assert found(client, "red mug") == before

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from starlette.testclient import TestClient
 
 from shelfwise.schema import Product
@@ -103,3 +105,18 @@ def test_a_shop_that_learned_nothing_says_what_to_do(tmp_path: Path) -> None:
             assert "Nothing was learned yet" in client.get("/").text
             assert "Tea" in client.get("/search?q=tea").text
             assert client.get("/product/a").status_code == 200
+
+
+def test_a_photo_finds_what_looks_like_it(client: TestClient, folder: Path) -> None:
+    photo = (folder / "photos" / "mug-red.jpg").read_bytes()
+    page = client.post("/photo", files={"photo": ("mug.jpg", photo)})
+    assert page.status_code == 200
+    assert "/product/mug-red" in page.text
+    bomb = io.BytesIO()
+    Image.new("1", (20_000, 20_000)).save(bomb, "PNG")
+    for wrong in (b"no photo", photo[:200], b"x" * 10_000_001, bomb.getvalue()):
+        refused = client.post("/photo", files={"photo": ("mug.jpg", wrong)})
+        assert refused.status_code == 422
+        assert 'role="alert"' in refused.text
+    assert client.post("/photo", files={"photo": ("a", photo)}, headers={"origin": "http://x"}).status_code == 403
+    assert not list((folder / "uploads").glob("*")), "no photo is kept"

@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -20,9 +21,12 @@ from starlette.responses import RedirectResponse, Response
 from shelfwise.engine.request import Item
 from shelfwise.engine.search.request import Facet, Hit, SearchAnswer, SearchFilters
 from shelfwise.engine.search.suggest import Suggestion
-from shelfwise.errors import BundleError, UnknownProduct
+from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_QUERY, MAX_TITLE, Event, EventType, Product
 from shelfwise.serve.gate import is_loopback
+from shelfwise.serve.imports import UPLOADS
+from shelfwise.serve.search import check_photo
+from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.console.customer import recent
 from shelfwise.serve.web.render import render
 from shelfwise.serve.wire import Refused
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
 ROW = 6  # products a row
 FOUND = 24  # products a page of results
 PERSONAS = 8
+MAX_PHOTO = 10_000_000  # bytes
 _PAST = 200  # newest events that the cart and "seen lately" are read from
 _YEAR = 365 * 86_400
 
@@ -119,6 +124,16 @@ class CartPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PhotoPage:
+    """found: what looks like the photo that was sent. wrong: why it cannot be looked at."""
+
+    template: ClassVar[str] = "window/photo.html"
+    frame: Frame
+    found: tuple[Shown, ...] = ()
+    wrong: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestions:
     template: ClassVar[str] = "window/suggest.html"
     found: tuple[Suggestion, ...]
@@ -145,6 +160,8 @@ def mount(app: FastAPI, service: Service) -> None:
         ("GET", "/search", window.search),
         ("GET", "/suggest", window.suggest),
         ("GET", "/product/{id:path}", window.product),
+        ("GET", "/photo", window.photo),
+        ("POST", "/photo", window.look),
         ("GET", "/cart", window.cart),
         ("POST", "/cart", window.change_cart),
         ("POST", "/persona", window.persona),
@@ -222,6 +239,39 @@ class Window:
             )
 
         return self._kept(render(await asyncio.to_thread(page), request), visitor)
+
+    async def photo(self, request: Request) -> Response:
+        visitor = self._visitor(request)
+        frame = await asyncio.to_thread(lambda: self._frame(visitor, self._past(visitor)))
+        return self._kept(render(PhotoPage(frame=frame), request), visitor)
+
+    async def look(self, request: Request) -> Response:
+        """Products that look like the photo, which is not kept."""
+        _check_origin(request)
+        visitor = self._visitor(request)
+
+        def page(path: Path | None, wrong: str = "") -> PhotoPage:
+            found: tuple[Shown, ...] = ()
+            try:
+                if path is not None:
+                    photo = path.read_bytes()
+                    check_photo(photo)
+                    answer = self._shop.search_image(photo, k=FOUND, customer=visitor.customer, session=visitor.session)
+                    found = self._hits(answer.items)
+            except (Refused, EncodingError, InvalidRequest) as error:
+                wrong = str(error)
+            finally:
+                if path is not None:
+                    path.unlink(missing_ok=True)
+            return PhotoPage(frame=self._frame(visitor, self._past(visitor)), found=found, wrong=wrong)
+
+        path, wrong = None, ""
+        try:
+            path = (await receive(request, self._shop.folder / UPLOADS, MAX_PHOTO, lambda _: None)).path
+        except Refused as refused:
+            wrong = refused.message
+        made = await asyncio.to_thread(page, path, wrong)
+        return self._kept(render(made, request, 422 if made.wrong else 200), visitor)
 
     async def cart(self, request: Request) -> Response:
         visitor = self._visitor(request)
@@ -413,10 +463,14 @@ def _plain(text: str, limit: int) -> str:
     return "".join(c for c in text[:limit] if c.isprintable()).strip()
 
 
-async def _own_form(request: Request) -> dict[str, str]:
-    """The form of one of our pages. Raises Refused when a page of another site sends it."""
+def _check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
         raise Refused(403, "foreign_origin", "this form must be sent from its own page")
+
+
+async def _own_form(request: Request) -> dict[str, str]:
+    """The form of one of our pages. Raises Refused when a page of another site sends it."""
+    _check_origin(request)
     form = await request.form(max_files=0, max_fields=10, max_part_size=10_000)
     return {name: str(value) for name, value in form.items()}
