@@ -78,6 +78,17 @@ def test_personas_are_offered_to_this_machine_alone(client: TestClient, folder: 
             shop.keys.revoke("reader")
 
 
+def test_who_takes_no_cookies_leaves_no_trace(client: TestClient, folder: Path) -> None:
+    with Shop(folder) as shop:
+        before = shop.counts().events
+        for _ in range(3):
+            client.cookies.clear()
+            assert client.get("/product/mug-red").status_code == 200
+            client.cookies.clear()
+            assert client.get("/search?q=mug").status_code == 200
+        assert shop.counts().events == before
+
+
 def test_nothing_typed_or_fed_runs(client: TestClient) -> None:
     for path in ("/", "/product/evil%2F1", "/search?q=alert", "/cart", "/suggest?q=alert"):
         text = client.get(path).text

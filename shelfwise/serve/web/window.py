@@ -40,6 +40,7 @@ FOUND = 24  # products a page of results
 PERSONAS = 8
 MAX_PHOTO = 10_000_000  # bytes
 _PAST = 200  # newest events that the cart and "seen lately" are read from
+_AMONG = 20_000  # newest events among which personas are found
 _YEAR = 365 * 86_400
 
 
@@ -141,11 +142,13 @@ class Suggestions:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """name: a random one, kept in a cookie; customer: whose eyes are looked through, "" for the visitor's own. session:
-    the visit that events belong to; none for a customer, so that a visitor's visit stays their own."""
+    """name: a random one, kept in a cookie; back: did they bring it? customer: whose eyes are looked through, "" for
+    the visitor's own. session: the visit that events belong to; none for a customer, so that a visitor's visit stays
+    their own."""
 
     name: str
     customer: str
+    back: bool
 
     @property
     def session(self) -> str:
@@ -413,20 +416,20 @@ class Window:
         if not is_loopback(self._shop.settings.host) or self._shop.keys.list():
             return ()
         if self._personas is None:
-            people = [person for person in recent(self._shop) if person.kind == "customer" and person.events > 2]
-            people.sort(key=lambda person: -person.events)
+            people = sorted(recent(self._shop, customers=True, among=_AMONG), key=lambda person: -person.events)
             self._personas = tuple(person.id for person in people[:PERSONAS])
         return self._personas
 
     def _visitor(self, request: Request) -> Visitor:
         session = request.cookies.get("visitor", "")
-        if not (session.isascii() and session.isalnum() and len(session) == 32):
+        back = session.isascii() and session.isalnum() and len(session) == 32
+        if not back:
             session = secrets.token_hex(16)
         try:
             customer = bytes.fromhex(request.cookies.get("persona", "")).decode("utf-8")
         except ValueError:
             customer = ""
-        return Visitor(session, customer if customer in self._offered() else "")
+        return Visitor(session, customer if customer in self._offered() else "", back)
 
     @staticmethod
     def _kept(response: Response, visitor: Visitor) -> Response:

@@ -122,11 +122,13 @@ def customer_page(
     )
 
 
-def recent(shop: Shop) -> tuple[Person, ...]:
-    """Who was seen last, the newest first; events count among the newest 5,000 arrivals."""
+def recent(shop: Shop, *, customers: bool = False, among: int = _LOOKED_AT) -> tuple[Person, ...]:
+    """Who was seen last, the newest first; events count `among` the newest arrivals. customers: no mere sessions."""
     newest = shop.store.newest_sequence()
-    _, frame = shop.store.events_since(max(0, newest - _LOOKED_AT), _LOOKED_AT)
+    _, frame = shop.store.events_since(max(0, newest - among), among)
     known = pl.col("customer") != ""
+    if customers:
+        frame = frame.filter(known)
     people = (
         frame.select(
             pl.when(known).then(pl.lit("customer")).otherwise(pl.lit("session")).alias("kind"),
