@@ -396,6 +396,8 @@ class Window:
         return self._shop.last_events(customer=visitor.customer, session=visitor.session, n=_PAST)
 
     def _record(self, visitor: Visitor, kind: EventType, *, product: str = "", query: str = "") -> None:
+        if not visitor.back:  # a program that takes no cookies would be a new visitor with each page
+            return
         self._shop.append_events(
             [Event(type=kind, product=product, query=query, customer=visitor.customer, session=visitor.session)]
         )
