@@ -63,7 +63,7 @@ ROUTES = frozenset(
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
         "/v1/synonyms/suggestions",
         *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
-        *("/", "/search", "/suggest", "/photo", "/cart", "/persona"),
+        *("/", "/search", "/suggest", "/photo", "/new", "/why", "/cart", "/persona", "/collect"),
     }
 )
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,23 +33,57 @@ def client(folder: Path) -> Iterator[TestClient]:
         yield client
 
 
+def tell(client: TestClient, *events: dict[str, str]) -> int:
+    return client.post("/collect", json={"events": events}).status_code
+
+
 def test_a_visitors_page_learns_with_each_click(client: TestClient) -> None:
     first = client.get("/").text
     assert "Popular now" in first
-    assert "Actions of yours the engine goes by: 0" in first
+    assert "goes by: 0" in first
+    assert "data-consent" not in first
+    assert tell(client, {"type": "view_item", "product": "mug-red"}) == 204
+    assert "goes by: 0" in client.get("/").text, "nothing is recorded before consent"
+    assert 'data-consent="given"' in client.post("/consent", data={"consent": "given"}).text
     found = client.get("/search?q=rde+mug").text
     assert "/product/mug-red" in found
+    assert 'data-shelfwise-search="rde mug"' in found
+    tell(client, {"type": "search", "query": "rde mug"}, {"type": "view_item_list", "product": "mug-red"})
     page = client.get("/product/mug-red").text
     assert "Similar" in page
+    assert 'data-shelfwise-view="mug-red"' in page
+    tell(client, {"type": "view_item", "product": "mug-red"}, {"type": "purchase", "product": "mug-red"})
     cart = client.post("/cart", data={"product": "mug-red"})
     assert "Cart (1)" in cart.text
     home = client.get("/").text
     assert "For you" in home
-    assert "Actions of yours the engine goes by: 3" in home
+    assert "goes by: 3" in home, "the search, the view and the cart; neither impressions nor a purchase a page made up"
     assert "Red mug" in home.partition("Seen lately")[2]
+    assert "viewed Red mug" in client.get("/why?product=mug-blue").text
+    assert "Nothing of yours" in client.get("/why?product=chair-blue").text
+    assert "New for you" in client.get("/new").text
     assert "Bought. The home page" in client.post("/cart", data={"act": "buy"}).text
     assert "Cart (0)" in client.get("/").text
+    client.post("/consent", data={"consent": "refused"})
+    tell(client, {"type": "view_item", "product": "mug-blue"})
+    assert "goes by: 4" in client.get("/").text
     assert "Popular now" in TestClient(client.app, base_url="http://localhost").get("/").text, "another visitor"
+
+
+def test_a_beacon_tells_only_of_its_own_page(client: TestClient) -> None:
+    client.get("/")
+    client.post("/consent", data={"consent": "given"})
+    odd = [{"type": "view_item", "product": "nothing"}, {"type": "forget"}, {"type": "view_item"}, "x", {}]
+    assert client.post("/collect", json={"events": odd}).status_code == 204
+    bodies: tuple[object, ...] = ({"events": "x"}, [], {"events": [{}] * 61}, "x")
+    for body in bodies:
+        assert client.post("/collect", json=body).status_code == 422
+    event = {"events": [{"type": "view_item", "product": "mug-red", "session": "other", "customer": "c0"}]}
+    assert client.post("/collect", json=event, headers={"origin": "http://evil.example"}).status_code == 403
+    assert client.post("/collect", content=b"{}", headers={"content-type": "text/plain"}).status_code == 415
+    assert "goes by: 0" in client.get("/").text
+    assert client.post("/collect", json=event).status_code == 204
+    assert "goes by: 1" in client.get("/").text, "recorded for the visitor of the cookie, whatever the body says"
 
 
 def test_chips_can_be_taken_away_and_pages_turned(client: TestClient) -> None:
@@ -62,8 +97,7 @@ def test_chips_can_be_taken_away_and_pages_turned(client: TestClient) -> None:
 
 
 def test_personas_are_offered_to_this_machine_alone(client: TestClient, folder: Path) -> None:
-    offered = client.get("/").text.partition('id="persona"')[2].partition("</select>")[0]
-    someone = offered.partition("<option>")[2].partition("<")[0]
+    someone = re.findall(r'name="persona" value="([^"]+)"', client.get("/").text)[0]
     assert someone.startswith("c")
     assert f"For customer {someone}" in client.post("/persona", data={"persona": someone}).text
     assert "Welcome" in client.post("/persona", data={"persona": "not offered"}).text
@@ -73,7 +107,7 @@ def test_personas_are_offered_to_this_machine_alone(client: TestClient, folder: 
             client.cookies.set("persona", someone.encode().hex())
             page = client.get("/").text
             assert "For customer" not in page
-            assert 'id="persona"' not in page
+            assert 'name="persona"' not in page
         finally:
             shop.keys.revoke("reader")
 

@@ -7,12 +7,11 @@ but this machine can reach a shop without keys, one may also look through the ey
 from __future__ import annotations
 
 import asyncio
-import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 from fastapi import FastAPI
 from starlette.requests import Request
@@ -22,13 +21,13 @@ from shelfwise.engine.request import Item
 from shelfwise.engine.search.request import Facet, Hit, SearchAnswer, SearchFilters
 from shelfwise.engine.search.suggest import Suggestion
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
-from shelfwise.schema import MAX_QUERY, MAX_TITLE, Event, EventType, Product
-from shelfwise.serve.gate import is_loopback
+from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
+from shelfwise.serve.gate import read_body
 from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.search import check_photo
 from shelfwise.serve.uploads import receive
-from shelfwise.serve.web.console.customer import recent
 from shelfwise.serve.web.render import render
+from shelfwise.serve.web.visiting import Persona, Visitor, Visitors, cart_of, check_origin, kept, own_form
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 
@@ -37,11 +36,11 @@ if TYPE_CHECKING:
 
 ROW = 6  # products a row
 FOUND = 24  # products a page of results
-PERSONAS = 8
+BEHIND = 4  # events named as reasons
 MAX_PHOTO = 10_000_000  # bytes
-_PAST = 200  # newest events that the cart and "seen lately" are read from
-_AMONG = 20_000  # newest events among which personas are found
-_YEAR = 365 * 86_400
+MAX_BEACON = 64 * 1024  # bytes
+YEAR = 365 * 86_400  # seconds a choice is kept
+_NEAR = 8  # products near another whose events speak for it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,21 +56,23 @@ class Shown:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """name: a key of the texts."""
+    """name: a key of the texts. answer: the id of the engine's answer, "" for none."""
 
     name: str
     products: tuple[Shown, ...]
+    answer: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
     """What every page has around it. persona: the customer looked through, "" for a visitor; personas: to choose from.
-    events: how many of the visitor's actions are known."""
+    consent: may looks be recorded (None: not said yet)? events: how many of the visitor's actions are known."""
 
     shop: str
     simulated: bool
     persona: str
-    personas: tuple[str, ...]
+    personas: tuple[Persona, ...]
+    consent: bool | None
     cart: int
     events: int
     query: str = ""
@@ -96,6 +97,7 @@ class SearchPage:
     categories: Facet | None
     category: str
     undo: tuple[str, ...]
+    later: bool
 
     def without(self, chip: str) -> str:
         """The address of the same search without one of the things read from its query."""
@@ -135,24 +137,26 @@ class PhotoPage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class NewPage:
+    """What a visitor has not bought yet."""
+
+    template: ClassVar[str] = "window/new.html"
+    frame: Frame
+    row: Row | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WhyPage:
+    """What a visitor did with a product or with ones near it, newest first: (event, title)."""
+
+    template: ClassVar[str] = "window/why.html"
+    behind: tuple[tuple[Event, str], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestions:
     template: ClassVar[str] = "window/suggest.html"
     found: tuple[Suggestion, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """name: a random one, kept in a cookie; back: did they bring it? customer: whose eyes are looked through, "" for
-    the visitor's own. session: the visit that events belong to; none for a customer, so that a visitor's visit stays
-    their own."""
-
-    name: str
-    customer: str
-    back: bool
-
-    @property
-    def session(self) -> str:
-        return "" if self.customer else self.name
 
 
 def mount(app: FastAPI, service: Service) -> None:
@@ -163,6 +167,10 @@ def mount(app: FastAPI, service: Service) -> None:
         ("GET", "/search", window.search),
         ("GET", "/suggest", window.suggest),
         ("GET", "/product/{id:path}", window.product),
+        ("GET", "/new", window.new),
+        ("GET", "/why", window.why),
+        ("POST", "/collect", window.collect),
+        ("POST", "/consent", window.consent),
         ("GET", "/photo", window.photo),
         ("POST", "/photo", window.look),
         ("GET", "/cart", window.cart),
@@ -177,26 +185,24 @@ class Window:
 
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
-        self._personas: tuple[str, ...] | None = None
+        self._visitors = Visitors(shop)
 
     async def home(self, request: Request) -> Response:
-        visitor = self._visitor(request)
+        visitor = self._visitors.of(request)
 
         def page() -> HomePage:
-            known = self._past(visitor)
+            known = self._visitors.past(visitor)
             rows = self._home_rows(visitor, known)
             return HomePage(frame=self._frame(visitor, known), rows=rows, products=self._shop.product_count)
 
-        return self._kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request), visitor)
 
     async def search(self, request: Request) -> Response:
-        visitor, asked = self._visitor(request), request.query_params
+        visitor, asked = self._visitors.of(request), request.query_params
         query, category = _plain(asked.get("q", ""), MAX_QUERY), _plain(asked.get("category", ""), MAX_TITLE)
         undo, after = tuple(asked.getlist("undo"))[:20], asked.get("after", "")
 
         def page() -> SearchPage:
-            if query and not after:
-                self._record(visitor, EventType.SEARCH, query=query)
             answer = self._shop.search(
                 query,
                 filters=SearchFilters(categories=(category,) if category else ()),
@@ -208,15 +214,16 @@ class Window:
                 session=visitor.session,
             )
             return SearchPage(
-                frame=self._frame(visitor, self._past(visitor), query),
+                frame=self._frame(visitor, self._visitors.past(visitor), query),
                 answer=answer,
                 found=self._hits(answer.items),
                 categories=answer.facets[0] if answer.facets else None,
                 category=category,
                 undo=undo,
+                later=bool(after),
             )
 
-        return self._kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request), visitor)
 
     async def suggest(self, request: Request) -> Response:
         typed = _plain(request.query_params.get("q", ""), MAX_QUERY)
@@ -224,34 +231,63 @@ class Window:
         return render(Suggestions(found=tuple(found)), request)
 
     async def product(self, request: Request) -> Response:
-        visitor, id = self._visitor(request), request.path_params["id"]
+        visitor, id = self._visitors.of(request), request.path_params["id"]
 
         def page() -> ProductPage:
             product = self._shop.store.product(id)
             if product is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
-            self._record(visitor, EventType.VIEW_ITEM, product=id)
-            known = self._past(visitor)
+            known = self._visitors.past(visitor)
             rows = [
-                Row(name="similar", products=self._similar(product)),
-                Row(name="goes_with", products=self._recommended(visitor, surface="product", seeds=(id,))),
+                self._similar(product),
+                self._recommended("goes_with", visitor, surface="product", seeds=(id,)),
                 Row(name="seen", products=self._seen(known, without=id)),
             ]
             return ProductPage(
-                frame=self._frame(visitor, known), product=product, rows=tuple(row for row in rows if row.products)
+                frame=self._frame(visitor, known),
+                product=product,
+                rows=tuple(row for row in rows if row is not None and row.products),
             )
 
-        return self._kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request), visitor)
+
+    async def new(self, request: Request) -> Response:
+        visitor = self._visitors.of(request)
+
+        def page() -> NewPage:
+            row = self._recommended("new_for_you", visitor, k=FOUND, new=True)
+            return NewPage(frame=self._frame(visitor, self._visitors.past(visitor)), row=row)
+
+        return kept(render(await asyncio.to_thread(page), request), visitor)
+
+    async def why(self, request: Request) -> Response:
+        """A fragment: the events behind a product's place on the page."""
+        visitor, id = self._visitors.of(request), request.query_params.get("product", "")[:MAX_ID]
+        return render(await asyncio.to_thread(self._why, visitor, id), request)
+
+    async def collect(self, request: Request) -> Response:
+        """What shelfwise.js tells of the page's own visitor."""
+        check_origin(request)
+        visitor, body = self._visitors.of(request), await read_body(request, MAX_BEACON)
+        await asyncio.to_thread(self._visitors.collect, visitor, body)
+        return Response(status_code=204)
+
+    async def consent(self, request: Request) -> Response:
+        form = await own_form(request)
+        response = RedirectResponse("/", 303)
+        said = "given" if form.get("consent") == "given" else "refused"
+        response.set_cookie("consent", said, max_age=YEAR, httponly=True, samesite="lax")
+        return kept(response, self._visitors.of(request))
 
     async def photo(self, request: Request) -> Response:
-        visitor = self._visitor(request)
-        frame = await asyncio.to_thread(lambda: self._frame(visitor, self._past(visitor)))
-        return self._kept(render(PhotoPage(frame=frame), request), visitor)
+        visitor = self._visitors.of(request)
+        frame = await asyncio.to_thread(lambda: self._frame(visitor, self._visitors.past(visitor)))
+        return kept(render(PhotoPage(frame=frame), request), visitor)
 
     async def look(self, request: Request) -> Response:
         """Products that look like the photo, which is not kept."""
-        _check_origin(request)
-        visitor = self._visitor(request)
+        check_origin(request)
+        visitor = self._visitors.of(request)
 
         def page(path: Path | None, wrong: str = "") -> PhotoPage:
             found: tuple[Shown, ...] = ()
@@ -266,7 +302,7 @@ class Window:
             finally:
                 if path is not None:
                     path.unlink(missing_ok=True)
-            return PhotoPage(frame=self._frame(visitor, self._past(visitor)), found=found, wrong=wrong)
+            return PhotoPage(frame=self._frame(visitor, self._visitors.past(visitor)), found=found, wrong=wrong)
 
         path, wrong = None, ""
         try:
@@ -274,70 +310,73 @@ class Window:
         except Refused as refused:
             wrong = refused.message
         made = await asyncio.to_thread(page, path, wrong)
-        return self._kept(render(made, request, 422 if made.wrong else 200), visitor)
+        return kept(render(made, request, 422 if made.wrong else 200), visitor)
 
     async def cart(self, request: Request) -> Response:
-        visitor = self._visitor(request)
+        visitor = self._visitors.of(request)
         done = "bought" if request.query_params.get("done") == "bought" else ""
 
         def page() -> CartPage:
-            known = self._past(visitor)
-            there = [product for id in _cart(known) if (product := self._shop.store.product(id)) is not None]
+            known = self._visitors.past(visitor)
+            there = [product for id in cart_of(known) if (product := self._shop.store.product(id)) is not None]
             seeds = tuple(product.id for product in there if self._shop.knows(product.id))[:10]
-            fits = self._recommended(visitor, surface="cart", seeds=seeds) if seeds else ()
+            fits = self._recommended("fits", visitor, surface="cart", seeds=seeds) if seeds else None
             return CartPage(
                 frame=self._frame(visitor, known),
                 products=tuple(Shown(product=product, title=_whole(product)) for product in there),
                 total=sum(product.price or 0.0 for product in there),
                 currency=there[0].currency if there else "",
-                rows=(Row(name="fits", products=fits),) if fits else (),
+                rows=(fits,) if fits is not None and fits.products else (),
                 done=done,
             )
 
-        return self._kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request), visitor)
 
     async def change_cart(self, request: Request) -> Response:
         """Put in, take out, or buy what is in it."""
-        form = await _own_form(request)
-        visitor, id, act = self._visitor(request), str(form.get("product", "")), str(form.get("act", "add"))
+        form = await own_form(request)
+        visitor, id, act = self._visitors.of(request), str(form.get("product", "")), str(form.get("act", "add"))
 
         def change() -> None:
             if act == "buy":
-                for one in _cart(self._past(visitor)):
-                    self._record(visitor, EventType.PURCHASE, product=one)
+                self._visitors.record(visitor, EventType.PURCHASE, cart_of(self._visitors.past(visitor)))
             elif self._shop.store.product(id) is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             else:
                 kind = EventType.REMOVE_FROM_CART if act == "remove" else EventType.ADD_TO_CART
-                self._record(visitor, kind, product=id)
+                self._visitors.record(visitor, kind, [id])
 
         await asyncio.to_thread(change)
-        return self._kept(RedirectResponse("/cart?done=bought" if act == "buy" else "/cart", 303), visitor)
+        return kept(RedirectResponse("/cart?done=bought" if act == "buy" else "/cart", 303), visitor)
 
     async def persona(self, request: Request) -> Response:
-        form = await _own_form(request)
+        form = await own_form(request)
         chosen = str(form.get("persona", ""))
         response = RedirectResponse("/", 303)
-        if chosen and chosen in await asyncio.to_thread(self._offered):
+        if chosen and chosen in {one.id for one in await asyncio.to_thread(self._visitors.personas)}:
             response.set_cookie("persona", chosen.encode("utf-8").hex(), httponly=True, samesite="lax")
         else:
             response.delete_cookie("persona")
         return response
 
     def _home_rows(self, visitor: Visitor, known: Sequence[Event]) -> tuple[Row, ...]:
-        first = self._recommended(visitor)
-        shown = {one.product.id for one in first}
-        fresh = [one for one in self._recommended(visitor, k=4 * ROW, new=True) if one.product.id not in shown][:ROW]
-        rows = [
-            Row(name="for_you" if known else "popular", products=first),
-            Row(name="new_for_you" if known else "more", products=tuple(fresh)),
-            Row(name="seen", products=self._seen(known)),
-        ]
-        return tuple(row for row in rows if row.products)
+        first = self._recommended("for_you" if known else "popular", visitor)
+        there = {one.product.id for one in first.products} if first else set()
+        fresh = self._recommended("new_for_you" if known else "more", visitor, new=True, besides=there)
+        rows = (first, fresh, Row(name="seen", products=self._seen(known)))
+        return tuple(row for row in rows if row is not None and row.products)
 
     def _recommended(
-        self, visitor: Visitor, *, k: int = ROW, new: bool = False, surface: str = "home", seeds: tuple[str, ...] = ()
-    ) -> tuple[Shown, ...]:
+        self,
+        name: str,
+        visitor: Visitor,
+        *,
+        k: int = ROW,
+        new: bool = False,
+        surface: str = "home",
+        seeds: tuple[str, ...] = (),
+        besides: Collection[str] = (),
+    ) -> Row | None:
         try:
             answer = self._shop.recommend(
                 customer=visitor.customer,
@@ -348,15 +387,32 @@ class Window:
                 exclude_purchased=new or surface != "home",
             )
         except (BundleError, UnknownProduct):
-            return ()
-        return self._items(answer.items, k)
+            return None
+        items = [item for item in answer.items if item.product not in besides]
+        return Row(name=name, products=self._items(items, k), answer=answer.request_id)
 
-    def _similar(self, product: Product) -> tuple[Shown, ...]:
+    def _similar(self, product: Product) -> Row | None:
         try:
-            items = self._shop.similar(product.id, k=3 * ROW).items
+            answer = self._shop.similar(product.id, k=3 * ROW)
         except (BundleError, UnknownProduct):
-            return ()
-        return self._items(items, ROW, product)
+            return None
+        return Row(name="similar", products=self._items(answer.items, ROW, product), answer=answer.request_id)
+
+    def _why(self, visitor: Visitor, id: str) -> WhyPage:
+        try:
+            near = {id, *(item.product for item in self._shop.similar(id, k=_NEAR).items)}
+        except (BundleError, UnknownProduct):
+            near = {id}
+        said = [event for event in reversed(self._visitors.past(visitor)) if event.product in near]
+        told = {(event.product, event.type): event for event in reversed(said)}  # the newest of each kind
+        newest = sorted(told.values(), key=lambda event: event.time, reverse=True)[:BEHIND]
+        titles = {event.product: self._shop.store.product(event.product) for event in newest}
+        return WhyPage(
+            behind=tuple(
+                (event, event.product if (product := titles[event.product]) is None else product.title)
+                for event in newest
+            )
+        )
 
     def _items(self, items: Iterable[Item], k: int, beside: Product | None = None) -> tuple[Shown, ...]:
         """The first k, one of each group of variants."""
@@ -392,61 +448,18 @@ class Window:
         found = [Shown(product=product, title=_whole(product)) for product in products if product is not None]
         return tuple(found[:ROW])
 
-    def _past(self, visitor: Visitor) -> list[Event]:
-        return self._shop.last_events(customer=visitor.customer, session=visitor.session, n=_PAST)
-
-    def _record(self, visitor: Visitor, kind: EventType, *, product: str = "", query: str = "") -> None:
-        if not visitor.back:  # a program that takes no cookies would be a new visitor with each page
-            return
-        self._shop.append_events(
-            [Event(type=kind, product=product, query=query, customer=visitor.customer, session=visitor.session)]
-        )
-
     def _frame(self, visitor: Visitor, known: Sequence[Event], query: str = "") -> Frame:
         settings = self._shop.settings
         return Frame(
             shop=settings.name,
             simulated=settings.simulated,
             persona=visitor.customer,
-            personas=self._offered(),
-            cart=len(_cart(known)),
+            personas=self._visitors.personas(),
+            consent=visitor.consent,
+            cart=len(cart_of(known)),
             events=len(known),
             query=query,
         )
-
-    def _offered(self) -> tuple[str, ...]:
-        if not is_loopback(self._shop.settings.host) or self._shop.keys.list():
-            return ()
-        if self._personas is None:
-            people = sorted(recent(self._shop, customers=True, among=_AMONG), key=lambda person: -person.events)
-            self._personas = tuple(person.id for person in people[:PERSONAS])
-        return self._personas
-
-    def _visitor(self, request: Request) -> Visitor:
-        session = request.cookies.get("visitor", "")
-        back = session.isascii() and session.isalnum() and len(session) == 32
-        if not back:
-            session = secrets.token_hex(16)
-        try:
-            customer = bytes.fromhex(request.cookies.get("persona", "")).decode("utf-8")
-        except ValueError:
-            customer = ""
-        return Visitor(session, customer if customer in self._offered() else "", back)
-
-    @staticmethod
-    def _kept(response: Response, visitor: Visitor) -> Response:
-        response.set_cookie("visitor", visitor.name, max_age=_YEAR, httponly=True, samesite="lax")
-        return response
-
-
-def _cart(known: Sequence[Event]) -> list[str]:
-    there: dict[str, None] = {}
-    for event in known:
-        if event.type is EventType.ADD_TO_CART:
-            there[event.product] = None
-        elif event.type in (EventType.REMOVE_FROM_CART, EventType.PURCHASE):
-            there.pop(event.product, None)
-    return list(there)
 
 
 def _whole(product: Product) -> tuple[tuple[str, bool], ...]:
@@ -466,16 +479,3 @@ def _parted(text: str, marks: Iterable[tuple[int, int]]) -> tuple[tuple[str, boo
 
 def _plain(text: str, limit: int) -> str:
     return "".join(c for c in text[:limit] if c.isprintable()).strip()
-
-
-def _check_origin(request: Request) -> None:
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise Refused(403, "foreign_origin", "this form must be sent from its own page")
-
-
-async def _own_form(request: Request) -> dict[str, str]:
-    """The form of one of our pages. Raises Refused when a page of another site sends it."""
-    _check_origin(request)
-    form = await request.form(max_files=0, max_fields=10, max_part_size=10_000)
-    return {name: str(value) for name, value in form.items()}

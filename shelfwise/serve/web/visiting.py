@@ -1,0 +1,167 @@
+"""Who visits the shop window: a visitor by a random name in a cookie, or a customer of the record looked through.
+
+What a visitor looks at is recorded only once they said yes; the cart, which they fill themselves, always is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from shelfwise.errors import InvalidRecord
+from shelfwise.schema import MAX_ID, MAX_QUERY, Event, EventType
+from shelfwise.serve.gate import is_loopback
+from shelfwise.serve.web.console.customer import recent
+from shelfwise.serve.wire import Refused, parse_json
+from shelfwise.shop import Shop
+
+PERSONAS = 6
+MAX_EVENTS = 60  # a beacon
+_AMONG = 20_000  # newest events among which personas are found
+_LIKED = 60  # newest events of a persona that tell what they like
+_PAST = 400  # newest events that the cart and "seen lately" are read from
+_YEAR = 365 * 86_400
+#: What a page may tell of its own visitor.
+COLLECTED = frozenset(
+    {EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.VIEW_ITEM_LIST, EventType.SEARCH, EventType.ADD_TO_CART}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Persona:
+    """A customer of the record. likes: the category they turn to most, "" where none is known."""
+
+    id: str
+    likes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """name: a random one, kept in a cookie; back: did they bring it? consent: may their looks be recorded (None: not
+    said yet)? customer: whose eyes are looked through, "" for the visitor's own. session: the visit that events belong
+    to; none for a customer, so that a visitor's visit stays their own."""
+
+    name: str
+    back: bool
+    consent: bool | None
+    customer: str
+
+    @property
+    def session(self) -> str:
+        return "" if self.customer else self.name
+
+
+class Visitors:
+    """The visitors of one shop."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._personas: tuple[Persona, ...] | None = None
+
+    def of(self, request: Request) -> Visitor:
+        name = request.cookies.get("visitor", "")
+        back = name.isascii() and name.isalnum() and len(name) == 32
+        try:
+            customer = bytes.fromhex(request.cookies.get("persona", "")).decode("utf-8")
+        except ValueError:
+            customer = ""
+        if customer and customer not in {persona.id for persona in self.personas()}:
+            customer = ""
+        consent = {"given": True, "refused": False}.get(request.cookies.get("consent", ""))
+        return Visitor(name if back else secrets.token_hex(16), back, consent, customer)
+
+    def personas(self) -> tuple[Persona, ...]:
+        """Customers to look through: only where this machine alone reaches the shop and no key protects it."""
+        if not is_loopback(self._shop.settings.host) or self._shop.keys.list():
+            return ()
+        if self._personas is None:
+            people = sorted(recent(self._shop, customers=True, among=_AMONG), key=lambda person: -person.events)
+            self._personas = tuple(Persona(person.id, self._likes(person.id)) for person in people[:PERSONAS])
+        return self._personas
+
+    def past(self, visitor: Visitor) -> list[Event]:
+        """What they did, the oldest first; without what they were merely shown."""
+        known = self._shop.last_events(customer=visitor.customer, session=visitor.session, n=_PAST)
+        return [event for event in known if event.type != EventType.VIEW_ITEM_LIST]
+
+    def record(self, visitor: Visitor, kind: EventType, products: Sequence[str]) -> None:
+        """What they did on purpose. (A program that takes no cookies would be a new visitor with each page.)"""
+        if visitor.back and products:
+            who = {"customer": visitor.customer, "session": visitor.session}
+            self._shop.append_events([Event(type=kind, product=product, **who) for product in products])  # type: ignore[arg-type]
+
+    def collect(self, visitor: Visitor, body: bytes) -> int:
+        """Record what a page tells of its own visitor, as far as it may; how many. Raises Refused for no such body."""
+        told = parse_json(body)
+        rows = told.get("events") if isinstance(told, dict) else None
+        if not isinstance(rows, list) or len(rows) > MAX_EVENTS:
+            raise Refused(422, "invalid", f'send {{"events": [...]}} with at most {MAX_EVENTS} events')
+        if not (visitor.back and visitor.consent):
+            return 0
+        events = [event for row in rows if (event := self._event(visitor, row)) is not None]
+        if events:
+            self._shop.append_events(events)
+        return len(events)
+
+    def _event(self, visitor: Visitor, row: object) -> Event | None:
+        """None for what says nothing: an unknown type or product."""
+        if not isinstance(row, dict):
+            return None
+        kind, product, query, answer = (str(row.get(name, "")) for name in ("type", "product", "query", "request_id"))
+        if kind not in COLLECTED or (product and not self._shop.knows(product[:MAX_ID])):
+            return None
+        try:
+            return Event(
+                type=EventType(kind),
+                product=product,
+                query=query[:MAX_QUERY],
+                request_id=answer[:64],
+                customer=visitor.customer,
+                session=visitor.session,
+            )
+        except InvalidRecord:
+            return None
+
+    def _likes(self, customer: str) -> str:
+        found: Counter[str] = Counter()
+        for event in self._shop.last_events(customer=customer, n=_LIKED):
+            product = self._shop.store.product(event.product) if event.product else None
+            if product is not None and product.product_type:
+                found[product.product_type.rpartition(" > ")[2]] += 1
+        return found.most_common(1)[0][0] if found else ""
+
+
+def kept(response: Response, visitor: Visitor) -> Response:
+    response.set_cookie("visitor", visitor.name, max_age=_YEAR, httponly=True, samesite="lax")
+    return response
+
+
+def cart_of(known: Sequence[Event]) -> list[str]:
+    """Products put in and neither taken out nor bought since."""
+    there: dict[str, None] = {}
+    for event in known:
+        if event.type is EventType.ADD_TO_CART:
+            there[event.product] = None
+        elif event.type in (EventType.REMOVE_FROM_CART, EventType.PURCHASE):
+            there.pop(event.product, None)
+    return list(there)
+
+
+async def own_form(request: Request) -> dict[str, str]:
+    """The form of one of our pages. Raises Refused when a page of another site sends it."""
+    check_origin(request)
+    form = await request.form(max_files=0, max_fields=10, max_part_size=10_000)
+    return {name: str(value) for name, value in form.items()}
+
+
+def check_origin(request: Request) -> None:
+    """Raises Refused for what a page of another site sends."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise Refused(403, "foreign_origin", "this must be sent from a page of this shop")

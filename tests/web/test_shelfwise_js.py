@@ -1,0 +1,29 @@
+"""The script in a real browser: silent without consent, and what it tells is known to the next page."""
+
+from __future__ import annotations
+
+from conftest import Visit
+from playwright.sync_api import expect
+
+
+def test_nothing_is_told_before_consent_and_everything_after(visit: Visit) -> None:
+    with visit() as (page, _):
+        told: list[str] = []
+        page.on("request", lambda request: told.append(request.url) if "/collect" in request.url else None)
+        page.goto("/")
+        page.goto("/product/mug-red")
+        page.goto("/search?q=red+mug")
+        assert told == []
+        assert page.evaluate("localStorage.length") == 0
+        page.goto("/")
+        page.get_by_role("button", name="Learn from my visit").first.click()
+        page.goto("/search?q=red+mug")
+        page.get_by_role("link", name="Red mug").first.click()
+        page.wait_for_url("**/product/mug-red")
+        page.goto("/")
+        expect(page.get_by_role("heading", name="For you", exact=True)).to_be_visible()
+        expect(page.get_by_role("contentinfo")).to_contain_text("goes by: 3")
+        assert told
+        why = page.locator("details.why").first
+        why.locator("summary").click()
+        expect(why.locator(".behind")).not_to_be_empty()
