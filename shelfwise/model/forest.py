@@ -16,6 +16,7 @@ from shelfwise.model.sequences import Floats
 
 _MOST_SPLITS = 8  # of one tree: bits of a byte
 _ROWS = 4_096  # scored at once
+_ZERO = np.float32(1e-35)  # LightGBM takes what lies within for nothing
 
 
 class Forest:
@@ -71,5 +72,7 @@ class Forest:
 
 def _below(threshold: float) -> np.float32:
     """The largest float32 that is not above: a float32 passes the one when it passes the other."""
+    if abs(threshold) <= _ZERO:
+        return _ZERO if threshold >= 0 else np.nextafter(-_ZERO, np.float32(-np.inf))
     near = np.float32(threshold)
     return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))

@@ -121,7 +121,8 @@ def test_a_record_of_the_first_revision_is_migrated(url: str) -> None:
     open_store(url).close()
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
-        for table in ("rules", "synonyms", "audit"):
+        accounts = ("accounts", "account_sessions", "account_links", "account_attempts")
+        for table in ("rules", "synonyms", "audit", *accounts):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DELETE FROM tally WHERE name = 'steering_revision'"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
