@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
-from urllib.parse import urlencode
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from shelfwise.engine.request import Item
-from shelfwise.engine.search.request import Facet, Hit, SearchAnswer, SearchFilters
-from shelfwise.engine.search.suggest import Suggestion
+from shelfwise.engine.request import MAX_K, Item
+from shelfwise.engine.search.request import Hit, SearchFilters
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
 from shelfwise.serve.gate import read_body
@@ -27,7 +24,20 @@ from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.search import check_photo
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.render import render
-from shelfwise.serve.web.visiting import Persona, Visitor, Visitors, cart_of, check_origin, kept, own_form
+from shelfwise.serve.web.visiting import Visitor, Visitors, cart_of, check_origin, kept, own_form
+from shelfwise.serve.web.window_pages import (
+    CartPage,
+    Frame,
+    HomePage,
+    NewPage,
+    PhotoPage,
+    ProductPage,
+    Row,
+    SearchPage,
+    Shown,
+    Suggestions,
+    WhyPage,
+)
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 
@@ -41,122 +51,6 @@ MAX_PHOTO = 10_000_000  # bytes
 MAX_BEACON = 64 * 1024  # bytes
 YEAR = 365 * 86_400  # seconds a choice is kept
 _NEAR = 8  # products near another whose events speak for it
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """A product on a page, with why it is there. title: parted into (text, is it what was searched for?)."""
-
-    product: Product
-    title: tuple[tuple[str, bool], ...]
-    reason: str = ""
-    score: float = 0.0
-    sources: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """name: a key of the texts. answer: the id of the engine's answer, "" for none."""
-
-    name: str
-    products: tuple[Shown, ...]
-    answer: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Frame:
-    """What every page has around it. persona: the customer looked through, "" for a visitor; personas: to choose from.
-    consent: may looks be recorded (None: not said yet)? events: how many of the visitor's actions are known."""
-
-    shop: str
-    simulated: bool
-    persona: str
-    personas: tuple[Persona, ...]
-    consent: bool | None
-    cart: int
-    events: int
-    query: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HomePage:
-    template: ClassVar[str] = "window/home.html"
-    frame: Frame
-    rows: tuple[Row, ...]
-    products: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchPage:
-    """undo: ids of chips taken away. category: the one narrowed to."""
-
-    template: ClassVar[str] = "window/search.html"
-    frame: Frame
-    answer: SearchAnswer
-    found: tuple[Shown, ...]
-    categories: Facet | None
-    category: str
-    undo: tuple[str, ...]
-    later: bool
-
-    def without(self, chip: str) -> str:
-        """The address of the same search without one of the things read from its query."""
-        asked = [("q", self.frame.query), ("category", self.category), *(("undo", id) for id in (*self.undo, chip))]
-        return f"/search?{urlencode([pair for pair in asked if pair[1]])}"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProductPage:
-    template: ClassVar[str] = "window/product.html"
-    frame: Frame
-    product: Product
-    rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CartPage:
-    """done: "bought" right after."""
-
-    template: ClassVar[str] = "window/cart.html"
-    frame: Frame
-    products: tuple[Shown, ...]
-    total: float
-    currency: str
-    rows: tuple[Row, ...]
-    done: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PhotoPage:
-    """found: what looks like the photo that was sent. wrong: why it cannot be looked at."""
-
-    template: ClassVar[str] = "window/photo.html"
-    frame: Frame
-    found: tuple[Shown, ...] = ()
-    wrong: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewPage:
-    """What a visitor has not bought yet."""
-
-    template: ClassVar[str] = "window/new.html"
-    frame: Frame
-    row: Row | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class WhyPage:
-    """What a visitor did with a product or with ones near it, newest first: (event, title)."""
-
-    template: ClassVar[str] = "window/why.html"
-    behind: tuple[tuple[Event, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Suggestions:
-    template: ClassVar[str] = "window/suggest.html"
-    found: tuple[Suggestion, ...]
 
 
 def mount(app: FastAPI, service: Service) -> None:
@@ -360,11 +254,22 @@ class Window:
         return response
 
     def _home_rows(self, visitor: Visitor, known: Sequence[Event]) -> tuple[Row, ...]:
-        first = self._recommended("for_you" if known else "popular", visitor)
-        there = {one.product.id for one in first.products} if first else set()
-        fresh = self._recommended("new_for_you" if known else "more", visitor, new=True, besides=there)
-        rows = (first, fresh, Row(name="seen", products=self._seen(known)))
-        return tuple(row for row in rows if row is not None and row.products)
+        """Each product once: what stands in a row is left out of those below."""
+        seen = self._seen(known)
+        cart = tuple(id for id in cart_of(known) if self._shop.knows(id))[:10]
+        asked: list[tuple[str, dict[str, Any]]] = [("for_you" if known else "popular", {})]
+        if seen:
+            asked.append(("because", {"surface": "product", "seeds": (seen[0].product.id,)}))
+        if cart:
+            asked.append(("fits", {"surface": "cart", "seeds": cart}))
+        asked.append(("new_for_you" if known else "more", {"new": True}))
+        rows: list[Row] = []
+        for name, how in asked:
+            there = {one.product.id for row in rows for one in row.products}
+            found = self._recommended(name, visitor, besides=there, **how)
+            if found is not None and found.products:
+                rows.append(found)
+        return (*rows, Row(name="seen", products=seen)) if seen else tuple(rows)
 
     def _recommended(
         self,
@@ -383,7 +288,7 @@ class Window:
                 session=visitor.session,
                 surface=surface,
                 seeds=seeds,
-                k=3 * k,
+                k=min(MAX_K, 3 * k + len(besides)),
                 exclude_purchased=new or surface != "home",
             )
         except (BundleError, UnknownProduct):
