@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from conftest import Visit
-from playwright.sync_api import expect
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+from browsing import Watch
+from playwright.sync_api import Page, expect
+
+Visit = Callable[..., AbstractContextManager[tuple[Page, Watch]]]
 
 
 def test_nothing_is_told_before_consent_and_everything_after(visit: Visit) -> None:
