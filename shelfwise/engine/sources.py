@@ -67,6 +67,7 @@ _AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.
 
 # How many each source proposes. Proposals overlap; about 400 candidates reach the ranker.
 BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 50, 60, 30, 40, 150, 30, 32
+EASE_NEW = 150  # where nothing is proposed that was bought: what is new lies further down
 SEARCHED = 30  # of each of the last searches
 _CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
 _POPULAR_THERE = 20
@@ -255,7 +256,7 @@ class Sources:
                 place = self.bundle.ease.place(again[0])
                 missing[place[place >= 0]] = False
             rows, scores = rows[missing], scores[missing]
-            found.append(("neighbours", rows[_top(scores, EASE)]))
+            found.append(("neighbours", rows[_top(scores, EASE_NEW if question.exclude_purchased else EASE)]))
         found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
         if len(again[0]):
             found.append(("again", again[0][_top(again[1], AGAIN)]))
