@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,8 @@ def sent(
         return next(pieces, {"type": "http.disconnect"})
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind.encode())]}
-    return asyncio.run(receive(Request(scope, hand), folder, limit, allowed))
+    with ThreadPoolExecutor(1) as thread:  # a browser test before this leaves a loop running in the main thread
+        return thread.submit(lambda: asyncio.run(receive(Request(scope, hand), folder, limit, allowed))).result()
 
 
 def test_a_file_is_kept_under_a_name_of_ours(tmp_path: Path) -> None:
