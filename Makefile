@@ -21,7 +21,7 @@ ONE_POOL := OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_T
 # What `make demo` starts with, for example ARGS="--port 8001".
 ARGS ?=
 
-.PHONY: help install demo test check format bench constraints clean
+.PHONY: help install demo test check format bench screenshots constraints clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -48,6 +48,11 @@ bench: $(VENV)/.installed-dev  ## Measure speed and quality: every program of be
 	mkdir -p bench-out
 	for program in benchmarks/*.py; do echo "== $$program"; \
 		$(BIN)/python "$$program" 2>&1 | tee "bench-out/$$(basename "$$program" .py).txt"; done
+
+# The shop whose pages are pictured; without one there, Vendure's demo shop is made in it.
+SHOP ?= bench-out/vendure
+screenshots: $(VENV)/.installed-dev .chromium  ## Picture every page, both languages, desktop and phone, in bench-out/screens
+	$(ONE_POOL) $(BIN)/python tests/web/screenshots.py $(SHOP) bench-out/screens
 
 constraints: $(VENV)/.installed-dev  ## Pin what is installed now in constraints.txt
 	{ echo "# Versions that were tested together; \`make constraints\` writes this file."; \
