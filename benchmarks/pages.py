@@ -1,0 +1,76 @@
+"""How long the shop window's pages take to their first byte, at a steady rate of pages.
+
+    python benchmarks/pages.py --shop PATH [--rate 30] [--seconds 20] [--json]
+
+Without a shop at PATH the demo's shop is made there first. One worker as in service, over a copy of the shop; pages are
+asked for in an open loop (see serve.py): a page's time counts from when it was due. Home is the page of the window's
+personas in turn, with their personal rows, and of visitors nobody knows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from serve import open_loop, server
+
+
+def page(path: str, cookie: str = "") -> bytes:
+    lines = [f"GET {path} HTTP/1.1", "Host: localhost", "Accept: text/html", *([f"Cookie: {cookie}"] if cookie else [])]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shop", type=Path, required=True)
+    parser.add_argument("--rate", type=float, default=30)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--json", action="store_true", help="only JSON on standard output")
+    arguments = parser.parse_args()
+
+    from shelfwise.serve.web.visiting import Visitors
+    from shelfwise.settings import FILE
+    from shelfwise.shop import Shop
+
+    if not (arguments.shop / FILE).exists():
+        subprocess.run(
+            [sys.executable, "-m", "shelfwise.cli", "demo", "--no-serve", "--shop", str(arguments.shop)], check=True
+        )
+    results: dict[str, Any] = {
+        "machine": {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
+    }
+    with tempfile.TemporaryDirectory(dir=arguments.shop.resolve().parent, prefix="bench-pages-") as room:
+        copy = Path(room) / "shop"
+        shutil.copytree(arguments.shop, copy)
+        with Shop(copy) as shop:
+            personas = [persona.id for persona in Visitors(shop).personas()]
+            products = [item.product for item in shop.recommend(customer=personas[0], k=50).items]
+            words = [shop.title(product).split()[0] for product in products]
+            results["shop"] = {"products": shop.product_count, "personas": len(personas)}
+        pages = {
+            "home, personal": [page("/", f"consent=given; persona={one.encode().hex()}") for one in personas],
+            "home, unknown": [page("/")],
+            "product": [page(f"/product/{quote(product)}") for product in products],
+            "search": [page(f"/search?q={quote(word)}") for word in words],
+        }
+        with server(copy, 1) as port:
+            for name, requests in pages.items():
+                open_loop(port, requests, arguments.rate, 2.0)
+                results[name] = open_loop(port, requests, arguments.rate, arguments.seconds)
+                if not arguments.json:
+                    print(name, json.dumps(results[name]), flush=True)
+    if arguments.json:
+        print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
