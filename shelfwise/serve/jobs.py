@@ -11,6 +11,7 @@ import fcntl
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,12 +26,14 @@ from typing import Any
 
 from shelfwise.errors import ShelfwiseError
 from shelfwise.schema import now
+from shelfwise.serve import imports
 from shelfwise.settings import PREFIX
 
 JOBS = "jobs"  # folder of the shop
 KINDS = ("load", "train")
 EVERY = 0.25  # seconds between two lines of progress
 ENDED = ("done", "failed", "cancelled")
+KEPT = 50  # ended jobs whose folders stay: what the console's lists show of each kind, and some weeks of a usual shop
 #: Threads of a learning process that spin on cores a server needs make both many times slower.
 _CALM = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
@@ -62,9 +65,11 @@ class Jobs:
     def start(self, kind: str, arguments: Mapping[str, str]) -> Job:
         """Begin at once, in a process of its own that outlives this one.
 
-        A training's arguments are settings that hold for it alone.
+        A training's arguments are settings that hold for it alone. Of the jobs that have ended all but the newest KEPT
+        are forgotten first, with the files that were uploaded for them.
         """
         assert kind in KINDS
+        self._prune()
         id = f"{time.time_ns() // 1_000:x}{secrets.token_hex(4)}"
         folder = self._shop / JOBS / id
         folder.mkdir(parents=True)
@@ -125,6 +130,17 @@ class Jobs:
             result=str(outcome.get("result", "")),
         )
 
+    def _prune(self) -> None:
+        jobs = self.list()
+        old = [job for job in jobs if job.state in ENDED][KEPT:]
+        gone = {job.id for job in old}
+        needed = {job.arguments.get("file", "") for job in jobs if job.id not in gone}
+        for job in old:
+            file = job.arguments.get("file", "")
+            if file.isalnum() and file not in needed:
+                (self._shop / imports.UPLOADS / file).unlink(missing_ok=True)
+            shutil.rmtree(job.folder, ignore_errors=True)  # another worker may be doing the same
+
     def cancel(self, id: str) -> None:
         """Stop it, and whatever it started. What has ended stays as it is."""
         job = self.get(id)
@@ -143,9 +159,10 @@ class Jobs:
 
 def work(shop: Path, id: str) -> None:
     """What the job's own process does."""
-    from shelfwise.serve import imports
     from shelfwise.shop import Shop
 
+    # Asked to stop, unwind: what is half done is rolled back and scratch files go.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = shop / JOBS / id
     told = _read(folder / "job.json")
     last = 0.0

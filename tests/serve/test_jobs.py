@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -9,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.schema import now
 from shelfwise.serve.imports import UPLOADS, read_report
-from shelfwise.serve.jobs import ENDED, Job, Jobs
+from shelfwise.serve.jobs import ENDED, JOBS, KEPT, Job, Jobs
 from shelfwise.shop import Shop
 
 NAME = "0123456789abcdef" * 2
@@ -94,3 +96,45 @@ def test_a_process_that_dies_is_noticed(folder: Path) -> None:
 def test_ids_that_are_none(folder: Path, id: str) -> None:
     assert Jobs(folder).get(id) is None
     assert Jobs(folder).list() == []
+
+
+def test_only_the_newest_jobs_are_kept_and_never_a_running_one_is_dropped(folder: Path) -> None:
+    jobs = Jobs(folder)
+    running = jobs.start("load", feed(folder, 300_000) | {"check": "yes"})
+    for n in range(KEPT + 5):  # ended ones of before, as a server leaves them
+        id, file = f"{n:020x}", f"{n:032x}"
+        (folder / JOBS / id).mkdir()
+        told = {"kind": "load", "arguments": {"file": file, "check": "yes"}, "started": now().isoformat()}
+        (folder / JOBS / id / "job.json").write_text(json.dumps(told), "utf-8")
+        (folder / JOBS / id / "outcome.json").write_text('{"state": "done"}', "utf-8")
+        (folder / UPLOADS / file).write_bytes(b"id\n")
+    running.folder.rename(folder / JOBS / "0")  # the oldest of all
+    another = jobs.start("train", {})
+    left = {job.id for job in jobs.list()}
+    assert left == {"0", another.id, *(f"{n:020x}" for n in range(5, KEPT + 5))}
+    assert {path.name for path in (folder / UPLOADS).iterdir()} == {NAME, *(f"{n:032x}" for n in range(5, KEPT + 5))}
+    ended(folder, another)
+    jobs.cancel("0")
+
+
+@pytest.mark.parametrize("what", ["products: recording", "reading"])
+def test_a_load_that_is_cancelled_leaves_the_record_as_it_was(folder: Path, what: str) -> None:
+    jobs = Jobs(folder)
+    before = jobs.start("load", feed(folder, 5))
+    assert ended(folder, before).state == "done"
+    job = jobs.start("load", feed(folder, 200_000))
+    deadline = time.monotonic() + 60
+    while not (seen := jobs.get(job.id)) or what not in seen.what:
+        assert seen is None or seen.state == "running", "the file is large enough to be caught on its way"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    jobs.cancel(job.id)
+    assert ended(folder, job).state == "cancelled"
+    with Shop(folder) as shop:
+        assert shop.counts().products == 5, "all of a file or nothing"
+        assert {row["id"] for row in shop.store.products_frame().iter_rows(named=True)} == {f"p{n}" for n in range(5)}
+    assert (folder / UPLOADS / NAME).exists(), "to be loaded again"
+    again = jobs.start("load", feed(folder, 7))
+    assert ended(folder, again).state == "done"
+    with Shop(folder) as shop:
+        assert shop.counts().products == 7
