@@ -9,7 +9,6 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,6 +17,7 @@ from shelfwise.errors import InvalidRecord
 from shelfwise.schema import MAX_ID, MAX_QUERY, Event, EventType
 from shelfwise.serve.gate import is_loopback
 from shelfwise.serve.web.console.customer import recent
+from shelfwise.serve.web.console.guard import foreign
 from shelfwise.serve.wire import Refused, parse_json
 from shelfwise.shop import Shop
 
@@ -162,6 +162,5 @@ async def own_form(request: Request) -> dict[str, str]:
 
 def check_origin(request: Request) -> None:
     """Raises Refused for what a page of another site sends."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if foreign(request):
         raise Refused(403, "foreign_origin", "this must be sent from a page of this shop")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from shelfwise.serve.web.console import guard, pages, reports, training
+from shelfwise.serve.web.console import guard, pages, password, reports, training
 
 if TYPE_CHECKING:
     from shelfwise.serve.app import Service
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def mount(app: FastAPI, service: Service) -> None:
     """Add the console's pages to the app."""
     guard.mount(app, service)
+    password.mount(app)
     pages.mount(app, service)
     training.mount(app, service)
     reports.mount(app, service)

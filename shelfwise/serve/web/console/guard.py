@@ -1,10 +1,16 @@
-"""Who may see the console: signing in and out, one-time links, and the token that every form carries."""
+"""Who may see the console: signing in and out, one-time links, and the token that every form carries.
+
+Whoever is not signed in yet gets a cookie of their own with the login form, from which its token is made: a page of
+another site cannot sign a browser in under an account of its choice.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
+import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode, urlsplit
 
@@ -16,22 +22,26 @@ from starlette.responses import RedirectResponse, Response
 from shelfwise.errors import Forbidden, InvalidRecord, TooManyAttempts
 from shelfwise.serve.web.render import render
 from shelfwise.serve.wire import Refused
-from shelfwise.trust.accounts import Accounts, Signed, same
+from shelfwise.trust.accounts import Accounts, Signed, csrf_of, same
 
 if TYPE_CHECKING:
     from shelfwise.serve.app import Service
 
 COOKIE = "shelfwise_session"
+LOGIN_COOKIE = "shelfwise_login"  # of the login form, until one is signed in
+TOO_OLD = "the form is too old; load the page again"
 HOME = "/console/data"  # where one comes after signing in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoginPage:
-    """link: a one-time link's secret, which lets its bearer choose name and password. next: where to go then."""
+    """link: a one-time link's secret, which lets its bearer choose name and password. next: where to go then.
+    token: what the form must carry back beside the cookie it came with."""
 
     template: ClassVar[str] = "console/login.html"
     next: str
     first: bool
+    token: str = ""
     link: str = ""
     name: str = ""
     wrong: str = ""
@@ -69,7 +79,13 @@ def require(request: Request) -> Signed:
 def csrf_ok(request: Request, form: Mapping[str, Any]) -> bool:
     """Does the form of a signed-in person come from a page of ours?"""
     signed: Signed | None = request.scope["state"].get("signed")
-    return signed is not None and same(str(form.get("csrf", "")), signed.csrf)
+    return signed is not None and not foreign(request) and same(str(form.get("csrf", "")), signed.csrf)
+
+
+def foreign(request: Request) -> bool:
+    """Does a page of another site send this? Programs that say no origin are none."""
+    origin = request.headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
 async def submitted(request: Request) -> tuple[Signed, FormData]:
@@ -77,7 +93,7 @@ async def submitted(request: Request) -> tuple[Signed, FormData]:
     signed = require(request)
     form = await request.form(max_files=0, max_fields=50, max_part_size=1_000_000)
     if not csrf_ok(request, form):
-        raise Refused(403, "csrf", "the form is too old; load the page again")
+        raise Refused(403, "csrf", TOO_OLD)
     return signed, form
 
 
@@ -101,19 +117,24 @@ async def _home(request: Request) -> Response:
 
 async def _login(request: Request) -> Response:
     first = not await asyncio.to_thread(_accounts(request).exist)
-    return render(LoginPage(next=_within(request.query_params.get("next", "")), first=first), request)
+    return _form(LoginPage(next=_within(request.query_params.get("next", "")), first=first), request)
 
 
 async def _sign_in(request: Request) -> Response:
     form = await _own_form(request)
     name, next = str(form.get("name", "")), _within(str(form.get("next", "")))
+    if not _token_ok(request, form):
+        return _form(LoginPage(next=next, first=False, name=name, wrong=TOO_OLD), request, 403)
     address = request.client.host if request.client else ""
     try:
         secret = await asyncio.to_thread(_accounts(request).sign_in, name, str(form.get("password", "")), address)
-    except (Forbidden, TooManyAttempts) as error:
-        status = 429 if isinstance(error, TooManyAttempts) else 403
-        return render(LoginPage(next=next, first=False, name=name, wrong=str(error)), request, status)
-    return _signed(request, secret, next)
+    except Forbidden as error:
+        return _form(LoginPage(next=next, first=False, name=name, wrong=str(error)), request, 403)
+    except TooManyAttempts as error:
+        page = _form(LoginPage(next=next, first=False, name=name, wrong=str(error)), request, 429)
+        page.headers["retry-after"] = str(math.ceil(error.seconds))
+        return page
+    return await _signed(request, secret, next)
 
 
 async def _link(request: Request) -> Response:
@@ -121,20 +142,22 @@ async def _link(request: Request) -> Response:
     name = await asyncio.to_thread(_accounts(request).link, secret)
     if name is None:
         raise Refused(404, "not_found", "this link was used or is too old; `shelfwise accounts link` makes another")
-    return render(LoginPage(next=HOME, first=False, link=secret, name=name), request)
+    return _form(LoginPage(next=HOME, first=False, link=secret, name=name), request)
 
 
 async def _claim(request: Request) -> Response:
     form = await _own_form(request)
     secret, name = request.path_params["secret"], str(form.get("name", ""))
+    if not _token_ok(request, form):
+        return _form(LoginPage(next=HOME, first=False, link=secret, name=name, wrong=TOO_OLD), request, 403)
     try:
         session = await asyncio.to_thread(_accounts(request).claim, secret, name, str(form.get("password", "")))
     except InvalidRecord as error:
         page = LoginPage(next=HOME, first=False, link=secret, name=name, wrong=str(error))
-        return render(page, request, 422)
+        return _form(page, request, 422)
     except Forbidden as error:
         raise Refused(404, "not_found", str(error)) from None
-    return _signed(request, session, HOME)
+    return await _signed(request, session, HOME)
 
 
 async def _sign_out(request: Request) -> Response:
@@ -147,17 +170,37 @@ async def _sign_out(request: Request) -> Response:
 
 async def _own_form(request: Request) -> FormData:
     """The form of somebody not signed in yet. Raises Refused when a page of another site sends it."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if foreign(request):
         raise Refused(403, "foreign_origin", "this form must be sent from its own page")
     return await request.form(max_files=0, max_fields=20, max_part_size=10_000)
 
 
-def _signed(request: Request, secret: str, next: str) -> Response:
-    response = RedirectResponse(next, status_code=303)
-    secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, secret, path="/console", httponly=True, samesite="lax", secure=secure)
+def _form(page: LoginPage, request: Request, status: int = 200) -> Response:
+    """The login form with its token and the cookie that belongs to it."""
+    kept = request.cookies.get(LOGIN_COOKIE, "") or secrets.token_urlsafe(32)
+    response = render(replace(page, token=csrf_of(kept)), request, status)
+    _keep(response, request, LOGIN_COOKIE, kept)
     return response
+
+
+def _token_ok(request: Request, form: Mapping[str, Any]) -> bool:
+    kept = request.cookies.get(LOGIN_COOKIE, "")
+    return bool(kept) and same(str(form.get("csrf", "")), csrf_of(kept))
+
+
+async def _signed(request: Request, secret: str, next: str) -> Response:
+    """A new session's cookie; the session this browser had before ends."""
+    if before := request.cookies.get(COOKIE, ""):
+        await asyncio.to_thread(_accounts(request).sign_out, before)
+    response = RedirectResponse(next, status_code=303)
+    _keep(response, request, COOKIE, secret)
+    response.delete_cookie(LOGIN_COOKIE, path="/console")
+    return response
+
+
+def _keep(response: Response, request: Request, name: str, value: str) -> None:
+    secure = request.url.scheme == "https"
+    response.set_cookie(name, value, path="/console", httponly=True, samesite="lax", secure=secure)
 
 
 def _within(path: str) -> str:
