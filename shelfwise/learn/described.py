@@ -16,7 +16,6 @@ What the description leaves open, and how it is read here:
 
 from __future__ import annotations
 
-import copy
 from typing import Literal, Self
 
 import numpy as np
@@ -25,9 +24,9 @@ import torch
 from torch import nn
 
 from shelfwise.errors import NotEnoughData
-from shelfwise.learn.metrics import ranking
+from shelfwise.learn.looks import Looks
 from shelfwise.learn.ncf import asked_customers
-from shelfwise.model.recommender import Items, Progress, recommend
+from shelfwise.model.recommender import Items, Progress
 from shelfwise.model.sequences import Floats, Longs, Sequences
 from shelfwise.schema import EVENT_TYPES
 
@@ -43,7 +42,9 @@ class Described:
 
     loss and optimizer: the ones the description names. l1, l2: penalties on the dense layers' weights.
     steps: at most; fewer for a large catalogue (a bound on work, so that the result is the same on every machine).
-    history: newest events the LSTM reads.
+    seconds: a limit by the clock as well, for who cannot wait. history: newest events the LSTM reads.
+
+    stopped_after: seconds, where `seconds` ended the last fit early; else None.
     """
 
     name = "described"
@@ -61,10 +62,13 @@ class Described:
         learning_rate: float | None = None,
         history: int = 20,
         seed: int = 0,
+        seconds: float | None = None,
     ) -> None:
         self.loss, self.optimizer, self.width, self.dropout = loss, optimizer, width, dropout
         self.l1, self.l2, self.steps, self.history, self.seed = l1, l2, steps, history, seed
         self.learning_rate = learning_rate if learning_rate is not None else (0.5 if optimizer == "sgd" else 0.003)
+        self.seconds = seconds
+        self.stopped_after: float | None = None
         self._network: _LstmCnn | None = None
 
     @property
@@ -96,11 +100,10 @@ class Described:
         network = self._network = _LstmCnn(items, self.width, self.dropout, price_scale=_price_scale(train))
         optimiser = self._optimiser(network)
         asked = asked_customers(train, validation, _ASKED, random)
-        best, kept = -1.0, None
         first = np.repeat(train.offsets[:-1], train.lengths())
         bound = min(self.steps, int(_WORK / (_BATCH * items.n)) + 1)
         steps = min(bound, max(30 * len(targets) // _BATCH, 30))
-        check = max(steps // _CHECKS, 1)
+        looks = Looks(self, network, asked, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress)
         network.train()
         for step in range(steps):
             rows = targets[random.integers(len(targets), size=_BATCH)]
@@ -109,19 +112,10 @@ class Described:
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
-            if (step + 1) % check == 0 or step + 1 == steps:
-                note = f"described: loss {loss.item():.4f}"
-                if asked is not None:
-                    ids, _ = recommend(self, asked[0], 10)
-                    reached = float(np.nanmean(ranking(ids, asked[1], (10,))["ndcg@10"]))
-                    note += f", validation NDCG@10 {reached:.4f}"
-                    if reached > best:
-                        best, kept = reached, copy.deepcopy(network.state_dict())
-                    network.train()
-                if progress:
-                    progress(step + 1, steps, note)
-        if kept is not None:
-            network.load_state_dict(kept)
+            if looks.stop(step + 1, loss.item()):
+                break
+        looks.keep_best()
+        self.stopped_after = looks.stopped_after
 
     @torch.inference_mode()
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - it knows no time

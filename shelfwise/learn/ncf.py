@@ -10,7 +10,6 @@ contract asks. In training the history is what came before the positive event.
 
 from __future__ import annotations
 
-import copy
 from typing import Self
 
 import numpy as np
@@ -19,8 +18,9 @@ import torch
 from torch import nn
 
 from shelfwise.errors import NotEnoughData
-from shelfwise.learn.metrics import Relevant, ranking
-from shelfwise.model.recommender import Items, Progress, recommend
+from shelfwise.learn.looks import Looks
+from shelfwise.learn.metrics import Relevant
+from shelfwise.model.recommender import Items, Progress
 from shelfwise.model.sequences import Floats, Longs, Sequences
 
 _CELLS = 4_000_000  # hidden cells of one slice of the catalogue while scoring: 16 MB
@@ -32,8 +32,10 @@ class Ncf:
     """NeuMF as a Recommender.
 
     width: of the GMF vectors and, doubled, of the perceptron's input. steps: at most so many batches, a bound on
-    time that keeps the result the same on every machine: 2,000 take about a minute on one core. history: newest
-    events that make a customer.
+    time that keeps the result the same on every machine: 2,000 take about a minute on one core. seconds: a limit by
+    the clock as well, for who cannot wait. history: newest events that make a customer.
+
+    stopped_after: seconds, where `seconds` ended the last fit early; else None.
     """
 
     name = "ncf"
@@ -47,9 +49,12 @@ class Ncf:
         learning_rate: float = 0.003,
         history: int = 50,
         seed: int = 0,
+        seconds: float | None = None,
     ) -> None:
         self.width, self.steps, self.batch = width, steps, batch
         self.learning_rate, self.history, self.seed = learning_rate, history, seed
+        self.seconds = seconds
+        self.stopped_after: float | None = None
         self._network: _NeuMF | None = None
 
     def fit(
@@ -74,11 +79,10 @@ class Ncf:
         optimiser = torch.optim.SparseAdam(network.tables(), lr=self.learning_rate)
         dense = torch.optim.Adam(network.layers(), lr=self.learning_rate)
         asked = asked_customers(train, validation, 1_000, random)
-        best, kept = -1.0, None
         starts = np.repeat(train.offsets[:-1], train.lengths())
         # An epoch of a small shop is a few steps: no more than thirty of them.
         steps = min(self.steps, max(30 * train.rows // self.batch, 30))
-        check = max(steps // _CHECKS, 1)
+        looks = Looks(self, network, asked, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress)
         for step in range(steps):
             rows = random.integers(train.rows, size=self.batch)
             lows = np.maximum(starts[rows], rows - self.history)
@@ -95,18 +99,10 @@ class Ncf:
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()  # type: ignore[no-untyped-call]
             dense.step()
-            if (step + 1) % check == 0 or step + 1 == steps:
-                note = f"ncf: loss {loss.item():.4f}"
-                if asked is not None:
-                    ids, _ = recommend(self, asked[0], 10)
-                    reached = float(np.nanmean(ranking(ids, asked[1], (10,))["ndcg@10"]))
-                    note += f", validation NDCG@10 {reached:.4f}"
-                    if reached > best:
-                        best, kept = reached, copy.deepcopy(network.state_dict())
-                if progress:
-                    progress(step + 1, steps, note)
-        if kept is not None:
-            network.load_state_dict(kept)
+            if looks.stop(step + 1, loss.item()):
+                break
+        looks.keep_best()
+        self.stopped_after = looks.stopped_after
 
     @torch.inference_mode()
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - it knows no time
