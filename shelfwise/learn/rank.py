@@ -1,9 +1,11 @@
 """Fits the ranker: on candidates of windows that follow what the sources were fitted on.
 
 Each question is one customer just before a window: the engine's candidates with their features, and which of them the
-customer went on to buy. Four ways to a head compete on the newest window (or, with one window only, on customers kept
-aside): LambdaMART, a linear one (listwise softmax, Cao et al. 2007), the sum of both, and every single feature by
+customer went on to buy. Five ways to a head compete on the newest window (or, with one window only, on customers kept
+aside): trees that learn the order (LambdaMART, Burges 2010), trees that learn each candidate's chance (logistic loss,
+Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al. 2007), and every single feature by
 itself, so that the merge is never worse there than the best source alone. The winner then learns from all questions.
+The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from shelfwise.model.ranker import Blend, Head, Linear, Ranker, Trees
+from shelfwise.model.ranker import Head, Linear, Ranker, Sum, Trees
 from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats, Ints, Longs
 
@@ -27,7 +29,8 @@ LEAVES = 7  # 15 found more in the window they were chosen on, and less in the n
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
 _L2 = 0.03  # of the linear head, on features of unit variance
-_MARGIN = 0.01  # the share by which trees must win over something simpler
+_MARGIN = 0.01  # the share by which one kind of trees must win over something simpler or steadier
+_LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +172,12 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     else:
         aside = np.random.default_rng(growth.seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
         train, held = windows[0].select(~aside), windows[0].select(aside)
-    trees, size = _trees(names, train, held, growth)
-    linear = _linear(train)
-    competitors: dict[str, Head] = alone | {"linear": linear, "trees": trees, "blend": _blend(train, trees, linear)}
+    grown = {name: _trees(names, train, held, growth, loss) for name, loss in _LOSSES.items()}
+    sizes = {name: size for name, (_, size) in grown.items()}
+    competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
+    competitors |= {"linear": _linear(train), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
-    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name == "trees" else 1))
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name in _LOSSES else 1))
     fit = Fit(best, merits)
     del train  # a few hundred megabytes
     if best in alone:
@@ -181,16 +185,22 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     whole = _joined(windows)
     if best == "linear":
         return _linear(whole), fit
-    trees, _ = _trees(names, whole, None, replace(growth, trees=size))
-    return (_blend(whole, trees, _linear(whole)) if best == "blend" else trees), fit
+    again = [
+        _trees(names, whole, None, replace(growth, trees=sizes[name]), loss)[0]
+        for name, loss in _LOSSES.items()
+        if best in (name, "sum")
+    ]
+    return (_sum(whole, *again) if best == "sum" else again[0]), fit
 
 
 def _joined(windows: Sequence[Questions]) -> Questions:
     return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
 
 
-def _trees(names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth) -> tuple[Trees, int]:
-    """LambdaMART and its number of trees: those best on `held`, if given."""
+def _trees(
+    names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth, loss: str
+) -> tuple[Trees, int]:
+    """Boosted trees and their number: those best on `held`, if given."""
 
     def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
         return lightgbm.Dataset(
@@ -203,7 +213,7 @@ def _trees(names: Sequence[str], train: Questions, held: Questions | None, growt
         )
 
     parameters = {
-        "objective": "lambdarank",
+        "objective": loss,
         "metric": "ndcg",
         "eval_at": [12],
         "lambdarank_truncation_level": 20,
@@ -233,10 +243,10 @@ def _trees(names: Sequence[str], train: Questions, held: Questions | None, growt
     return Trees(booster.model_to_string(num_iteration=size)), size
 
 
-def _blend(questions: Questions, trees: Trees, linear: Linear) -> Blend:
-    """Trees and a linear head, both fitted on these questions, at equal spread."""
-    of_trees, of_linear = (float(head.score(questions.features).std()) for head in (trees, linear))
-    return Blend(trees, linear.weights * np.float32(of_trees / max(of_linear, 1e-9)))
+def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
+    """Both, fitted on these questions, at equal spread."""
+    spreads = [float(trees.score(questions.features).std()) for trees in (first, second)]
+    return Sum(first, second, spreads[0] / max(spreads[1], 1e-9))
 
 
 def _linear(questions: Questions) -> Linear:

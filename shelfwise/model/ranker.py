@@ -3,13 +3,12 @@
 A ranker has three heads: one for answers that may repeat what the customer has bought; one for answers without it,
 since what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought; and one for
 who has just looked at something, where the look counts and not what everybody buys. A head is boosted regression trees
-(LambdaMART, Burges 2010, as LightGBM fits it), a weighted sum of features, or both;
-`learn/rank.py` fits and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
+(fitted by LightGBM), the sum of two such, or a weighted sum of features; `learn/rank.py` fits and chooses. Trees are
+kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, Self
 
@@ -92,32 +91,38 @@ class Trees:
         return cls(tensor.tobytes().decode())
 
 
-class Blend:
-    """Trees plus a weighted sum: the sum holds what the trees of one season learned by heart. weights: float32 [f]."""
+class Sum:
+    """Trees plus `weight` times other trees, fitted to another loss."""
 
-    def __init__(self, trees: Trees, weights: Floats) -> None:
-        self.trees = trees
-        self.linear = Linear(weights)
+    def __init__(self, first: Trees, second: Trees, weight: float) -> None:
+        if first.width != second.width:
+            raise ValueError(f"trees over {first.width} and over {second.width} features have no sum")
+        self.first = first
+        self.second = second
+        self.weight = np.float32(weight)
 
     @property
     def width(self) -> int:
-        return self.linear.width
+        return self.first.width
 
     def score(self, features: Floats) -> Floats:
-        return self.trees.score(features) + self.linear.score(features)
+        return np.asarray(self.first.score(features) + self.weight * self.second.score(features), np.float32)
 
     def tensor(self) -> npt.NDArray[np.uint8]:
-        """The weights as one line of JSON, then the trees' text."""
-        line = json.dumps(self.linear.weights.tolist())
-        return np.frombuffer(f"{line}\n{self.trees.text}".encode(), np.uint8)
+        """One line with the weight and the length of the first trees' text, then both texts."""
+        first, second = self.first.text.encode(), self.second.text.encode()
+        line = f"{float(self.weight)!r} {len(first)}\n".encode()
+        return np.frombuffer(line + first + second, np.uint8)
 
     @classmethod
     def of(cls, tensor: npt.NDArray[Any]) -> Self:
-        line, _, text = tensor.tobytes().decode().partition("\n")
-        return cls(Trees(text), np.array(json.loads(line), np.float32))
+        line, _, texts = tensor.tobytes().partition(b"\n")
+        weight, length = line.split()
+        first, second = texts[: int(length)], texts[int(length) :]
+        return cls(Trees(first.decode()), Trees(second.decode()), float(weight))
 
 
-_KINDS: tuple[type[Head], ...] = (Linear, Trees, Blend)  # a bundle keeps the place in this row
+_KINDS: tuple[type[Head], ...] = (Linear, Trees, Sum)  # a bundle keeps the place in this row
 
 
 class Ranker:

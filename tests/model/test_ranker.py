@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import BundleError
-from shelfwise.model.ranker import Blend, Linear, Ranker, Trees
+from shelfwise.model.ranker import Linear, Ranker, Sum, Trees
 
 RANDOM = np.random.default_rng(0)
 
@@ -46,14 +46,20 @@ def test_what_is_no_ranker_is_refused() -> None:
         Ranker.from_tensors({**tensors, "new": np.frombuffer(b"no trees", np.uint8)})
 
 
-def test_a_blend_is_both_and_survives_a_bundle() -> None:
+def test_a_sum_is_both_and_survives_a_bundle() -> None:
     rows = np.random.default_rng(3).normal(size=(400, 2)).astype(np.float32)
-    data = lightgbm.Dataset(rows, (rows[:, 0] > 0).astype(int))
-    text = lightgbm.train({"verbose": -1, "num_threads": 1}, data, 5).model_to_string()
-    weights = np.array([0.5, -2.0], np.float32)
-    blend = Blend(Trees(text), weights)
-    assert np.allclose(blend.score(rows), Trees(text).score(rows) + rows @ weights)
-    ranker = Ranker(("a", "b"), repeats=blend, new=Linear(weights))
-    again = Ranker.from_tensors(ranker.tensors())
+    first, second = (
+        Trees(lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, wanted), 5).model_to_string())
+        for wanted in (rows[:, 0] > 0, rows[:, 1] > 0.5)
+    )
+    both = Sum(first, second, 0.3)
+    assert np.allclose(both.score(rows), first.score(rows) + 0.3 * second.score(rows))
+    ranker = Ranker(("a", "b"), repeats=both, new=Linear(np.array([0.5, -2], np.float32)))
+    tensors = ranker.tensors()
+    again = Ranker.from_tensors(tensors)
     assert np.array_equal(again.score(rows), ranker.score(rows))
-    assert np.array_equal(again.score(rows, True), rows @ weights)
+    for torn in (b"", b"no weight\n", b"[0.5, -2.0]\ntree", tensors["repeats"].tobytes()[:200]):
+        with pytest.raises(BundleError, match="train again"):
+            Ranker.from_tensors({**tensors, "repeats": np.frombuffer(torn, np.uint8)})
+    with pytest.raises(ValueError, match="3 features"):
+        Sum(boosted(), first, 1.0)
