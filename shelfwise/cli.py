@@ -49,6 +49,16 @@ Mapping = Annotated[
     typer.Option("--map", "-m", metavar="FIELD=COLUMN", help="Which column of the file is which field; repeatable."),
 ]
 
+BaselineMinutes = Annotated[
+    float | None,
+    typer.Option(
+        help="Most minutes of fitting each of NCF and LSTM + CNN; 0 leaves them out, and without it only their own "
+        "number of steps is a limit.",
+        min=0,
+        show_default=False,
+    ),
+]
+
 
 def main() -> None:
     """Entry point: an error made on purpose is one line and exit code 1, never a traceback."""
@@ -174,11 +184,12 @@ def train(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 def evaluate(
     shop: ShopFolder = HERE,
     only: Annotated[list[str] | None, typer.Option(help="Only these models; repeatable.")] = None,
+    baseline_minutes: BaselineMinutes = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure honestly: split by time, rank the whole catalogue, every baseline beside, 95% intervals."""
     with Shop(shop) as opened, progress_bar("Evaluating") as progress:
-        result, folder = opened.evaluate(only=only, progress=progress)
+        result, folder = opened.evaluate(only=only, baseline_minutes=baseline_minutes, progress=progress)
     if as_json:
         print_json(result.to_json())
         return
@@ -366,13 +377,22 @@ def benchmark_sequences(
     refit: Annotated[bool, typer.Option("--refit", help="Fit again with the validation items before testing.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
     minutes: Annotated[float, typer.Option(help="Most minutes of training the network; 0 is no limit.")] = 0,
+    baseline_minutes: BaselineMinutes = None,
     as_json: AsJson = False,
 ) -> None:
     """Next-item prediction: last item is the test, the one before it validation, whole catalogue ranked."""
     from shelfwise.learn.sequences_benchmark import sequences
 
     with progress_bar("Sequences") as progress:
-        result = sequences(file, network=network, refit=refit, only=only, minutes=minutes, progress=progress)
+        result = sequences(
+            file,
+            network=network,
+            refit=refit,
+            only=only,
+            minutes=minutes,
+            baseline_minutes=baseline_minutes,
+            progress=progress,
+        )
     show_benchmark(result, as_json)
 
 
@@ -382,13 +402,14 @@ def benchmark_next_period(
     days: Annotated[int, typer.Option(help="Length of the window after it.", min=1, max=3650)],
     shop: ShopFolder = HERE,
     only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
+    baseline_minutes: BaselineMinutes = None,
     as_json: AsJson = False,
 ) -> None:
     """What customers buy in the next days: top 12 against the truth, everything and products new to them."""
     when = day(cutoff, "--cutoff")
     assert when is not None
     with Shop(shop) as opened, progress_bar("Next period") as progress:
-        result = opened.next_period(when, days, only=only, progress=progress)
+        result = opened.next_period(when, days, only=only, baseline_minutes=baseline_minutes, progress=progress)
     show_benchmark(result, as_json)
 
 

@@ -28,8 +28,14 @@ from shelfwise.testing import Shown, simulated_visits
 Data = Literal["grocer", "vendure"]
 #: What a new demo's shop is set to.
 _SETTINGS: dict[Data, dict[str, Any]] = {
-    "grocer": {"name": "Complete Journey grocer", "currency": "USD", "minutes": 1.0},
-    "vendure": {"name": "Vendure sample shop", "currency": "USD", "minutes": 0.5, "simulated": True},
+    "grocer": {"name": "Complete Journey grocer", "currency": "USD", "minutes": 1.0, "baseline_minutes": 0.5},
+    "vendure": {
+        "name": "Vendure sample shop",
+        "currency": "USD",
+        "minutes": 0.5,
+        "baseline_minutes": 0.5,
+        "simulated": True,
+    },
 }
 #: A household of The Complete Journey with an ordinary year behind it, and one of the simulated shoppers.
 CUSTOMER: dict[Data, str] = {"grocer": "1", "vendure": "shopper-001"}

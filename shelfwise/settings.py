@@ -70,6 +70,13 @@ class Settings(BaseSettings):
     weight_decay: float = Field(0.0, ge=0, le=10, description="L2 weight decay.")
     epochs: int = Field(30, ge=1, le=10_000, description="Most passes over the data; early stopping may end before.")
     minutes: float = Field(0, ge=0, le=10_000, description="Most minutes of training the network; 0 is no limit.")
+    baseline_minutes: float = Field(
+        1,
+        ge=0,
+        le=10_000,
+        description="Most minutes of fitting each of the baselines NCF and LSTM + CNN for a training's report; "
+        "0 leaves them out.",
+    )
     seed: int = Field(0, ge=0, le=2**31, description="Seed of everything random, so that a run can be repeated.")
     validation_days: int = Field(14, ge=1, le=365, description="Newest days kept from training to choose and to stop.")
 

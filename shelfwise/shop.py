@@ -204,24 +204,39 @@ class Shop:
         return version
 
     def evaluate(
-        self, *, only: Iterable[str] | None = None, progress: Progress | None = None
+        self,
+        *,
+        only: Iterable[str] | None = None,
+        baseline_minutes: float | None = None,
+        progress: Progress | None = None,
     ) -> tuple[Evaluation, Path]:
-        """Time split, whole catalogue, every baseline: the evaluation and the folder of its report."""
+        """Time split, whole catalogue, every baseline: the evaluation and the folder of its report.
+
+        baseline_minutes: most of fitting each network among the baselines; 0 leaves them out, None is no limit."""
         from shelfwise.learn.evaluate import evaluate
         from shelfwise.learn.report import write_report
 
-        result = evaluate(self.store, self.folder, self.settings, only=only, progress=progress)
+        result = evaluate(
+            self.store, self.folder, self.settings, only=only, baseline_minutes=baseline_minutes, progress=progress
+        )
         folder = self.folder / "reports" / f"evaluation-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         write_report(result, folder)
         return result, folder
 
     def next_period(
-        self, cutoff: datetime, days: int, *, only: Iterable[str] | None = None, progress: Progress | None = None
+        self,
+        cutoff: datetime,
+        days: int,
+        *,
+        only: Iterable[str] | None = None,
+        baseline_minutes: float | None = None,
+        progress: Progress | None = None,
     ) -> dict[str, Any]:
         """The benchmark `next-period` on this shop's record."""
         from shelfwise.learn.next_period import next_period
 
-        return next_period(self.store, self.folder, self.settings, cutoff, days, only=only, progress=progress)
+        options: dict[str, Any] = {"only": only, "baseline_minutes": baseline_minutes, "progress": progress}
+        return next_period(self.store, self.folder, self.settings, cutoff, days, **options)
 
     # Bundles
 

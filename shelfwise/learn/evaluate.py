@@ -13,24 +13,28 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.learn import metrics
+from shelfwise.learn.contest import (
+    DAY,
+    OURS,
+    Contestant,
+    Lister,
+    contestants_of,
+    counting,
+    fit_baselines,
+    networks,
+)
 from shelfwise.learn.dataset import Dataset, levels, read_dataset
-from shelfwise.learn.described import Described
 from shelfwise.learn.metrics import Doubles, Estimate, Mask, Relevant
-from shelfwise.learn.ncf import Ncf
 from shelfwise.learn.results import MAIN, SEGMENT_METRICS, Evaluation, Facts, Result, Segment, Table
-from shelfwise.model.again import Again
-from shelfwise.model.cooccurrence import Cooccurrence
-from shelfwise.model.ease import Ease
-from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Items, Progress, Recommender, recommend
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType
@@ -39,25 +43,10 @@ from shelfwise.settings import Settings
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
-OURS = ("engine", "network")  # what Shelfwise learns; every other model is a baseline
 KS: tuple[int, ...] = (10, 20)
-DAY = 86_400
 LEAST = 20  # customers with purchases in the window; fewer say nothing
 _CATEGORIES = 8  # the largest categories get a segment each
 _HEAD = 0.5  # the most bought products that make up this share of all purchases are the head
-
-
-@runtime_checkable
-class Lister(Protocol):
-    """A recommender that answers with lists at once, without scoring the whole catalogue: the engine."""
-
-    name: str
-
-    def recommend(
-        self, histories: Sequences, k: int, *, now: Longs | None = None, exclude_seen: bool = False
-    ) -> tuple[Ints, Floats]:
-        """Like `model.recommender.recommend`: ids int32 [n, k] (-1 = none) and scores float32 [n, k]."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,33 +121,27 @@ def _tell(progress: Progress | None, done: int, total: int, status: str) -> None
         progress(done, total, status)
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """A model to measure. baseline: shown beside what Shelfwise learns. refit: it may be fitted a second time, without
-    validation, and keeps what it chose."""
-
-    model: Recommender | Lister
-    baseline: bool = True
-    refit: bool = False
-
-
 def evaluate(
     store: Store,
     folder: Path,
     settings: Settings,
     *,
     only: Iterable[str] | None = None,
+    baseline_minutes: float | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure every model (or `only` these, by name) on the newest `validation_days` of the shop's record.
 
     folder: the shop's, where vectors of texts and photos are cached and training keeps its checkpoints.
-    Raises NotEnoughData, and InvalidRequest for an unknown model.
+    baseline_minutes: most of fitting each network among the baselines; 0 leaves them out, None is no limit but their
+    own number of steps. Raises NotEnoughData, and InvalidRequest for an unknown
+    model.
     """
     # The pipeline measures what it learned by `measure`, so it is imported late here.
     from shelfwise.learn.pipeline import EngineModel
 
-    alone = _baselines(settings)
+    learning = networks(settings, baseline_minutes, squared=True)
+    alone = [*counting(), *learning]
     known = [*OURS, *(one.model.name for one in alone)]
     chosen = set(known) if only is None else set(only) or set(known)
     for name in sorted(chosen - set(known)):
@@ -173,33 +156,15 @@ def evaluate(
         engine = EngineModel(settings, work=work)
         started = time.perf_counter()
         engine.fit(dataset.split(cutoff)[0], dataset.features, progress=progress)
-        seconds = engine.seconds | {engine.name: time.perf_counter() - started}
+        seconds = engine.alone | {engine.name: time.perf_counter() - started}
         shutil.rmtree(work, ignore_errors=True)
         models = [one for one in contestants_of(engine, engine.models) if one.model.name in chosen]
     there = {one.model.name for one in models}
-    alone = [one for one in alone if one.model.name in chosen - there]
-    seconds |= _fit(alone, dataset, cutoff, settings, progress)
-    return measure(dataset, settings, [*models, *alone], progress, seconds=seconds)
-
-
-def contestants_of(engine: Lister, sources: Mapping[str, Recommender]) -> list[Contestant]:
-    """A fitted engine and the models that it drew its candidates from, which are baselines but for the network."""
-    return [Contestant(engine, baseline=False), *(Contestant(one, one.name not in OURS) for one in sources.values())]
-
-
-def _baselines(settings: Settings) -> list[Contestant]:
-    """Every baseline, to be fitted. The described network stands with both losses that its description names."""
-    squared = Described(loss="mse", seed=settings.seed)
-    squared.name = "described-mse"
-    return [
-        Contestant(Popularity(), refit=True),
-        Contestant(Again(), refit=True),
-        Contestant(Cooccurrence(), refit=True),
-        Contestant(Ease(), refit=True),
-        Contestant(Ncf(seed=settings.seed)),
-        Contestant(Described(seed=settings.seed)),
-        Contestant(squared),
-    ]
+    left_out = {} if baseline_minutes != 0 else {one.model.name: "minutes" for one in learning}
+    left_out = {name: why for name, why in left_out.items() if name in chosen}
+    alone = [one for one in alone if one.model.name in chosen - there - set(left_out)]
+    seconds |= fit_baselines(alone, dataset, cutoff, settings, progress)
+    return measure(dataset, settings, [*models, *alone], progress, seconds=seconds, left_out=left_out)
 
 
 def cutoff_of(dataset: Dataset, settings: Settings) -> int:
@@ -232,10 +197,11 @@ def measure(
     progress: Progress | None = None,
     *,
     seconds: Mapping[str, float] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> Evaluation:
     """Ask models that are fitted already, on events before `cutoff_of` and none later, about the days since.
 
-    seconds: how long each took to fit, by name. Raises NotEnoughData.
+    seconds: how long each took to fit, by name. left_out: as `Evaluation` has it. Raises NotEnoughData.
     """
     check_enough(dataset, settings)
     cutoff = cutoff_of(dataset, settings)
@@ -246,6 +212,7 @@ def measure(
     ground = _Ground.of(dataset.features, past, histories, seed=settings.seed)
     again = np.isin(relevant.keys(dataset.features.n), Relevant.distinct(histories).keys(dataset.features.n))
     baselines = {one.model.name for one in models if one.baseline}
+    stopped = {one.model.name: getattr(one.model, "stopped_after", None) for one in models}
     tables = []
     for key, wanted, exclude_seen in (("everything", relevant, False), ("new", relevant.keep(~again), True)):
         rows = compare(
@@ -264,7 +231,13 @@ def measure(
             Table(
                 key=key,
                 n=int((wanted.lengths() > 0).sum()),
-                rows=tuple(ground.result(row, rows, baselines, seconds.get(row.name, 0.0)) for row in rows),
+                rows=tuple(
+                    replace(
+                        ground.result(row, rows, baselines, seconds.get(row.name, 0.0)),
+                        stopped_after=stopped[row.name],
+                    )
+                    for row in rows
+                ),
                 segments=tuple(ground.segments(rows, wanted)),
             )
         )
@@ -287,6 +260,7 @@ def measure(
         tables=tuple(tables),
         curves={one.model.name: curve for one in models if (curve := _curve(one.model))},
         settings=settings.model_dump(mode="json", exclude={"store", "host", "port", "workers"}),
+        left_out=dict(left_out or {}),
     )
 
 
@@ -297,32 +271,6 @@ def _curve(model: Recommender | Lister) -> list[dict[str, float]]:
 
 def _with(vectors: Floats | None) -> int:
     return 0 if vectors is None else int(vectors.any(axis=1).sum())
-
-
-def _fit(
-    models: Sequence[Contestant], dataset: Dataset, cutoff: int, settings: Settings, progress: Progress | None
-) -> dict[str, float]:
-    """Seconds of fitting by model. Nothing from the cutoff on is seen."""
-    if not models:
-        return {}
-    past, _ = dataset.split(cutoff)
-    train, validation = dataset.split(cutoff - settings.validation_days * DAY, settings.validation_days)
-    if not train.rows or not validation.rows:
-        raise NotEnoughData(
-            f"the record is too short: it must reach back further than twice {settings.validation_days} days; "
-            "load more events, or lower the setting validation_days"
-        )
-    seconds = {}
-    for place, one in enumerate(models):
-        if not isinstance(one.model, Recommender):
-            continue
-        _tell(progress, place, len(models), f"fitting {one.model.name}")
-        started = time.perf_counter()
-        one.model.fit(train, dataset.features, validation=validation, progress=progress)
-        if one.refit:
-            one.model.fit(past, dataset.features, progress=progress)
-        seconds[one.model.name] = time.perf_counter() - started
-    return seconds
 
 
 @dataclass(frozen=True, kw_only=True)

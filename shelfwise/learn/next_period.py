@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
+from shelfwise.learn.contest import Lister, networks
 from shelfwise.learn.dataset import Dataset, read_dataset
-from shelfwise.learn.evaluate import Lister, Row, compare
+from shelfwise.learn.evaluate import Row, compare
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.pipeline import DAY, EngineModel, unseen
 from shelfwise.model.recommender import Items, Progress, Recommender
@@ -48,6 +49,7 @@ def next_period(
     days: int,
     *,
     only: Iterable[str] | None = None,
+    baseline_minutes: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Rows and facts, ready for JSON; "engine" and its sources first.
@@ -55,14 +57,16 @@ def next_period(
     {"rows": [{"name", "recall@12", "ndcg@12", "map@12", "new_recall@12", "new_ndcg@12", "new_map@12",
                "intervals": {metric: [low, high]}, "fit_seconds", "score_seconds"}, …],
      "cutoff", "days", "customers", "new_customers", "products", "events", "bought"}
-    only: names of rows to measure (see `ROWS`). Raises NotEnoughData and InvalidRequest.
+    only: names of rows to measure (see `ROWS`). baseline_minutes: most of fitting each of `OTHERS`; 0 leaves them out,
+    None is no limit but their own number of steps. A row of one that time stopped has "stopped_after", seconds.
+    Raises NotEnoughData and InvalidRequest.
     """
     chosen = tuple(only or ROWS)
     for name in chosen:
         if name not in ROWS:
             raise InvalidRequest("only", f"no row is called {name!r}; there are {', '.join(ROWS)}")
     dataset = read_dataset(store, folder, settings, progress)
-    return measure(dataset, settings, cutoff, days, chosen, folder=folder, progress=progress)
+    return measure(dataset, settings, cutoff, days, chosen, baseline_minutes=baseline_minutes, progress=progress)
 
 
 def measure(
@@ -72,7 +76,7 @@ def measure(
     days: int,
     rows: tuple[str, ...] = ROWS,
     *,
-    folder: Path | None = None,
+    baseline_minutes: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Like `next_period`, over a dataset at hand."""
@@ -87,7 +91,9 @@ def measure(
         )
     # Learn to answer for as many days as are asked about.
     settings = settings.model_copy(update={"validation_days": days})
-    models, seconds = _fitted(past, dataset.features, settings, rows, folder, progress)
+    rows = tuple(name for name in rows if name not in OTHERS or baseline_minutes != 0)
+    models, seconds = _fitted(past, dataset.features, settings, rows, baseline_minutes, progress)
+    stopped = {one.name: getattr(one, "stopped_after", None) for one in models}
     histories, everything = past.select(asked), Relevant.distinct(window.select(asked))
     new = unseen(everything, histories, dataset.features.n)
     now = np.full(len(asked), cut, np.int64)
@@ -95,7 +101,10 @@ def measure(
     for relevant, exclude in ((everything, False), (new, True)):
         tables.append(compare(models, None, histories, relevant, dataset.features, (K,), exclude, progress, now=now))
     return {
-        "rows": [_row(row, new_row, seconds.get(row.name, 0.0)) for row, new_row in zip(*tables, strict=True)],
+        "rows": [
+            _row(row, new_row, seconds.get(row.name, 0.0), stopped[row.name])
+            for row, new_row in zip(*tables, strict=True)
+        ],
         "cutoff": cutoff.astimezone(UTC).date().isoformat(),
         "days": days,
         "customers": len(asked),
@@ -111,13 +120,14 @@ def _fitted(
     items: Items,
     settings: Settings,
     rows: tuple[str, ...],
-    folder: Path | None,
+    baseline_minutes: float | None,
     progress: Progress | None,
 ) -> tuple[list[Recommender | Lister], dict[str, float]]:
-    """The models of these rows, fitted on all of `past`, and what each took; the engine's is the sum of its parts."""
+    """The models of these rows, fitted on all of `past`, and what each takes alone; the engine's is the sum of all."""
     engine = EngineModel(settings, work=None, network="engine" in rows or "network" in rows)
     engine.fit(past, items, progress=progress)
-    seconds = dict(engine.seconds) | {"engine": sum(engine.seconds.values())}
+    seconds = engine.alone | {"engine": sum(engine.seconds.values())}
+    others = {one.model.name: one.model for one in networks(settings, baseline_minutes)}
     models: list[Recommender | Lister] = []
     for name in rows:
         if name == "engine":
@@ -126,25 +136,21 @@ def _fitted(
             models.append(engine.models[name])
         else:
             started = time.perf_counter()
-            models.append(_other(name, past, items, settings, folder, progress))
+            models.append(_early(others[name], past, items, settings, progress))
             seconds[name] = time.perf_counter() - started
     return models, seconds
 
 
-def _other(
-    name: str, past: Sequences, items: Items, settings: Settings, folder: Path | None, progress: Progress | None
-) -> Recommender:
-    """NCF or the described network: stopped on the newest `validation_days`, which they do not learn from."""
-    from shelfwise.learn.described import Described
-    from shelfwise.learn.ncf import Ncf
-
-    del folder
-    model: Recommender = Ncf(seed=settings.seed) if name == "ncf" else Described(seed=settings.seed)
+def _early(model: Any, past: Sequences, items: Items, settings: Settings, progress: Progress | None) -> Recommender:
+    """Fitted, and stopped on the newest `validation_days`, which it does not learn from."""
     start = int(past.time.max()) // DAY * DAY + DAY - settings.validation_days * DAY
-    return model.fit(past.before(start), items, validation=past.take(past.time >= start), progress=progress)
+    fitted: Recommender = model.fit(
+        past.before(start), items, validation=past.take(past.time >= start), progress=progress
+    )
+    return fitted
 
 
-def _row(row: Row, new: Row, fit_seconds: float) -> dict[str, Any]:
+def _row(row: Row, new: Row, fit_seconds: float, stopped_after: float | None) -> dict[str, Any]:
     found: dict[str, Any] = {"name": row.name}
     intervals: dict[str, list[float]] = {}
     for prefix, one in (("", row), ("new_", new)):
@@ -157,4 +163,5 @@ def _row(row: Row, new: Row, fit_seconds: float) -> dict[str, Any]:
         "intervals": intervals,
         "fit_seconds": round(fit_seconds, 2),
         "score_seconds": round(row.score_seconds + new.score_seconds, 2),
+        **({} if stopped_after is None else {"stopped_after": round(stopped_after, 2)}),
     }

@@ -26,8 +26,9 @@ from shelfwise.engine.request import Filters, Request
 from shelfwise.engine.sources import FEATURES, POPULAR
 from shelfwise.engine.state import states_of
 from shelfwise.errors import NotEnoughData
+from shelfwise.learn.contest import bounded_networks, contestants_of
 from shelfwise.learn.dataset import Dataset, read_dataset
-from shelfwise.learn.evaluate import check_enough, contestants_of, cutoff_of, measure
+from shelfwise.learn.evaluate import check_enough, cutoff_of, measure
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.rank import Fit, Questions, collect, fit_ranker
 from shelfwise.learn.results import Evaluation
@@ -76,7 +77,9 @@ class EngineModel:
     After `fit`:
     bundle:  the `Bundle`, products named by their inside id unless `names` were given.
     models:  the fitted sources by name; the same objects answer as baselines.
-    seconds: what each took. fits: how the ranker's heads were chosen. curve: the network's, with its validation.
+    seconds: what each took, over all its fits. alone: what each source takes that is fitted for itself: choosing and
+             the last fit, without the ranker's windows.
+    fits:    how the ranker's heads were chosen. curve: the network's, with its validation.
     """
 
     name = "engine"
@@ -96,6 +99,7 @@ class EngineModel:
         self.bundle: Bundle | None = None
         self.models: dict[str, Recommender] = {}
         self.seconds: dict[str, float] = {}
+        self.alone: dict[str, float] = {}
         self.fits: dict[str, Fit] = {}
         self.curve: list[Epoch] = []
         self._names = names
@@ -176,12 +180,14 @@ class EngineModel:
         return result[:, :n]
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def _timed(self, name: str, *, alone: bool = True) -> Iterator[None]:
         started = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+            took = time.perf_counter() - started
+            for total in (self.seconds, self.alone) if alone else (self.seconds,):
+                total[name] = total.get(name, 0.0) + took
 
     def _fit_network(self, window: Window, items: Items, progress: Progress | None) -> NetworkRecommender | None:
         if not self._with_network:
@@ -218,7 +224,7 @@ class EngineModel:
         self._half_life = popularity.half_life
         self._again = again.half_life, again.rhythm
 
-    def _counted(self, train: Sequences, items: Items, progress: Progress | None) -> dict[str, Any]:
+    def _counted(self, train: Sequences, items: Items, progress: Progress | None, *, alone: bool) -> dict[str, Any]:
         half_life, rhythm = self._again
         models: tuple[Recommender, ...] = (
             Popularity(half_life=self._half_life),
@@ -227,7 +233,7 @@ class EngineModel:
             Ease(),
         )
         for model in models:
-            with self._timed(model.name):
+            with self._timed(model.name, alone=alone):
                 model.fit(train, items, progress=progress)
         return {model.name: model for model in models}
 
@@ -250,7 +256,7 @@ class EngineModel:
         asked: dict[bool, list[Questions]] = {False: [], True: []}
         visits: list[Questions] = []
         for window in windows:
-            counted = self._counted(window.before, items, progress)
+            counted = self._counted(window.before, items, progress, alone=False)
             if bundle is None:
                 bundle = self._bundle(counted, items, network, window.before)
             else:
@@ -262,12 +268,12 @@ class EngineModel:
                     ease=counted["ease"],
                     until=int(window.before.time.max()),
                 )
-            with self._timed("candidates"):
+            with self._timed("candidates", alone=False):
                 for new in asked:
                     asked[new].append(self._questions(bundle, window, new, progress))
                 visits.append(self._visits(bundle, window, progress))
         del bundle, counted
-        with self._timed("ranker"):
+        with self._timed("ranker", alone=False):
             ranker, self.fits = fit_ranker(
                 FEATURES,
                 asked[False],
@@ -321,7 +327,7 @@ class EngineModel:
     def _finish(
         self, everything: Sequences, items: Items, network: Any, ranker: Any, progress: Progress | None
     ) -> None:
-        counted = self._counted(everything, items, progress)
+        counted = self._counted(everything, items, progress, alone=True)
         if network is not None:
             network = self._refit_network(network, everything, items, progress) if self.refit else network
             counted["network"] = network
@@ -364,14 +370,25 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
 def _measured(
     dataset: Dataset, settings: Settings, work: Path, progress: Progress | None
 ) -> tuple[EngineModel, Evaluation | None]:
-    """An engine that has learned all but the newest `validation_days`, and how it did on them beside its sources. A
-    shop too young for that gets a new engine and no evaluation: what there is goes into learning."""
+    """An engine that has learned all but the newest `validation_days`, and how it did on them beside its sources
+    and the neural baselines. A shop too young for that gets a new engine and no evaluation: what there is goes into
+    learning."""
     model = EngineModel(settings, names=dataset.items, work=work, network_fits=3)
     try:
         check_enough(dataset, settings)
-        past, _ = dataset.split(cutoff_of(dataset, settings))
-        model.fit(past, dataset.features, progress=progress)
-        found = measure(dataset, settings, contestants_of(model, model.models), progress, seconds=dict(model.seconds))
+        cutoff = cutoff_of(dataset, settings)
+        started = time.perf_counter()
+        model.fit(dataset.split(cutoff)[0], dataset.features, progress=progress)
+        seconds = model.alone | {model.name: time.perf_counter() - started}
+        others = bounded_networks(dataset, cutoff, settings, progress)
+        found = measure(
+            dataset,
+            settings,
+            [*contestants_of(model, model.models), *others.models],
+            progress,
+            seconds=seconds | others.seconds,
+            left_out=others.left_out,
+        )
     except NotEnoughData:
         return EngineModel(settings, names=dataset.items, work=work), None
     return model, found

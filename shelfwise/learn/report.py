@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shelfwise.learn.metrics import Estimate
+from shelfwise.learn.plots import Chart, Curve, curve, highest, intervals, number
 from shelfwise.learn.results import MAIN, Evaluation, Facts, Result, Segment, Table
 from shelfwise.learn.wording import WORDS
 from shelfwise.model.bundle import Bundle
@@ -81,42 +82,21 @@ def verdict(evaluation: Evaluation, language: str) -> tuple[str, str]:
     return page.headline, page.verdict
 
 
-@dataclass(frozen=True)
-class Mark:
-    """One row of a chart: a dot with its interval, in percent of the track's width."""
+def notes(evaluation: Evaluation, language: str) -> list[str]:
+    """What a reader has to know of some rows: whose fit was stopped by time, who was left out and why."""
+    words = WORDS[language]
 
-    name: str
-    ours: bool
-    best: bool
-    text: str
-    interval: str
-    at: float
-    start: float
-    width: float
+    def called(name: str) -> str:
+        return words.get(f"model:{name}", name)
 
-
-@dataclass(frozen=True)
-class Chart:
-    """Rows over one axis. ticks: (percent of the width, label)."""
-
-    title: str
-    note: str
-    marks: tuple[Mark, ...]
-    ticks: tuple[tuple[float, str], ...]
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One line over epochs: points for an SVG polyline in a box of 100 × 100, and the labels at its edges."""
-
-    title: str
-    points: str
-    dot: tuple[float, float]
-    low: str
-    high: str
-    first: str
-    last: str
-    summary: str
+    return [
+        *(
+            words["stopped"].format(name=called(row.name), minutes=f"{row.stopped_after / 60:.1f}")
+            for row in (evaluation.tables[0].rows if evaluation.tables else ())
+            if row.stopped_after is not None
+        ),
+        *(words[f"left_out:{why}"].format(name=called(name)) for name, why in evaluation.left_out.items()),
+    ]
 
 
 class _Page:
@@ -147,7 +127,7 @@ class _Page:
         return f"{self.words[f'm:{kind}']}@{k}"
 
     def number(self, value: float, digits: int = 4) -> str:
-        return "–" if math.isnan(value) else f"{value:.{digits}f}".replace("-", "−")
+        return number(value, digits)
 
     def signed(self, value: float) -> str:
         return "–" if math.isnan(value) else f"{value:+.4f}".replace("-", "−")
@@ -224,6 +204,10 @@ class _Page:
             found.append((str(facts.days), words["window"]))
         return found
 
+    @property
+    def notes(self) -> list[str]:
+        return notes(self.evaluation, self.language)
+
     # Tables and charts
 
     def best_first(self, table: Table) -> list[Result]:
@@ -238,14 +222,14 @@ class _Page:
     def chart(self, table: Table) -> Chart:
         rows = _ordered(table)
         estimates = {row.name: row.metrics[MAIN] for row in rows}
-        return self._chart(self.metric(MAIN), "", estimates, _top(estimates.values()))
+        return self._chart(self.metric(MAIN), "", estimates, highest(estimates.values()))
 
     def segments(self, table: Table) -> list[Chart]:
         """All on one scale, so that a newer customer's bar may be held against an older one's."""
         parts = table.segments
         if not parts:
             return []
-        top = _top(one[MAIN] for part in parts for one in part.results.values())
+        top = highest(one[MAIN] for part in parts for one in part.results.values())
         order = [row.name for row in _ordered(table)]
         return [
             self._chart(*self.segment_words(part), {name: part.results[name][MAIN] for name in order}, top)
@@ -260,31 +244,8 @@ class _Page:
         return title, f"{size.format(size=self.count(segment.size))} · {people}"
 
     def _chart(self, title: str, note: str, estimates: Mapping[str, Estimate], top: float) -> Chart:
-        step = _step(top)
-        end = math.ceil(top / step - 1e-9) * step
         ours = {row.name for table in self.evaluation.tables for row in table.rows if not row.baseline}
-        best = max((one.mean for one in estimates.values() if not math.isnan(one.mean)), default=0.0)
-        marks = []
-        for name, one in estimates.items():
-            low, high, mean = (
-                0.0 if math.isnan(v) else min(max(v / end, 0.0), 1.0) for v in (one.low, one.high, one.mean)
-            )
-            marks.append(
-                Mark(
-                    name=self.model(name),
-                    ours=name in ours,
-                    best=one.mean == best and best > 0,
-                    text=self.number(one.mean),
-                    interval=f"{self.number(one.low)} – {self.number(one.high)}",
-                    at=round(100 * mean, 2),
-                    start=round(100 * low, 2),
-                    width=round(100 * (high - low), 2),
-                )
-            )
-        count = round(end / step)
-        digits = max(0, -math.floor(math.log10(step)))
-        ticks = tuple((round(100 * i / count, 2), f"{i * step:.{digits}f}") for i in range(count + 1))
-        return Chart(title, note, tuple(marks), ticks)
+        return intervals(title, note, estimates, top, ours=ours, called=self.model)
 
     def table(self, table: Table, k: int) -> list[tuple[Result, list[tuple[Estimate, bool]]]]:
         """Every model's estimates of `columns(k)`, and whether it is the best of its column."""
@@ -344,32 +305,11 @@ class _Page:
                     if epoch.get(key) is not None and math.isfinite(epoch[key])
                 ]
                 if values:
-                    lines.append(self._curve(title, values, best=key == "ndcg"))
+                    best = key == "ndcg"
+                    lines.append(curve(title, values, self.words["best_epoch" if best else "last_value"], best=best))
             if lines:
                 found.append((self.model(name), lines))
         return found
-
-    def _curve(self, title: str, values: Sequence[tuple[float, float]], *, best: bool) -> Curve:
-        epochs = [epoch for epoch, _ in values]
-        heights = [value for _, value in values]
-        low, high = min(heights), max(heights)
-        across, up = max(epochs[-1] - epochs[0], 1e-9), max(high - low, 1e-9)
-
-        def place(epoch: float, value: float) -> tuple[float, float]:
-            return round(100 * (epoch - epochs[0]) / across, 2), round(100 - 100 * (value - low) / up, 2)
-
-        marked = max(values, key=lambda one: one[1]) if best else values[-1]
-        words = self.words["best_epoch" if best else "last_value"]
-        return Curve(
-            title=title,
-            points=" ".join(f"{x},{y}" for x, y in (place(*one) for one in values)),
-            dot=place(*marked),
-            low=self.number(low),
-            high=self.number(high),
-            first=f"{epochs[0]:g}",
-            last=f"{epochs[-1]:g}",
-            summary=words.format(value=self.number(marked[1]), epoch=f"{marked[0]:g}"),
-        )
 
     def data(self) -> list[tuple[str, str]]:
         facts, words = self.evaluation.facts, self.words
@@ -395,6 +335,7 @@ class _Page:
             self.verdict,
         ]
         lines += ["", " · ".join(f"{value} {name}" for value, name in self.figures)]
+        lines += [line for note in self.notes for line in ("", _plain(note))]
         for table in evaluation.tables:
             title, note = self.heading(table)
             lines += ["", f"## {title}", "", note]
@@ -457,17 +398,6 @@ class _Page:
 def _ordered(table: Table) -> list[Result]:
     """Best first."""
     return sorted(table.rows, key=lambda row: -row.metrics[MAIN].mean)
-
-
-def _top(estimates: Iterable[Estimate]) -> float:
-    """The highest end of any interval; what a shared axis must reach."""
-    return max((one.high for one in estimates if not math.isnan(one.high)), default=0.0) or 1.0
-
-
-def _step(top: float) -> float:
-    """1, 2 or 5 times a power of ten, such that three to six steps reach `top`."""
-    power = 10 ** math.floor(math.log10(top))
-    return float(next(power * part for part in (0.1, 0.2, 0.5, 1.0, 2.0) if top / (power * part) <= 5))
 
 
 def _grid(head: list[str], body: list[list[str]]) -> list[str]:

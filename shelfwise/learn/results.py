@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +17,8 @@ SEGMENT_METRICS: tuple[str, ...] = ("ndcg@10", "recall@10", "hit_rate@10")
 @dataclass(frozen=True, kw_only=True)
 class Result:
     """A model's row of a table. metrics: "ndcg@10" → mean and interval. beyond: "coverage", "diversity", "novelty"
-    over the top 10, and "gini", which has no interval. against: model minus baseline, paired, for `MAIN`."""
+    over the top 10, and "gini", which has no interval. against: model minus baseline, paired, for `MAIN`.
+    stopped_after: seconds, where a limit of time ended its fit early."""
 
     name: str
     baseline: bool
@@ -26,11 +27,14 @@ class Result:
     metrics: dict[str, Estimate]
     beyond: dict[str, Estimate]
     against: dict[str, Estimate]
+    stopped_after: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The means alone, flat, as benchmarks print them. (`Evaluation.to_json` has the intervals.)"""
         means = {name: estimate.mean for name, estimate in (self.metrics | self.beyond).items()}
-        return {"name": self.name, **means, "fit_seconds": self.fit_seconds, "score_seconds": self.score_seconds}
+        stopped = {} if self.stopped_after is None else {"stopped_after": self.stopped_after}
+        seconds = {"fit_seconds": self.fit_seconds, "score_seconds": self.score_seconds}
+        return {"name": self.name, **means, **seconds, **stopped}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +81,8 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """Everything a report shows. curves: model → one entry an epoch (epoch, seconds, loss, ndcg where measured)."""
+    """Everything a report shows. curves: model → one entry an epoch (epoch, seconds, loss, ndcg where measured).
+    left_out: model → why it was not measured, "minutes" (the setting baseline_minutes is 0) or "data"."""
 
     shop: str
     language: str
@@ -86,6 +91,7 @@ class Evaluation:
     tables: tuple[Table, ...]
     curves: dict[str, list[dict[str, float]]]
     settings: dict[str, Any]
+    left_out: dict[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> tuple[Result, ...]:
@@ -110,6 +116,7 @@ class Evaluation:
             ],
             "curves": self.curves,
             "settings": self.settings,
+            "left_out": self.left_out,
         }
         cleaned: dict[str, Any] = _without_nan(plain)
         return cleaned
@@ -135,6 +142,7 @@ class Evaluation:
             ),
             curves=plain["curves"],
             settings=plain["settings"],
+            left_out=plain.get("left_out", {}),
         )
 
 

@@ -12,7 +12,9 @@ from __future__ import annotations
 import gzip
 import time
 import zlib
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,8 @@ from shelfwise.model.recommender import Items, Progress, Recommender, recommend
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.settings import Settings
 
-ROWS = ("network", "engine", "popularity", "item-knn", "ncf", "described")
+OTHERS = ("ncf", "described")
+ROWS = ("network", "engine", "popularity", "item-knn", *OTHERS)
 K = 10
 _PROPOSED = 60  # candidates of each source
 _TAUGHT = 15_000  # users from whose validation items the merge is learned; memory grows with them, 30 kB each
@@ -54,6 +57,7 @@ def sequences(
     refit: bool = False,
     only: Iterable[str] | None = None,
     minutes: float = 0,
+    baseline_minutes: float | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Rows and facts, ready for JSON.
@@ -64,12 +68,16 @@ def sequences(
     the engine's `Ranker`; a file of "user item" lines has nothing for its other sources to read.
     epochs: of the network that were kept; 0 is the factorised co-occurrence it starts from.
     network: lstm, gru or transformer (default: the setting). only: rows to measure (see `ROWS`). minutes: most
-    minutes of training the network. Raises UnreadableFile, NotEnoughData and InvalidRequest.
+    minutes of training the network. baseline_minutes: most of fitting each of `OTHERS`, both fits together where the
+    benchmark refits; 0 leaves them out, None is no limit but their own number of steps. A row of one that time stopped
+    has "stopped_after", seconds. Raises UnreadableFile, NotEnoughData and InvalidRequest.
     """
     chosen = tuple(only or ROWS)
     for name in chosen:
         if name not in ROWS:
             raise InvalidRequest("only", f"no row is called {name!r}; there are {', '.join(ROWS)}")
+    if baseline_minutes == 0:
+        chosen = tuple(name for name in chosen if name not in OTHERS)
     settings = settings or Settings(width=_WIDTH)
     changes = {"network": network} if network else {}
     settings = settings.model_copy(update={**changes, **({"minutes": minutes} if minutes else {})})
@@ -83,7 +91,7 @@ def sequences(
     tested = np.flatnonzero(everything.lengths() >= 3)
     if not len(tested):
         raise NotEnoughData(f"{path}: no user has three events, one to learn, one to choose and one to test; add more")
-    run = _Run(settings, train, validation, asked if refit else None, Items(n=n), progress)
+    run = _Run(settings, train, validation, asked if refit else None, Items(n=n), baseline_minutes, progress)
     histories = asked.select(tested)
     target = Relevant(np.arange(len(tested) + 1), everything.item[everything.offsets[tested + 1] - 1])
     rows = [run.row(name, histories, target) for name in chosen]
@@ -157,12 +165,15 @@ class _Run:
         validation: Sequences,
         again: Sequences | None,
         items: Items,
+        baseline_minutes: float | None,
         progress: Progress | None,
     ) -> None:
+        fits = 1 if again is None else 2
+        self.bound = None if baseline_minutes is None else 60 * baseline_minutes / fits  # seconds of one fit
         self.settings, self.items, self.progress = settings, items, progress
         self.train, self.validation, self.again = train, validation, again
         self.fitted: dict[str, Recommender] = {}
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = defaultdict(float)  # of fitting each model, by its row's name
 
     def row(self, name: str, histories: Sequences, target: Relevant) -> dict[str, Any]:
         if self.progress is not None:
@@ -176,29 +187,30 @@ class _Run:
             ids = recommend(model, histories, K, now=last, exclude_seen=True)[0]
         seconds = time.perf_counter() - started
         values = ranking(ids, target, (K,))
+        stopped = getattr(model, "stopped_after", None)
         told = {"hr@10": "hit_rate@10", "ndcg@10": "ndcg@10", "mrr@10": "mrr@10"}
         return {
             "name": name,
             **{short: round(float(values[long].mean()), 6) for short, long in told.items()},
             "fit_seconds": round(self.seconds[name], 2),
             "score_seconds": round(seconds, 2),
+            **({} if stopped is None else {"stopped_after": round(stopped, 2)}),
         }
 
     def model(self, name: str) -> Any:
         """Fitted as the test needs it: with the validation items where the benchmark refits."""
         if name not in self.fitted:
-            started = time.perf_counter()
             self.fitted[name] = self._engine() if name == "engine" else self._fit(name)
-            self.seconds[name] = time.perf_counter() - started
         return self.fitted[name]
 
     def _first(self, name: str) -> Recommender:
         """Fitted without the validation items."""
         key = f"first {name}"
         if key not in self.fitted:
-            self.fitted[key] = self._new(name).fit(
-                self.train, self.items, validation=self.validation, progress=self.progress
-            )
+            with self._timed(name):
+                self.fitted[key] = self._new(name).fit(
+                    self.train, self.items, validation=self.validation, progress=self.progress
+                )
         return self.fitted[key]
 
     def _fit(self, name: str) -> Recommender:
@@ -207,7 +219,16 @@ class _Run:
             return first
         plan = first.plan if isinstance(first, NetworkRecommender) else None
         model = NetworkRecommender(self.settings, plan=plan) if plan is not None else self._new(name)
-        return model.fit(self.again, self.items, progress=self.progress)
+        with self._timed(name):
+            return model.fit(self.again, self.items, progress=self.progress)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] += time.perf_counter() - started
 
     def _new(self, name: str) -> Recommender:
         seed = self.settings.seed
@@ -220,24 +241,28 @@ class _Run:
             "last": lambda: Cooccurrence(window=1, backward=0.0, decay=0.3, specific=0.0),
             "ahead": lambda: Cooccurrence(window=10, backward=0.0, decay=0.7, specific=0.5),
             "neighbours": Neighbours,
-            "ncf": lambda: Ncf(seed=seed),
-            "described": lambda: Described(seed=seed),
+            "ncf": lambda: Ncf(seed=seed, seconds=self.bound),
+            "described": lambda: Described(seed=seed, seconds=self.bound),
         }
         made: Recommender = makes[name]()
         return made
 
     def _engine(self) -> Any:
-        """The sources merged: how is learned on validation with sources that did not see it."""
-        merge = Merge({name: self._first(name) for name in Merge.FITTED}, self.train, self.items.n)
-        merge.fit(
-            self.train,
-            self.validation,
-            seed=self.settings.seed,
-            threads=self.settings.threads or 0,
-            progress=self.progress,
-        )
+        """The sources merged: how is learned on validation with sources that did not see it. It takes as long as
+        learning that and all its sources together, also those fitted for a row of their own."""
+        sources = {name: self._first(name) for name in Merge.FITTED}
+        with self._timed("engine"):
+            merge = Merge(sources, self.train, self.items.n)
+            merge.fit(
+                self.train,
+                self.validation,
+                seed=self.settings.seed,
+                threads=self.settings.threads or 0,
+                progress=self.progress,
+            )
         if self.again is not None:
             merge.again({name: self.model(name) for name in Merge.FITTED}, self.again)
+        self.seconds["engine"] += sum(self.seconds[name] for name in Merge.FITTED)
         return merge
 
 

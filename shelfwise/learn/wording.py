@@ -33,6 +33,10 @@ WORDS: dict[str, dict[str, str]] = {
         "everything_any_note": "The top 10 against everything a customer turned to in the window, repeats included: "
         "{n} customers.",
         "interval_note": "A dot is the mean, its line the 95% interval. ● learned by Shelfwise, ○ baseline.",
+        "stopped": "{name} was stopped after {minutes} minutes, before its last step: with more time "
+        "(baseline_minutes) it may reach more.",
+        "left_out:minutes": "{name} was left out: baseline_minutes is 0.",
+        "left_out:data": "{name} was left out: the record is too short to fit it without the days measured.",
         "all_metrics": "Every metric, with 95% intervals",
         "model": "Model",
         "baseline": "baseline",
@@ -135,6 +139,9 @@ WORDS: dict[str, dict[str, str]] = {
         "everything_any": "他们选了什么",
         "everything_any_note": "前 10 名与顾客在评测期内选择的全部商品相比，含重复：{n} 位顾客。",
         "interval_note": "圆点为均值，线段为 95% 区间。● Shelfwise 学得的模型，○ 基线。",
+        "stopped": "{name}训练 {minutes} 分钟后被叫停，尚未走完全部步数：时间更长（baseline_minutes），成绩或更高。",
+        "left_out:minutes": "{name}未参与评测：baseline_minutes 为 0。",
+        "left_out:data": "{name}未参与评测：记录太短，不足以在不看评测期的情况下训练它。",
         "all_metrics": "全部指标与 95% 区间",
         "model": "模型",
         "baseline": "基线",

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import NotEnoughData
-from shelfwise.learn import evaluate
+from shelfwise.learn.contest import Contestant, fit_baselines
 from shelfwise.learn.dataset import Dataset
-from shelfwise.learn.evaluate import Contestant, compare, cutoff_of, measure
+from shelfwise.learn.evaluate import compare, cutoff_of, measure
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.results import Evaluation
 from shelfwise.model.again import Again
@@ -118,7 +118,7 @@ def test_fitting_sees_nothing_from_the_cutoff_on(dataset: Dataset) -> None:
     cutoff = cutoff_of(dataset, SETTINGS)
     assert cutoff == 25 * DAY
     refitted, once = Witness(truth), Witness(truth)
-    evaluate._fit([Contestant(refitted, refit=True), Contestant(once)], dataset, cutoff, SETTINGS, None)
+    fit_baselines([Contestant(refitted, refit=True), Contestant(once)], dataset, cutoff, SETTINGS, None)
     assert len(once.fits) == 1
     assert len(refitted.fits) == 2
     for newest_trained, newest_validated in once.fits + refitted.fits:
@@ -134,7 +134,7 @@ def test_too_little_to_measure_is_said_before_anything_is_fitted(dataset: Datase
         measure(few, SETTINGS, [Contestant(Popularity())])
     short = Settings(validation_days=29)
     with pytest.raises(NotEnoughData, match="reach back"):
-        evaluate._fit([Contestant(Popularity())], dataset, cutoff_of(dataset, short), short, None)
+        fit_baselines([Contestant(Popularity())], dataset, cutoff_of(dataset, short), short, None)
 
 
 def test_a_record_of_views_alone_is_measured_by_views(dataset: Dataset) -> None:

@@ -63,6 +63,15 @@ def test_nothing_after_the_cutoff_is_learned() -> None:
     assert rows
 
 
+def test_the_networks_are_bounded_or_left_out() -> None:
+    rows = ("popularity", "ncf", "described")
+    found = next_period.measure(dataset(), SMALL, CUTOFF, 14, rows, baseline_minutes=1e-6)
+    assert [row["name"] for row in found["rows"]] == list(rows)
+    assert ["stopped_after" in row for row in found["rows"]] == [False, True, True]
+    found = next_period.measure(dataset(), SMALL, CUTOFF, 14, rows, baseline_minutes=0)
+    assert [row["name"] for row in found["rows"]] == ["popularity"]
+
+
 def test_a_window_nobody_bought_in_is_refused() -> None:
     with pytest.raises(NotEnoughData, match="another cutoff"):
         next_period.measure(dataset(), SMALL, CUTOFF + timedelta(days=365), 14, ("popularity",))

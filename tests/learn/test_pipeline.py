@@ -20,6 +20,7 @@ from shelfwise.learn.pipeline import (
     unseen,
     windows_of,
 )
+from shelfwise.learn.results import Evaluation
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.recommender import Items, Recommender
 from shelfwise.model.sequences import Sequences, sequences_of
@@ -29,7 +30,15 @@ from shelfwise.store import open_store
 
 START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
 TASTES, PER_TASTE, DAYS = 4, 10, 100
-SMALL = Settings(width=16, epochs=1, threads=1, validation_days=14, text_encoder="none", image_encoder="none")
+SMALL = Settings(
+    width=16,
+    epochs=1,
+    threads=1,
+    validation_days=14,
+    text_encoder="none",
+    image_encoder="none",
+    baseline_minutes=0.01,
+)
 
 
 def shop(customers: int = 120, seed: int = 0) -> Sequences:
@@ -77,6 +86,10 @@ def test_learns_every_part(learned: EngineModel) -> None:
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.seconds) >= {"popularity", "again", "item-knn", "ease", "network", "candidates", "ranker"}
+    assert set(learned.alone) == set(learned.models)
+    for name in ("item-knn", "ease"):  # fitted for each of the ranker's windows as well
+        assert learned.alone[name] < learned.seconds[name]
+    assert learned.alone["network"] == learned.seconds["network"]
 
 
 def test_answers_in_the_taste_of_who_asks(learned: EngineModel) -> None:
@@ -182,6 +195,14 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert bundle.learned["events"] == past.rows
     assert bundle.learned["customers"] == 60
     assert bundle.metrics["ranker"]["repeats"]["ndcg@12"]
+    evaluation = Evaluation.from_json(bundle.metrics["evaluation"])
+    rows = {row.name: row for row in evaluation.rows}
+    assert set(rows) == {"engine", "network", "popularity", "again", "item-knn", "ease", "ncf", "described"}
+    assert rows["engine"].fit_seconds > sum(rows[name].fit_seconds for name in ("network", "item-knn", "ease"))
+    for name in ("ncf", "described"):
+        assert rows[name].baseline
+        assert rows[name].fit_seconds > 0
+    assert evaluation.left_out == {}
     bundle.save(tmp_path / "bundles" / "one")
     again = Bundle.load(tmp_path / "bundles" / "one")
     assert again.items.outside == bundle.items.outside

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from shelfwise.learn.metrics import Estimate
-from shelfwise.learn.report import _step, write_report
+from shelfwise.learn.plots import round_step
+from shelfwise.learn.report import write_report
 from shelfwise.learn.results import MAIN, Evaluation, Facts, Result, Segment, Table
 from shelfwise.learn.wording import WORDS
 
@@ -172,9 +174,40 @@ def test_headline_claims_no_more_than_the_interval_shows(
     assert said in write_report(evaluation, tmp_path).read_text("utf-8")
 
 
-def test_nothing_measured_still_makes_a_page(evaluation: Evaluation, tmp_path: Path) -> None:
-    from dataclasses import replace
+@pytest.mark.parametrize(
+    ("language", "stopped", "left"),
+    [
+        ("en", "Buy again was stopped after 0.5 minutes", "NCF was left out: baseline_minutes is 0."),
+        ("zh", "复购训练 0.5 分钟后被叫停", "NCF未参与评测：baseline_minutes 为 0。"),
+    ],
+)
+def test_who_was_stopped_or_left_out_is_said(
+    evaluation: Evaluation, tmp_path: Path, language: str, stopped: str, left: str
+) -> None:
+    table = evaluation.tables[0]
+    rows = tuple(replace(row, stopped_after=30.0) if row.name == "again" else row for row in table.rows)
+    tables = (replace(table, rows=rows), *evaluation.tables[1:])
+    told = replace(evaluation, tables=tables, left_out={"ncf": "minutes", "described": "data"})
+    again = Evaluation.from_json(json.loads(json.dumps(told.to_json())))
+    assert again.left_out == told.left_out
+    assert [row.stopped_after for row in again.rows] == [row.stopped_after for row in rows]
+    page = write_report(again, tmp_path, language).read_text("utf-8")
+    for text in (page, (tmp_path / "report.md").read_text("utf-8").replace("\\_", "_")):
+        assert text.count(stopped) == 1
+        assert text.count(left) == 1
+        assert WORDS[language]["left_out:data"].format(name="LSTM + CNN") in text
 
+
+def test_a_report_of_before_these_notes_reads(evaluation: Evaluation) -> None:
+    plain = evaluation.to_json()
+    del plain["left_out"]
+    for table in plain["tables"]:
+        for row in table["rows"]:
+            del row["stopped_after"]
+    assert Evaluation.from_json(plain).to_json() == evaluation.to_json()
+
+
+def test_nothing_measured_still_makes_a_page(evaluation: Evaluation, tmp_path: Path) -> None:
     page = write_report(replace(evaluation, tables=()), tmp_path)
     assert WORDS["en"]["headline_none"] in page.read_text("utf-8")
     assert "polyline" in parsed(page).seen
@@ -191,4 +224,4 @@ def test_languages_have_the_same_words_with_the_same_gaps() -> None:
 
 @pytest.mark.parametrize("top", [1e-4, 0.0033, 0.02, 0.11, 0.5, 0.9999, 1.0])
 def test_axes_have_a_few_round_ticks(top: float) -> None:
-    assert 2 <= math.ceil(top / _step(top) - 1e-9) <= 6
+    assert 2 <= math.ceil(top / round_step(top) - 1e-9) <= 6

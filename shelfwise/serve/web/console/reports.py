@@ -84,6 +84,7 @@ class ReportsPage:
     learned: bool
     headline: str
     verdict: str
+    notes: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
     beyond: Grid | None
@@ -95,7 +96,7 @@ class ReportsPage:
 
 def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsPage:
     """Raises Refused for a report that is not there."""
-    from shelfwise.learn.report import verdict
+    from shelfwise.learn.report import notes, verdict
 
     words = WORDS[lang]
     bundles = shop.bundles()
@@ -111,6 +112,7 @@ def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsP
         learned=bool(bundles),
         headline=said[0],
         verdict=said[1],
+        notes=() if evaluation is None else tuple(notes(evaluation, lang)),
         figures=() if evaluation is None else _figures(evaluation, lang),
         parts=() if evaluation is None else _parts(evaluation, lang),
         beyond=None if evaluation is None else beyond_grid(evaluation.tables[0], lang, words["beyond"]),
