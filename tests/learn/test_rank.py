@@ -58,7 +58,9 @@ def test_trees_win_where_features_depend_on_each_other() -> None:
     assert isinstance(ranker.new, Trees | Sum)
     assert fits["new"].ndcg["sum"] > 1.5 * max(fits["new"].ndcg[name] for name in ("x", "y", "z", "linear"))
     fresh = made(100, 9, "either")
-    assert ndcg(ranker.score(fresh.features, True), fresh) == pytest.approx(fits["new"].ndcg[fits["new"].chosen], abs=0.1)
+    assert ndcg(ranker.score(fresh.features, True), fresh) == pytest.approx(
+        fits["new"].ndcg[fits["new"].chosen], abs=0.1
+    )
 
 
 def test_never_worse_than_the_best_source_where_it_was_chosen() -> None:
