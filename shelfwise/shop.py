@@ -332,6 +332,7 @@ class Shop:
         filters: Filters | None = None,
         exclude_purchased: bool = False,
         now: datetime | None = None,
+        language: str = "",
     ) -> Answer:
         """Products for a customer or a session, from their events up to this moment. Raises InvalidRequest."""
         request = Request(
@@ -343,6 +344,7 @@ class Shop:
             filters=filters or Filters(),
             exclude_purchased=exclude_purchased,
             now=now,
+            language=language,
         )
         engine = self.engine
         history = self._history(request)
@@ -484,9 +486,9 @@ class Shop:
             prices=self._engine is None or self._engine.reads_prices,
         )
 
-    def similar(self, product: str, *, k: int = 12, filters: Filters | None = None) -> Answer:
+    def similar(self, product: str, *, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
         """Products like this one or bought with it. Raises UnknownProduct."""
-        return self.engine.similar(product, k, filters or Filters())
+        return self.engine.similar(product, k, filters or Filters(), language)
 
     def knows(self, product: str) -> bool:
         """Is there such a product, in the live catalogue or in the record?"""

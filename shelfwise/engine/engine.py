@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer
-from shelfwise.engine.request import MAX_K, Answer, Filters, Item, Request, check_k
+from shelfwise.engine.request import MAX_K, Answer, Filters, Item, Request, check_k, check_language
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
@@ -53,7 +53,7 @@ class Columns(Protocol):
 class Engine:
     """Answers over one bundle and one live catalogue. Thread-safe; readers take no lock.
 
-    language: of reasons, en or zh. history: newest events the network reads.
+    language: of reasons where a request names none, en or zh. history: newest events the network reads.
     Raises BundleError when the bundle's ranker was fitted on other features than this version computes.
     """
 
@@ -68,7 +68,8 @@ class Engine:
         #: Does an answer depend on what was paid?
         self.reads_prices = bundle.network is not None and bundle.network.reads_prices
         self._sources = Sources(bundle)
-        self._explainer = Explainer(bundle, language)
+        self._language = language
+        self._explainers = {each: Explainer(bundle, each) for each in LANGUAGES}
         self._rules = Rules()
 
     def steer(self, rules: Sequence[Rule]) -> None:
@@ -116,13 +117,14 @@ class Engine:
         else:
             chosen = best(scores, candidates.ids, request.k)
             rows, values, ruled = candidates.ids[chosen].tolist(), scores[chosen].tolist(), frozenset()
-        told = self._explainer.reasons(question, candidates, chosen, score, len(request.seeds))
+        explainer = self._explainers[request.language or self._language]
+        told = explainer.reasons(question, candidates, chosen, score, len(request.seeds))
         why = dict(zip(candidates.ids[chosen].tolist(), told, strict=True))
         items = []
         for row, value in zip(rows, values, strict=True):
             sources, reason = why.get(row, ((), ""))
             if row in ruled:
-                sources, reason = (*sources, "rules"), self._explainer.chosen()
+                sources, reason = (*sources, "rules"), explainer.chosen()
             items.append(Item(product=ids[row], score=value, sources=sources, reason=reason))
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
 
@@ -149,9 +151,11 @@ class Engine:
             values[place, : len(chosen)] = scores[chosen]
         return rows, values
 
-    def similar(self, product: str, k: int = 12, filters: Filters | None = None) -> Answer:
+    def similar(self, product: str, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
         """Products like this one, or bought with it. Raises UnknownProduct, InvalidRequest."""
         check_k(k)
+        check_language(language)
+        explainer = self._explainers[language or self._language]
         view = self.catalogue.view
         row = view.require(product)
         rows, scores, worth = self._sources.similar(view, row, filters or Filters(), k)
@@ -167,7 +171,7 @@ class Engine:
                     product=view.ids[int(rows[position])],
                     score=float(scores[position]),
                     sources=tuple(names),
-                    reason=self._explainer.similar(view, row, names[0]),
+                    reason=explainer.similar(view, row, names[0]),
                 )
             )
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items))

@@ -73,7 +73,7 @@ class Request:
     seeds:   product ids that count as the newest events; never part of the answer.
     k:       how many products, 1 to 200.
     exclude_purchased: leave out what the customer has bought.
-    now:     when the answer is asked for, None for this moment.
+    now:     when the answer is asked for, None for this moment. language: of reasons, en or zh; "" the shop's.
     """
 
     customer: str = ""
@@ -84,6 +84,7 @@ class Request:
     filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
     now: datetime | None = None
+    language: str = ""
 
     def __post_init__(self) -> None:
         try:
@@ -99,6 +100,7 @@ class Request:
         if len(self.seeds) > MAX_SEEDS:
             raise InvalidRequest("seeds", f"has {len(self.seeds)} entries; at most {MAX_SEEDS} are allowed")
         check_k(self.k)
+        check_language(self.language)
         if self.surface == "product" and not self.seeds:
             raise InvalidRequest("seeds", "a product page needs the product it shows")
         if self.surface == "category" and not self.filters.categories:
@@ -130,6 +132,11 @@ class Answer:
                 for item in self.items
             ],
         }
+
+
+def check_language(language: str) -> None:
+    if language not in ("", "en", "zh"):
+        raise InvalidRequest("language", f"is {language!r}; use en or zh")
 
 
 def check_k(k: object) -> None:

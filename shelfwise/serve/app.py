@@ -220,6 +220,7 @@ class Service:
             k=values.get("k", 12),
             filters=filters_of(values),
             exclude_purchased=values.get("exclude_purchased", False),
+            language=values.get("language", ""),
         )
         return _answered(request, answer)
 
@@ -227,7 +228,9 @@ class Service:
         self.access.admit(request, Scope.READ)
         self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
-        answer = self.shop.similar(values["product"], k=values.get("k", 12), filters=filters_of(values))
+        answer = self.shop.similar(
+            values["product"], k=values.get("k", 12), filters=filters_of(values), language=values.get("language", "")
+        )
         return _answered(request, answer)
 
     async def search(self, request: Request) -> Response:

@@ -125,6 +125,7 @@ FILTERS = {
 
 _K = Field({"type": "integer", "minimum": 1, "maximum": MAX_K}, "How many products; 12 when left out.")
 _FILTERS = Field({"type": "object"}, "What the answer may hold.", fields=FILTERS)
+_LANGUAGE = Field({"type": "string", "enum": ["en", "zh"]}, "Of reasons; the shop's when left out.")
 
 QUESTION = {
     "customer": _text("For whom. Leave out for someone unknown."),
@@ -134,12 +135,14 @@ QUESTION = {
     "k": _K,
     "filters": _FILTERS,
     "exclude_purchased": Field({"type": "boolean"}, "Leave out what this customer bought already."),
+    "language": _LANGUAGE,
 }
 
 SIMILAR = {
     "product": _text("The product to find others like.", required=True),
     "k": _K,
     "filters": _FILTERS,
+    "language": _LANGUAGE,
 }
 
 

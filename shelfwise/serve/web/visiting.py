@@ -18,6 +18,7 @@ from shelfwise.schema import MAX_ID, MAX_QUERY, Event, EventType
 from shelfwise.serve.gate import is_loopback
 from shelfwise.serve.web.console.customer import recent
 from shelfwise.serve.web.console.guard import foreign
+from shelfwise.serve.web.render import language
 from shelfwise.serve.wire import Refused, parse_json
 from shelfwise.shop import Shop
 
@@ -45,12 +46,13 @@ class Persona:
 class Visitor:
     """name: a random one, kept in a cookie; back: did they bring it? consent: may their looks be recorded (None: not
     said yet)? customer: whose eyes are looked through, "" for the visitor's own. session: the visit that events belong
-    to; none for a customer, so that a visitor's visit stays their own."""
+    to; none for a customer, so that a visitor's visit stays their own. language: of the page, en or zh."""
 
     name: str
     back: bool
     consent: bool | None
     customer: str
+    language: str
 
     @property
     def session(self) -> str:
@@ -74,7 +76,7 @@ class Visitors:
         if customer and customer not in {persona.id for persona in self.personas()}:
             customer = ""
         consent = {"given": True, "refused": False}.get(request.cookies.get("consent", ""))
-        return Visitor(name if back else secrets.token_hex(16), back, consent, customer)
+        return Visitor(name if back else secrets.token_hex(16), back, consent, customer, language(request))
 
     def personas(self) -> tuple[Persona, ...]:
         """Customers to look through: only where this machine alone reaches the shop and no key protects it."""

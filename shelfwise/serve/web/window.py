@@ -103,6 +103,7 @@ class Window:
                 k=FOUND,
                 after=after,
                 undo=undo,
+                language=visitor.language,
                 facets=("category",),
                 customer=visitor.customer,
                 session=visitor.session,
@@ -133,7 +134,7 @@ class Window:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             known = self._visitors.past(visitor)
             rows = [
-                self._similar(product),
+                self._similar(product, visitor),
                 self._recommended("goes_with", visitor, surface="product", seeds=(id,)),
                 Row(name="seen", products=self._seen(known, without=id)),
             ]
@@ -290,15 +291,16 @@ class Window:
                 seeds=seeds,
                 k=min(MAX_K, 3 * k + len(besides)),
                 exclude_purchased=new or surface != "home",
+                language=visitor.language,
             )
         except (BundleError, UnknownProduct):
             return None
         items = [item for item in answer.items if item.product not in besides]
         return Row(name=name, products=self._items(items, k), answer=answer.request_id)
 
-    def _similar(self, product: Product) -> Row | None:
+    def _similar(self, product: Product, visitor: Visitor) -> Row | None:
         try:
-            answer = self._shop.similar(product.id, k=3 * ROW)
+            answer = self._shop.similar(product.id, k=3 * ROW, language=visitor.language)
         except (BundleError, UnknownProduct):
             return None
         return Row(name="similar", products=self._items(answer.items, ROW, product), answer=answer.request_id)

@@ -182,8 +182,8 @@ def _listed(
     return found, frame.height, more, (Facet(name="category", values=values),)
 
 
-def product_page(shop: Shop, id: str) -> ProductPage:
-    """Raises UnknownProduct."""
+def product_page(shop: Shop, id: str, language: str = "") -> ProductPage:
+    """language: of the reasons, "" the shop's. Raises UnknownProduct."""
     product = shop.store.product(id)
     if product is None:
         raise UnknownProduct(id)
@@ -215,7 +215,7 @@ def product_page(shop: Shop, id: str) -> ProductPage:
             _alike(shop, search, search.meaning.texts, id, "text"),
             _alike(shop, search, search.meaning.photos, id, "photo"),
             _together(shop, view, row),
-            _shown(shop, id),
+            _shown(shop, id, language),
         ),
         rules=tuple(rule for rule in shop.store.rules() if id in rule.products),
     )
@@ -291,10 +291,10 @@ def _together(shop: Shop, view: View | None, row: int | None) -> Kin:
     return Kin(name="together", products=near, missing="" if near else "no_events")
 
 
-def _shown(shop: Shop, id: str) -> Kin:
+def _shown(shop: Shop, id: str, language: str) -> Kin:
     """What the shop shows beside it: all of it together."""
     try:
-        answer = shop.similar(id, k=NEAR, filters=Filters())
+        answer = shop.similar(id, k=NEAR, filters=Filters(), language=language)
     except BundleError:
         return Kin(name="shown", products=(), missing="unlearned")
     except UnknownProduct:  # the record has it, the engine follows within a second

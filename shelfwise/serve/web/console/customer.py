@@ -73,9 +73,17 @@ class CustomerPage:
 
 
 def customer_page(
-    shop: Shop, *, id: str = "", kind: str = "customer", new: bool = False, done: str = "", wrong: str = ""
+    shop: Shop,
+    *,
+    id: str = "",
+    kind: str = "customer",
+    new: bool = False,
+    done: str = "",
+    wrong: str = "",
+    language: str = "",
 ) -> CustomerPage:
-    """The page of a customer, or of a session (kind "session") while nobody has signed in to it."""
+    """The page of a customer, or of a session (kind "session") while nobody has signed in to it. language: of the
+    reasons, "" the shop's."""
     id, kind = id.strip()[:MAX_ID], "session" if kind == "session" else "customer"
     if not id:
         return CustomerPage(kind=kind, id="", recent=recent(shop), done=done)
@@ -89,7 +97,7 @@ def customer_page(
     bought = {event.product for event in events if event.type == "purchase"}
     learned, shown = True, []
     try:
-        answer = shop.recommend(customer=customer, session=session, k=SHOWN, exclude_purchased=new)
+        answer = shop.recommend(customer=customer, session=session, k=SHOWN, exclude_purchased=new, language=language)
         for item in answer.items:
             product = shop.store.product(item.product)
             shown.append(

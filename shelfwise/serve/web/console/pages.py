@@ -23,7 +23,7 @@ from shelfwise.serve.jobs import Job
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.console import catalogue, customer, data, desk, rules
 from shelfwise.serve.web.console.guard import csrf_ok, require, submitted
-from shelfwise.serve.web.render import render
+from shelfwise.serve.web.render import language, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
@@ -146,7 +146,9 @@ class Pages:
     async def product(self, request: Request) -> Response:
         require(request)
         try:
-            page = await asyncio.to_thread(catalogue.product_page, self._shop, request.path_params["id"])
+            page = await asyncio.to_thread(
+                catalogue.product_page, self._shop, request.path_params["id"], language(request)
+            )
         except UnknownProduct as error:
             raise Refused(404, "unknown_product", str(error)) from None
         return render(page, request)
@@ -235,7 +237,11 @@ class Pages:
 
     async def customers(self, request: Request) -> Response:
         require(request)
-        asked = {"id": _given(request, "id", MAX_ID), "kind": _given(request, "kind", 10)}
+        asked = {
+            "id": _given(request, "id", MAX_ID),
+            "kind": _given(request, "kind", 10),
+            "language": language(request),
+        }
         new = request.query_params.get("new") == "1"
         page = await asyncio.to_thread(
             lambda: customer.customer_page(self._shop, **asked, new=new, done=_done(request))
@@ -246,7 +252,9 @@ class Pages:
         _, form = await submitted(request)
         id = str(form.get("id", ""))
         if not id or str(form.get("typed", "")).strip() != id.strip():
-            page = await asyncio.to_thread(lambda: customer.customer_page(self._shop, id=id, wrong="typed"))
+            page = await asyncio.to_thread(
+                lambda: customer.customer_page(self._shop, id=id, wrong="typed", language=language(request))
+            )
             return render(page, request, status=422)
         await self._changed(self._shop.store.forget, id)
         return _to("/console/customers", done="forgotten")
