@@ -11,8 +11,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +21,9 @@ from playwright.sync_api import Browser, BrowserContext, Page, Response
 
 AXE = importlib.resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
 START_SECONDS = 120
+NAME, PASSWORD = "ada", "a long enough passphrase"
+
+Visit = Callable[..., AbstractContextManager[tuple["Page", "Watch"]]]
 
 
 @dataclass
@@ -50,16 +53,20 @@ def serving(folder: Path) -> Iterator[Server]:
         )
         try:
             end = time.monotonic() + START_SECONDS
-            while "Listening on" not in log.read_text():
+            while (console := re.search(r"The console: (\S+)", log.read_text())) is None or not _listens(port):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < end, log.read_text()
                 time.sleep(0.1)
-            time.sleep(0.3)  # the link may be printed after
-            found = re.search(r"http://\S+/console/\S+", log.read_text())
-            yield Server(folder, f"http://127.0.0.1:{port}", found[0].rstrip(".") if found else "", process)
+            link = console[1] if "/link/" in console[1] else ""
+            yield Server(folder, f"http://127.0.0.1:{port}", link, process)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @dataclass
@@ -96,6 +103,11 @@ class Watch:
     def _answered(self, response: Response) -> None:
         if response.status >= 400 and response.status not in self.allowed:
             self.problems.append(f"{response.status} {response.request.method} {response.url}")
+        if response.request.resource_type == "document" and not 300 <= response.status < 400:
+            try:
+                guarded(response)
+            except AssertionError as error:
+                self.problems.append(f"{response.url}: {error}")
 
 
 @contextmanager
@@ -136,9 +148,8 @@ _SCRIPT = re.compile(r"<script\b(?![^>]*\bsrc=)(?![^>]*type=\"application/(?:ld\
 _STYLE = re.compile(r"<style\b|\sstyle=|\son[a-z]+=", re.IGNORECASE)
 
 
-def strict(response: Response | None) -> None:
-    """The page's policy lets no inline script or style in, and there is none in it."""
-    assert response is not None
+def guarded(response: Response) -> None:
+    """The page's headers let no inline script or style in, and nothing of other hosts."""
     policy = dict(
         part.strip().split(" ", 1) if " " in part.strip() else (part.strip(), "")
         for part in response.headers.get("content-security-policy", "").split(";")
@@ -153,6 +164,13 @@ def strict(response: Response | None) -> None:
     assert policy.get("form-action") == "'self'", policy
     assert response.headers.get("x-content-type-options") == "nosniff"
     assert response.headers.get("referrer-policy") in ("same-origin", "no-referrer")
+    assert not any("unsafe" in sources or "*" in sources for sources in policy.values()), policy
+
+
+def strict(response: Response | None) -> None:
+    """So they do, and the page itself has none."""
+    assert response is not None
+    guarded(response)
     text = response.text()
     assert not _SCRIPT.findall(text), f"{response.url}: inline script"
     assert not _STYLE.findall(re.sub(r">[^<]*<", "><", text)), f"{response.url}: {_STYLE.findall(text)}"
@@ -163,3 +181,12 @@ def told(page: Page) -> dict[str, object]:
     """A JSON page's content."""
     content: dict[str, object] = json.loads(page.inner_text("body"))
     return content
+
+
+def sign_up(page: Page, server: Server) -> None:
+    """Through the one-time link that the server printed at its first start."""
+    page.goto(server.link)
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile(r"/console(?!/link)"))

@@ -6,24 +6,23 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
-from browsing import Server, Watch, browsing, serving
-from playwright.sync_api import Browser, Page, sync_playwright
-
-Visit = Callable[..., AbstractContextManager[tuple[Page, Watch]]]
+from browsing import Server, Visit, browsing, serving
+from playwright.sync_api import Browser, sync_playwright
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium; Playwright fetches no browser of its own."""
+    """Debian's Chromium; Playwright fetches no browser of its own. Where CI runs, .ci/run has put it there."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
-        pytest.skip("no Chromium on this machine (Debian: sudo apt-get install chromium)")
+        (pytest.fail if "CI" in os.environ else pytest.skip)(
+            "no Chromium on this machine (Debian: sudo apt-get install chromium)"
+        )
     # Chromium's own sandbox does not run as root, which containers are.
     flags = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     with sync_playwright() as driver:

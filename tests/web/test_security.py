@@ -18,8 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 from argon2 import PasswordHasher, extract_parameters
-from browsing import Server
-from conftest import Visit
+from browsing import Server, Visit
 from fastapi import FastAPI
 from PIL import Image
 from playwright.sync_api import Page

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-
-from browsing import Watch
-from playwright.sync_api import Page, expect
-
-Visit = Callable[..., AbstractContextManager[tuple[Page, Watch]]]
+from browsing import Visit
+from playwright.sync_api import expect
 
 
 def test_nothing_is_told_before_consent_and_everything_after(visit: Visit) -> None:

@@ -1,0 +1,62 @@
+"""Every page of both faces in both languages: nothing serious by axe-core, a strict policy, no host but ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from browsing import Server, Visit, accessible, browsing, fits, sign_up, strict
+from playwright.sync_api import Browser, StorageState
+from screenshots import CONSOLE, LANGUAGES, WINDOW
+
+KNOWN = {"product": "mug-red", "customer": "c0"}
+#: Beside the pages that are pictured.
+MORE = {
+    "empty search": "/search?q=zzzz+qqqq",
+    "photoless": "/product/mug-brown",
+    "password": "/console/password",
+    "compare": "/console/training/compare",
+    "new products": "/console/products?show=cold",
+}
+
+
+@pytest.fixture(scope="module")
+def signed(chromium: Browser, server: Server) -> Iterator[StorageState]:
+    """The cookies of one who signed in, agreed to be learned from, and has something in the cart."""
+    with browsing(chromium, server) as (page, _):
+        sign_up(page, server)
+        page.goto("/")
+        page.get_by_role("button", name="Learn from my visit").first.click()
+        page.goto("/product/mug-red")
+        page.get_by_role("button", name="Put in the cart").click()
+        page.wait_for_url("**/cart")
+        yield page.context.storage_state()
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+@pytest.mark.parametrize("path", [*WINDOW.values(), *CONSOLE.values(), *MORE.values()])
+def test_a_page_is_accessible_strict_and_fits_a_phone(visit: Visit, signed: StorageState, path: str, lang: str) -> None:
+    with visit(storage_state=signed, locale=LANGUAGES[lang]) as (page, _):
+        strict(page.goto(path.format(**KNOWN)))
+        accessible(page)
+        for one in page.locator("details > summary").all()[:3]:
+            one.click()
+        accessible(page)
+        page.set_viewport_size({"width": 390, "height": 844})
+        fits(page)
+
+
+@pytest.mark.parametrize("path", ["/", "/console/training", "/console/reports"])
+def test_a_page_is_legible_in_the_dark(visit: Visit, signed: StorageState, path: str) -> None:
+    with visit(storage_state=signed, color_scheme="dark") as (page, _):
+        page.goto(path)
+        accessible(page)
+
+
+def test_who_is_not_signed_in_meets_an_accessible_door(visit: Visit) -> None:
+    with visit() as (page, _):
+        strict(page.goto("/console/training"))
+        page.wait_for_url("**/console/login**")
+        accessible(page)
+        strict(page.goto("/?theme=dark"))
+        accessible(page)
