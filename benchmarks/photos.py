@@ -1,10 +1,13 @@
-"""Do photos matter? Two proofs, printed as Markdown.
+"""Do photos matter? Three proofs, printed as Markdown.
 
 1. SIMULATED shoppers over the 447 real photos of `luma`, whose taste is what the photos show. For products never seen
    in training, the network with photos against the same network without them: paired over customers, several seeds.
-2. A linear probe of the photo vectors on `clothing` (1,900 photos, ten classes, its own train and test parts).
+2. The described network (`learn/described.py`), whose convolutions learn from the same photos' pixels, with and without
+   its photo branch, on each shopper's last purchase: from the purchases before it, and from five products that were
+   never bought in training, which only their photos tell anything of. Its softmax cannot propose a new product.
+3. A linear probe of the photo vectors on `clothing` (1,900 photos, ten classes, its own train and test parts).
 
-    python benchmarks/photos.py [--seeds 3] [--data ../shared/data] [--cache FOLDER]
+    python benchmarks/photos.py [--seeds 3] [--data ../shared/data] [--cache FOLDER] [--only network described probe]
 """
 
 from __future__ import annotations
@@ -20,14 +23,18 @@ import numpy as np
 import polars as pl
 import torch
 
+from shelfwise.learn.described import Described
 from shelfwise.learn.metrics import Relevant, differences, ranking, summarise
 from shelfwise.learn.train import NetworkRecommender
 from shelfwise.model.encoders import ImageEncoder, VectorCache, encode_products
-from shelfwise.model.recommender import Items, top_k
+from shelfwise.model.photos import thumbnails
+from shelfwise.model.recommender import Items, recommend, top_k
 from shelfwise.model.sequences import Floats
 from shelfwise.settings import Settings
 from shelfwise.testing import SimulatedShop, simulated_shop
 
+Values = dict[str, list[dict[str, np.ndarray]]]  # by arm, a seed each: a metric's values by customer
+PROOFS = ["network", "described", "probe"]
 DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).parents[2] / "shared" / "data")
 
 
@@ -45,6 +52,7 @@ def luma(data: Path, cache: VectorCache) -> tuple[list[Path], Items]:
         category=codes.astype(np.int32),
         category_names=tuple(str(name) for name in names),
         price=prices.copy(),
+        pixels=thumbnails(frame["image_link"].to_list(), folder, cache),
     )
     return [folder / link for link in frame["image_link"]], items
 
@@ -71,6 +79,17 @@ def cold_metrics(shop: SimulatedShop, items: Items, settings: Settings) -> dict[
 def measured(shop: SimulatedShop, scores: Floats) -> dict[str, np.ndarray]:
     ids, _ = top_k(np.where(shop.cold, scores, -np.inf).astype(np.float32), 10)
     return ranking(ids, Relevant.of([[target] for target in shop.target]), (10,))
+
+
+def described_metrics(shop: SimulatedShop, items: Items, seed: int) -> dict[str, dict[str, np.ndarray]]:
+    """HR@10 and NDCG@10 a customer on the last purchase, whole catalogue ranked (the one before it is the validation),
+    by what is asked with: the purchases before ("known") or five products new to the network ("new")."""
+    behind = np.repeat(shop.train.offsets[1:], shop.train.lengths()) - np.arange(shop.train.rows)
+    train, validation = shop.train.take(behind > 2), shop.train.take(behind == 2)
+    wanted = Relevant.distinct(shop.train.take(behind == 1))
+    model = Described(seed=seed).fit(train, items, validation=validation)
+    asked = {"known": shop.train.take(behind > 1), "new": shop.newcomers(5, seed=seed)}
+    return {name: ranking(recommend(model, histories, 10)[0], wanted, (10,)) for name, histories in asked.items()}
 
 
 def probe(data: Path, encoder: ImageEncoder, photos: int | None = None) -> tuple[float, float]:
@@ -122,21 +141,33 @@ def main() -> None:
     parser.add_argument("--cache", type=Path)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--customers", type=int, default=2_000)
-    parser.add_argument("--no-probe", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=PROOFS, default=PROOFS)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as fresh, VectorCache(asked.cache or Path(fresh)) as cache:
         photos, items = luma(asked.data, cache)
+    shops = [simulated_shop(photos, customers=asked.customers, seed=seed) for seed in range(asked.seeds)]
+    print(f"SIMULATED shoppers over {items.n} real photos, {int(shops[0].cold.sum())} products never seen in training,")
+    print(f"{asked.customers:,} customers x {asked.seeds} seeds.")
+    if "network" in asked.only:
+        prove_network(shops, items, asked.epochs)
+    if "described" in asked.only:
+        prove_described(shops, items)
+    if "probe" in asked.only:
+        accuracy, took = probe(asked.data, ImageEncoder())
+        print(f"\nLinear probe on clothing: accuracy {accuracy:.3f} (1,900 photos encoded in {took:.0f} s)")
+
+
+def prove_network(shops: list[SimulatedShop], items: Items, epochs: int) -> None:
     arms = {
         "everything": items,
         "without photos": without(items, image=False),
         "without texts": without(items, text=False),
         "without photos and texts": without(items, text=False, image=False),
     }
-    values: dict[str, list[dict[str, np.ndarray]]] = {name: [] for name in [*arms, "the truth", "chance"]}
+    values: Values = {name: [] for name in [*arms, "the truth", "chance"]}
     seconds = dict.fromkeys(values, 0.0)
-    for seed in range(asked.seeds):
-        shop = simulated_shop(photos, customers=asked.customers, seed=seed)
-        settings = Settings(epochs=asked.epochs, width=64, seed=seed)
+    for seed, shop in enumerate(shops):
+        settings = Settings(epochs=epochs, width=64, seed=seed)
         for name, known in arms.items():
             started = time.perf_counter()
             values[name].append(cold_metrics(shop, known, settings))
@@ -144,28 +175,44 @@ def main() -> None:
         values["the truth"].append(measured(shop, shop.taste.astype(np.float32)))
         noise = np.random.default_rng(seed).random(shop.taste.shape, np.float32)
         values["chance"].append(measured(shop, noise))
-    joined = {
-        name: {metric: np.concatenate([one[metric] for one in some]) for metric in ("hit_rate@10", "ndcg@10")}
-        for name, some in values.items()
-    }
-    print(f"SIMULATED shoppers over {items.n} real photos, {int(shop.cold.sum())} products never seen in training,")
-    print(f"{asked.customers:,} customers x {asked.seeds} seeds; cold products ranked among themselves.\n")
-    print("| network | HR@10 | NDCG@10 | seconds a fit |\n|---|---|---|---|")
-    for name, some in joined.items():
-        hr, ndcg = summarise(some).values()
+    show("network; cold products ranked among themselves", values, seconds)
+    for more, less in (("everything", "without photos"), ("without texts", "without photos and texts")):
+        compare(values, more, less)
+
+
+def prove_described(shops: list[SimulatedShop], items: Items) -> None:
+    arms = {"with its photo branch": Items(n=items.n, pixels=items.pixels), "without": Items(n=items.n)}
+    values: Values = {f"{name}, {asked} products": [] for asked in ("known", "new") for name in arms}
+    seconds = dict.fromkeys(values, 0.0)
+    for seed, shop in enumerate(shops):
+        for name, known in arms.items():
+            started = time.perf_counter()
+            for asked, some in described_metrics(shop, known, seed).items():
+                values[f"{name}, {asked} products"].append(some)
+                seconds[f"{name}, {asked} products"] += time.perf_counter() - started
+    show("described network; asked with", values, seconds)
+    for asked in ("known", "new"):
+        compare(values, f"with its photo branch, {asked} products", f"without, {asked} products")
+
+
+def show(title: str, values: Values, seconds: dict[str, float]) -> None:
+    print(f"\n| {title} | HR@10 | NDCG@10 | seconds a fit |\n|---|---|---|---|")
+    for name, some in values.items():
+        hr, ndcg = summarise(joined(some)).values()
         print(
             f"| {name} | {hr.mean:.3f} ({hr.low:.3f} to {hr.high:.3f}) | {ndcg.mean:.3f} "
-            f"({ndcg.low:.3f} to {ndcg.high:.3f}) | {seconds[name] / asked.seeds:.1f} |"
+            f"({ndcg.low:.3f} to {ndcg.high:.3f}) | {seconds[name] / len(some):.1f} |"
         )
-    for more, less in (("everything", "without photos"), ("without texts", "without photos and texts")):
-        gain = differences(joined[more], joined[less])["ndcg@10"]
-        print(f"\n{more} - {less}: NDCG@10 {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}); a seed:", end=" ")
-        print(
-            *(f"{np.mean(a['ndcg@10'] - b['ndcg@10']):+.3f}" for a, b in zip(values[more], values[less], strict=True))
-        )
-    if not asked.no_probe:
-        accuracy, took = probe(asked.data, ImageEncoder())
-        print(f"\nLinear probe on clothing: accuracy {accuracy:.3f} (1,900 photos encoded in {took:.0f} s)")
+
+
+def compare(values: Values, more: str, less: str) -> None:
+    gain = differences(joined(values[more]), joined(values[less]))["ndcg@10"]
+    print(f"\n{more} - {less}: NDCG@10 {gain.mean:+.3f} ({gain.low:+.3f} to {gain.high:+.3f}); a seed:", end=" ")
+    print(*(f"{np.mean(a['ndcg@10'] - b['ndcg@10']):+.3f}" for a, b in zip(values[more], values[less], strict=True)))
+
+
+def joined(some: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {metric: np.concatenate([one[metric] for one in some]) for metric in ("hit_rate@10", "ndcg@10")}
 
 
 if __name__ == "__main__":

@@ -110,6 +110,13 @@ class SimulatedShop:
     looks: Floats
     taste: npt.NDArray[np.float64]
 
+    def newcomers(self, each: int, *, seed: int = 0) -> Sequences:
+        """What the same shoppers buy once there are only cold products: `each` of them a shopper."""
+        random = np.random.default_rng((seed, each))
+        item = _draw(np.where(self.cold, self.taste, 0.0), each, random).ravel().astype(np.int32)
+        offsets = np.arange(len(self.taste) + 1, dtype=np.int64) * each
+        return _purchases(offsets, item, np.full(len(self.cold), np.nan, np.float32), random)
+
 
 def simulated_shop(
     photos: Sequence[Path],

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -63,10 +63,12 @@ def read_dataset(
     *,
     until: datetime | None = None,
     encode: bool = True,
+    pixels: bool = False,
 ) -> Dataset:
     """The store's positive events (those before `until`, if given) and its products.
 
     folder: where vectors of texts and photos are cached; None or encode=False leaves products without vectors.
+    pixels: with thumbnails of the photos too, for models that learn from them.
     Raises NotEnoughData when no positive event names a product.
     """
     products = store.products_frame()
@@ -84,7 +86,7 @@ def read_dataset(
     sequences = _settled(columns.sequences(len(customers)))
     features = _items(products, len(names))
     if encode and folder is not None:
-        features = _encoded(features, products, folder, settings, progress)
+        features = _encoded(features, products, folder, settings, pixels, progress)
     return Dataset(IdMap(names), IdMap(customers), sequences, features)
 
 
@@ -200,19 +202,26 @@ def levels(category: Ints, names: Iterable[str], depth: int) -> tuple[Ints, tupl
 
 
 def _encoded(
-    features: Items, products: pl.DataFrame, folder: Path, settings: Settings, progress: Progress | None
+    features: Items, products: pl.DataFrame, folder: Path, settings: Settings, pixels: bool, progress: Progress | None
 ) -> Items:
-    from dataclasses import replace
-
     from shelfwise.model.encoders import VectorCache, encode_products
+    from shelfwise.model.photos import thumbnails
 
     cache = VectorCache(folder / "cache")
     text, image = encode_products(products, folder, settings, cache, progress)
-    return replace(features, text=_padded(text, features.n), image=_padded(image, features.n))
+    features = replace(features, text=_padded(text, features.n), image=_padded(image, features.n))
+    if pixels and image is not None:
+        shown = thumbnails(products["image_link"].to_list(), folder, cache, progress)
+        features = replace(features, pixels=_padded(shown, features.n))
+    return features
 
 
-def _padded(vectors: npt.NDArray[np.float32] | None, n: int) -> npt.NDArray[np.float32] | None:
+_Rows = TypeVar("_Rows", bound=npt.NDArray[Any])
+
+
+def _padded(rows: _Rows | None, n: int) -> _Rows | None:
     """Zero rows for the products that only events name."""
-    if vectors is None or len(vectors) == n:
-        return vectors
-    return np.concatenate((vectors, np.zeros((n - len(vectors), vectors.shape[1]), np.float32)))
+    if rows is None or len(rows) == n:
+        return rows
+    padded: _Rows = np.concatenate((rows, np.zeros((n - len(rows), *rows.shape[1:]), rows.dtype)))  # type: ignore[assignment]
+    return padded

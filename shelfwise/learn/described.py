@@ -5,17 +5,20 @@ photos, both joined, dense layers with dropout and L1 and L2 penalties, softmax 
 cross-entropy or by mean squared error, with SGD, Adam or RMSProp.
 
 What the description leaves open, and how it is read here:
-- The convolutional network is EfficientNet-Lite0, frozen: its features of the photos of the customer's last products
-  (`Items.image`) are averaged and go through a dense layer of their own. A shop without photos has no photo branch.
+- The convolutional network learns from pixels, with the rest and from the same loss: three layers over thumbnails
+  (`Items.pixels`) of the customer's newest products, whose means over places and photos go through a dense layer. What
+  the photos' vectors (`Items.image`, EfficientNet-Lite0) tell is not read. A shop without photos has no photo branch.
 - The softmax has one output a product, so that a product never bought in training cannot be recommended well. That is
   the description's limit, and why the network of `model/network.py` scores by item vectors.
 - MSE compares the softmax with the one-hot target, summed over the products (a mean over them would vanish).
 - Ratings it names are events of type `rate`; sequences keep no stars.
-- Training is bounded by steps, not by epochs, and the softmax is whole: a large catalogue makes fewer, dearer steps.
+- Training is bounded by steps, not by epochs, and the softmax is whole: a large catalogue makes fewer, dearer steps,
+  and so do many photos.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Literal, Self
 
 import numpy as np
@@ -34,7 +37,9 @@ _BATCH = 256
 _CHECKS = 6  # how often the validation is looked at
 _ASKED = 500  # customers of the validation, at most
 _PHOTOS = 10  # newest products whose photos are looked at
+_CHANNELS = (16, 32, 64)  # of the convolutions, each of which halves height and width
 _WORK = 6e9  # softmax cells of a whole training (steps · batch · products): about a minute on one core
+_PHOTO = 4_500  # softmax cells that take as long as a photo: 45 µs with the way back
 
 
 class Described:
@@ -101,7 +106,8 @@ class Described:
         optimiser = self._optimiser(network)
         asked = asked_customers(train, validation, _ASKED, random)
         first = np.repeat(train.offsets[:-1], train.lengths())
-        bound = min(self.steps, int(_WORK / (_BATCH * items.n)) + 1)
+        photos = 0 if network.photos is None else min(int(network.seen.sum()), _BATCH * _PHOTOS)
+        bound = min(self.steps, int(_WORK / (_BATCH * items.n + _PHOTO * photos)) + 1)
         steps = min(bound, max(30 * len(targets) // _BATCH, 30))
         looks = Looks(self, network, asked, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress)
         network.train()
@@ -154,16 +160,18 @@ class _LstmCnn(nn.Module):
 
     def __init__(self, items: Items, width: int, dropout: float, *, price_scale: tuple[float, float]) -> None:
         super().__init__()
-        # The photos are no parameter and no part of the state: 92,000 products would be 470 MB in every copy.
-        self.photos = None if items.image is None or not items.image.any() else torch.from_numpy(items.image)
+        # The photos are no parameter and no part of the state: 92,000 products would be 280 MB in every copy.
+        self.photos = None if items.pixels is None or not items.pixels.any() else torch.from_numpy(items.pixels)
         self.price_scale = price_scale
         self.item = nn.Embedding(items.n + 1, width, padding_idx=0)
         self.kind = nn.Embedding(len(EVENT_TYPES) + 1, 8, padding_idx=0)
         nn.init.normal_(self.item.weight, std=0.1)
         self.lstm = nn.LSTM(width + 8 + 1, width, batch_first=True)
         joined = width
-        if items.image is not None and self.photos is not None:
-            self.photo = nn.Sequential(nn.Linear(items.image.shape[1], width), nn.ReLU())
+        if self.photos is not None:
+            self.seen = self.photos.flatten(1).any(1)
+            self.convolution = _convolution()
+            self.photo = nn.Sequential(nn.Linear(_CHANNELS[-1], width), nn.ReLU())
             joined += width
         self.dense = nn.Sequential(
             nn.Linear(joined, 2 * width), nn.ReLU(), nn.Dropout(dropout), nn.Linear(2 * width, width)
@@ -182,12 +190,28 @@ class _LstmCnn(nn.Module):
         last = states[torch.arange(len(states)), (lengths - 1).clamp(min=0)] * (lengths > 0).unsqueeze(1)
         parts = [last]
         if self.photos is not None:
-            position = torch.arange(item.shape[1])
-            newest = (position < lengths[:, None]) & (position >= lengths[:, None] - _PHOTOS)
-            seen = self.photos[(item - 1).clamp(min=0)] * newest.unsqueeze(2)
-            parts.append(self.photo(seen.sum(1) / newest.sum(1, keepdim=True).clamp(min=1)))
+            parts.append(self.photo(self._shown(self.photos, item, lengths)))
         logits: torch.Tensor = self.out(self.dense(torch.cat(parts, 1)))
         return logits
+
+    def _shown(self, photos: torch.Tensor, item: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """[b, channels]: the mean of what the convolutions see on the photos of the newest events' products; zeros
+        where none has a photo. A photo that many histories share is looked at once."""
+        position = torch.arange(item.shape[1])
+        newest = (position < lengths[:, None]) & (position >= lengths[:, None] - _PHOTOS)
+        row, at = torch.nonzero(newest & self.seen[(item - 1).clamp(min=0)], as_tuple=True)
+        distinct, place = torch.unique(item[row, at] - 1, return_inverse=True)
+        pixels = photos[distinct].permute(0, 3, 1, 2).float() / 127.5 - 1
+        maps = self.convolution(pixels).mean((2, 3))
+        summed = torch.zeros(len(item), maps.shape[1]).index_add(0, row, maps[place])
+        return summed / torch.bincount(row, minlength=len(item)).clamp(min=1)[:, None]
+
+
+def _convolution() -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for channels_in, channels_out in pairwise((3, *_CHANNELS)):
+        layers += [nn.Conv2d(channels_in, channels_out, 3, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers)
 
 
 def _targets(train: Sequences) -> Longs:

@@ -146,7 +146,8 @@ def evaluate(
     chosen = set(known) if only is None else set(only) or set(known)
     for name in sorted(chosen - set(known)):
         raise InvalidRequest("only", f"no model is called {name!r}; there are {', '.join(known)}")
-    dataset = read_dataset(store, folder, settings, progress)
+    pixels = baseline_minutes != 0 and any(name.startswith("described") for name in chosen)
+    dataset = read_dataset(store, folder, settings, progress, pixels=pixels)
     cutoff = cutoff_of(dataset, settings)
     check_enough(dataset, settings)
     models: list[Contestant] = []

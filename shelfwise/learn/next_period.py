@@ -65,7 +65,8 @@ def next_period(
     for name in chosen:
         if name not in ROWS:
             raise InvalidRequest("only", f"no row is called {name!r}; there are {', '.join(ROWS)}")
-    dataset = read_dataset(store, folder, settings, progress)
+    pixels = "described" in chosen and baseline_minutes != 0
+    dataset = read_dataset(store, folder, settings, progress, pixels=pixels)
     return measure(dataset, settings, cutoff, days, chosen, baseline_minutes=baseline_minutes, progress=progress)
 
 

@@ -347,9 +347,10 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
     run goes on inside the fit it was in, but does earlier fits again.
     """
     started = time.perf_counter()
-    dataset = read_dataset(store, folder, settings, progress)
+    dataset = read_dataset(store, folder, settings, progress, pixels=settings.baseline_minutes > 0)
     work = folder / "work"
     model, evaluation = _measured(dataset, settings, work, progress)
+    dataset = replace(dataset, features=replace(dataset.features, pixels=None))  # no model to come learns from them
     model.fit(dataset.sequences, dataset.features, progress=progress)
     assert model.bundle is not None
     shutil.rmtree(work, ignore_errors=True)

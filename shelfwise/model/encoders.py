@@ -14,27 +14,22 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import re
-import struct
 import threading
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import torch
-from PIL import Image, ImageOps
 from torch import nn
 
 from shelfwise.errors import EncodingError
+from shelfwise.model.photos import Photos, Pixels, read_photo
 from shelfwise.model.recommender import Progress
 from shelfwise.model.sequences import Floats
 from shelfwise.model.vectors import VectorCache, content_key
@@ -43,12 +38,6 @@ from shelfwise.settings import Settings
 
 __all__ = ["ImageEncoder", "TextEncoder", "VectorCache", "encode_products", "product_text"]
 
-log = logging.getLogger(__name__)
-
-MAX_PHOTO_BYTES = 64 << 20
-MAX_PHOTO_PIXELS = 64_000_000  # a decompression bomb is refused before it is unpacked
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP")
-_SIDE = 224  # pixels: what EfficientNet-Lite0 was trained on
 _TEXT_TASK = 64  # texts a worker takes at once
 _PHOTO_TASK = 16  # photos a worker takes at once: 10 MB of input, the fastest of 1, 8, 16, 32
 _Input = TypeVar("_Input", contravariant=True)
@@ -142,7 +131,7 @@ class ImageEncoder:
         """Raises EncodingError, naming the first photo that cannot be read."""
         return self.encode_pixels([read_photo(photo) for photo in inputs])
 
-    def encode_pixels(self, photos: Sequence[npt.NDArray[np.uint8]]) -> Floats:
+    def encode_pixels(self, photos: Sequence[Pixels]) -> Floats:
         """uint8 [224, 224, 3] each, as `read_photo` gives them."""
         if not photos:
             return np.zeros((0, self.dimensions), np.float32)
@@ -150,7 +139,7 @@ class ImageEncoder:
         with self._lock:
             model = self._model
 
-            def work(task: Sequence[npt.NDArray[np.uint8]]) -> Floats:
+            def work(task: Sequence[Pixels]) -> Floats:
                 torch.set_num_threads(1)
                 with torch.inference_mode():
                     pixels = torch.from_numpy(np.stack(task)).permute(0, 3, 1, 2)  # channels_last already
@@ -163,46 +152,6 @@ class ImageEncoder:
             finally:
                 torch.set_num_threads(before)
         return _unit(np.concatenate(done))
-
-
-def read_photo(photo: bytes | Path) -> npt.NDArray[np.uint8]:
-    """uint8 [224, 224, 3]. Raises EncodingError naming the file: unreadable, truncated, not a photo, too large."""
-    name = str(photo) if isinstance(photo, Path) else "photo"
-    try:
-        if isinstance(photo, Path):
-            if photo.stat().st_size > MAX_PHOTO_BYTES:
-                raise EncodingError(f"{name}: larger than {MAX_PHOTO_BYTES >> 20} MB; give a smaller photo")
-            photo = photo.read_bytes()
-        with Image.open(BytesIO(photo), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PHOTO_PIXELS:
-                raise EncodingError(
-                    f"{name}: {image.width} x {image.height} pixels; at most {MAX_PHOTO_PIXELS:,} are read"
-                )
-            image.draft("RGB", (2 * _SIDE, 2 * _SIDE))  # a JPEG is unpacked at a fraction of its size
-            upright = ImageOps.exif_transpose(image)
-            if upright.has_transparency_data:
-                layer = upright.convert("RGBA")
-                upright = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-            return np.asarray(upright.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
-    except _BROKEN as error:
-        raise EncodingError(f"{name}: cannot be read as a photo ({error}); replace the file") from error
-
-
-#: What Pillow's readers raise on hostile or torn files.
-_BROKEN = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    TypeError,
-    LookupError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    zlib.error,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
 
 
 # --- a product's text -------------------------------------------------------------------------------------
@@ -292,7 +241,7 @@ def encode_products(
         if any(texts):
             text = _encode_texts(texts, text_encoder(settings.threads), cache, progress)
     if settings.image_encoder != "none" and "image_link" in frame.columns:
-        photos = _Photos(folder.resolve(), problems)
+        photos = Photos(folder.resolve(), problems)
         paths = [photos.find(link) for link in frame["image_link"].to_list()]
         if any(paths):
             image = _encode_photos(paths, photos, image_encoder(settings.threads), cache, progress)
@@ -320,7 +269,7 @@ def _encode_texts(texts: list[str], encoder: TextEncoder, cache: VectorCache, pr
 
 
 def _encode_photos(
-    paths: list[Path | None], photos: _Photos, encoder: ImageEncoder, cache: VectorCache, progress: Progress | None
+    paths: list[Path | None], photos: Photos, encoder: ImageEncoder, cache: VectorCache, progress: Progress | None
 ) -> Floats:
     key_of = {path: photos.key(path) for path in dict.fromkeys(paths) if path is not None}
     unique: dict[bytes, Path] = {}
@@ -346,47 +295,6 @@ def _encode_photos(
         if progress:
             progress(done, len(missing), "photos encoded")
     return _unit(vectors.astype(np.float16).astype(np.float32))[which]
-
-
-class _Photos:
-    """The photo files of one folder; what is wrong with them is logged and kept, never raised."""
-
-    def __init__(self, folder: Path, problems: list[str] | None) -> None:
-        self.folder = folder
-        self.problems = problems
-
-    def find(self, link: str | None) -> Path | None:
-        if not link or re.match(r"[a-zA-Z][a-zA-Z0-9+.-]*://", link):
-            return None
-        try:
-            path = (self.folder / link).resolve()
-        except (OSError, ValueError, RuntimeError):
-            path = None
-        if path is None or not path.is_relative_to(self.folder):
-            self._report(f"{link}: lies outside the shop's folder; copy the photo into it")
-            return None
-        return path
-
-    def key(self, path: Path) -> bytes | None:
-        try:
-            if path.stat().st_size > MAX_PHOTO_BYTES:
-                raise OSError(f"larger than {MAX_PHOTO_BYTES >> 20} MB")
-            return content_key(path.read_bytes())
-        except OSError as error:
-            self._report(f"{path}: cannot be read as a photo ({error.strerror or error}); replace the file")
-            return None
-
-    def read(self, path: Path) -> npt.NDArray[np.uint8] | None:
-        try:
-            return read_photo(path)
-        except EncodingError as error:
-            self._report(str(error))
-            return None
-
-    def _report(self, problem: str) -> None:
-        log.warning("%s", problem)
-        if self.problems is not None:
-            self.problems.append(problem)
 
 
 # --- how the work is done ---------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 
@@ -24,6 +25,8 @@ class Items:
 
     text:     float32 [n, dt], unit rows, zero rows where a product has no text.
     image:    float32 [n, di], unit rows, zero rows where a product has no photo.
+    pixels:   uint8 [n, h, w, 3], thumbnails, black where a product has no photo; there only when a model that learns
+              from pixels is to be fitted.
     category: int32 [n], code of the deepest product_type, -1 unknown; category_names gives their text.
     brand:    int32 [n], code, -1 unknown.
     price:    float32 [n], NaN unknown.
@@ -33,6 +36,7 @@ class Items:
     n: int
     text: Floats | None = None
     image: Floats | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
     category: Ints | None = None
     category_names: tuple[str, ...] = ()
     brand: Ints | None = None

@@ -19,7 +19,7 @@ from starlette.requests import Request
 from shelfwise.engine.request import MAX_K, MAX_VALUES
 from shelfwise.engine.search.request import FACETS, MAX_FACETS, MAX_UNDO, SORTS, SearchAnswer, SearchFilters
 from shelfwise.errors import EncodingError, InvalidRequest
-from shelfwise.model.encoders import read_photo
+from shelfwise.model.photos import read_photo
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType
 from shelfwise.serve.gate import Access, read_body, read_raw
 from shelfwise.serve.wire import FILTERS, Field, Refused, invalid, parse_fields, parse_json

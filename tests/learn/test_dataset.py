@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.dataset import levels, read_dataset
@@ -73,6 +74,21 @@ def test_knows_what_the_catalogue_tells(store: Store) -> None:
     top, names = levels(features.category, features.category_names, 1)
     assert names == ("Food",)
     assert top.tolist() == [0, 0, -1, -1]
+
+
+def test_pixels_are_there_where_asked_for(store: Store, tmp_path: Path) -> None:
+    Image.new("RGB", (50, 50), "red").save(tmp_path / "tea.png")
+    store.put_products([Product(id="tea", title="Tea", image_link="tea.png")])
+    settings = Settings(text_encoder="none", threads=1)
+    assert read_dataset(store, tmp_path, settings).features.pixels is None
+    features = read_dataset(store, tmp_path, settings, pixels=True).features
+    assert features.image is not None
+    assert features.pixels is not None
+    assert features.pixels.shape == (4, 32, 32, 3)
+    assert np.flatnonzero(features.pixels.any((1, 2, 3))).tolist() == np.flatnonzero(features.image.any(1)).tolist()
+    assert (features.pixels[features.image.any(1)] == (255, 0, 0)).all()
+    settings = Settings(text_encoder="none", image_encoder="none", threads=1)
+    assert read_dataset(store, tmp_path, settings, pixels=True).features.pixels is None
 
 
 def test_until_and_split_let_no_future_in(store: Store) -> None:

@@ -24,9 +24,9 @@ from shelfwise.model.encoders import (
     encode_products,
     image_encoder,
     product_text,
-    read_photo,
     text_encoder,
 )
+from shelfwise.model.photos import read_photo
 from shelfwise.schema import PRODUCT_COLUMNS, Product
 from shelfwise.settings import Settings
 
