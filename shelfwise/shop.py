@@ -192,13 +192,15 @@ class Shop:
         """Learn from the record, write bundle and report, put it to use; the bundle's version.
 
         Search is made ready too. Raises NotEnoughData. What was served before keeps serving until the new bundle is
-        whole.
+        whole. After a training that was killed, the network's fits that were over are taken and the one that was not
+        goes on, if neither the record nor the settings have changed.
         """
-        from shelfwise.learn.pipeline import learn_bundle
+        from shelfwise.learn.pipeline import forget_work, learn_bundle
         from shelfwise.learn.report import write_training_report
 
         bundle = learn_bundle(self.store, self.folder, self.settings, progress)
         version = self._bundles.add(bundle)
+        forget_work(self.folder)
         write_training_report(bundle, self.settings, self.folder / "reports" / version)
         self.index(progress)
         return version

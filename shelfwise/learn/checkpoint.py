@@ -4,29 +4,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from shelfwise.model.recommender import Items
 from shelfwise.model.sequences import Sequences
 
 _FACTS = "checkpoint.json"
 
 
-def fingerprint(train: Sequences, *told: str) -> str:
-    """What a checkpoint must agree with to be gone on from: the data, and all that shapes the fit."""
-    digest = hashlib.sha256()
-    for array in (train.offsets, train.item, train.kind, train.time):
-        digest.update(array.tobytes())
-    for text in told:
-        digest.update(text.encode())
+def fingerprint(train: Sequences, items: Items, validation: Sequences | None, *told: str) -> str:
+    """What a checkpoint must agree with to be gone on from: the events, what is known of the products (but for their
+    thumbnails, which nothing with checkpoints reads), and all that shapes the fit."""
+    digest = hashlib.sha256(repr(told).encode())
+    for name, value in _arrays(train, items, validation):
+        digest.update(f"{name} {value.shape} {value.dtype}".encode())
+        digest.update(np.ascontiguousarray(value).data)
     return digest.hexdigest()
+
+
+def _arrays(train: Sequences, items: Items, validation: Sequences | None) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    abouts: list[Sequences | Items] = [train, items] if validation is None else [train, items, validation]
+    for about in abouts:
+        for field in fields(about):
+            value = getattr(about, field.name)
+            if isinstance(value, np.ndarray) and field.name != "pixels":
+                yield field.name, value
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +81,7 @@ class Checkpoint:
                 old.unlink()
 
     def clear(self) -> None:
-        """The fit is over: remove what was kept."""
+        """Remove what was kept."""
         (self.folder / _FACTS).unlink(missing_ok=True)
         for old in self.folder.glob("epoch-*.safetensors"):
             old.unlink()

@@ -71,8 +71,9 @@ class EngineModel:
     """The engine as one row among models: learns a bundle from sequences, answers with `Engine` itself.
 
     refit: fit the sources once more with the validation events, after the ranker has learned from them.
-    network: False leaves the network out. work: where its training keeps checkpoints. network_fits: how often it is
-    fitted in all, `settings.minutes` being shared among them (by default once, and once more to refit).
+    network: False leaves the network out. work: where its fits are kept, over or not, so that a process that was killed
+    can be followed by one that asks for the same; who gave the folder removes it. network_fits: how often the network
+    is fitted in all, `settings.minutes` being shared among them (by default once, and once more to refit).
 
     After `fit`:
     bundle:  the `Bundle`, products named by their inside id unless `names` were given.
@@ -105,6 +106,7 @@ class EngineModel:
         self._names = names
         self._with_network = network
         self._work = work
+        self._begun = 0  # fits of the network
         self._network_fits = network_fits or (2 if refit else 1)
         self._engine: Engine | None = None
 
@@ -193,8 +195,9 @@ class EngineModel:
         if not self._with_network:
             return None
         with self._timed("network"):
-            model = NetworkRecommender(self._network_settings(), None, self._checkpoints("network-choosing"))
+            model = NetworkRecommender(self._network_settings(), None, self._next_folder(), keep=True)
             model.fit(window.before, items, validation=window.after, progress=progress)
+        self._count_earlier(model)
         self.curve = model.curve
         return model
 
@@ -202,18 +205,25 @@ class EngineModel:
         self, chosen: NetworkRecommender, everything: Sequences, items: Items, progress: Progress | None
     ) -> NetworkRecommender:
         with self._timed("network"):
-            model = NetworkRecommender(
-                self._network_settings(), chosen.config, self._checkpoints("network"), plan=chosen.plan
-            )
+            folder = self._next_folder()
+            model = NetworkRecommender(self._network_settings(), chosen.config, folder, keep=True, plan=chosen.plan)
             chosen.network = None  # its tables make room for the new ones
-            return model.fit(everything, items, progress=progress)
+            model.fit(everything, items, progress=progress)
+        self._count_earlier(model)
+        return model
 
     def _network_settings(self) -> Settings:
         """A limit of minutes is for all fits together."""
         return self.settings.model_copy(update={"minutes": self.settings.minutes / self._network_fits})
 
-    def _checkpoints(self, name: str) -> Path | None:
-        return None if self._work is None else self._work / name
+    def _next_folder(self) -> Path | None:
+        """Of the next fit of the network: each has its own, in which it finds itself again."""
+        self._begun += 1
+        return None if self._work is None else self._work / f"network-{self._begun}"
+
+    def _count_earlier(self, model: NetworkRecommender) -> None:
+        for total in (self.seconds, self.alone):
+            total["network"] += model.earlier
 
     def _choose(self, newest: Window, items: Items, progress: Progress | None) -> None:
         """What validation decides about the counting sources; kept for every later fit."""
@@ -337,23 +347,23 @@ class EngineModel:
 
 
 _ALL = Filters(availability=None)
+_WORK = "work"
 _NOT_LEARNING = ("store", "host", "port", "workers", "durable")
 
 
 def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
     """Everything the shop's record teaches, in one unsaved bundle. Raises NotEnoughData.
 
-    folder: the shop's; vectors are cached in `cache`, and the network's fits keep checkpoints in `work`: a killed
-    run goes on inside the fit it was in, but does earlier fits again.
+    folder: the shop's; vectors are cached in `cache`. The network's fits are kept in `work`, so that a run after one
+    that was killed goes on inside the fit it was in; once the bundle is saved, `forget_work` removes them.
     """
     started = time.perf_counter()
     dataset = read_dataset(store, folder, settings, progress, pixels=settings.baseline_minutes > 0)
-    work = folder / "work"
+    work = folder / _WORK
     model, evaluation = _measured(dataset, settings, work, progress)
     dataset = replace(dataset, features=replace(dataset.features, pixels=None))  # no model to come learns from them
     model.fit(dataset.sequences, dataset.features, progress=progress)
     assert model.bundle is not None
-    shutil.rmtree(work, ignore_errors=True)
     metrics: dict[str, Any] = {
         "ranker": {kind: {"chosen": fit.chosen, "ndcg@12": fit.ndcg} for kind, fit in model.fits.items()},
         "seconds": {name: round(value, 2) for name, value in model.seconds.items()},
@@ -366,6 +376,11 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
         learned=_learned(dataset) | {"seconds": round(time.perf_counter() - started, 1)},
         metrics=metrics,
     )
+
+
+def forget_work(folder: Path) -> None:
+    """Remove what `learn_bundle` kept in the shop's folder to go on from."""
+    shutil.rmtree(folder / _WORK, ignore_errors=True)
 
 
 def _measured(

@@ -71,7 +71,8 @@ class NetworkRecommender:
     """The network as a Recommender. After `fit`: `network`, `curve` (a list of Epoch), `plan`.
 
     config: the shape; None derives it from settings and products. checkpoint_folder: an epoch's end is kept there, and
-    a fit interrupted before goes on from it; None keeps nothing. plan: train as an earlier fit ended up doing.
+    a fit interrupted before goes on from it; None keeps nothing. keep: leave the last epoch there when the fit is over,
+    so that the same fit, asked for again, is answered with it. plan: train as an earlier fit ended up doing.
     """
 
     name = "network"
@@ -82,6 +83,7 @@ class NetworkRecommender:
         config: NetworkConfig | None = None,
         checkpoint_folder: Path | None = None,
         *,
+        keep: bool = False,
         plan: Plan | None = None,
     ) -> None:
         self.settings = settings
@@ -89,7 +91,9 @@ class NetworkRecommender:
         self.plan = plan
         self.curve: list[Epoch] = []
         self.network: Network | None = None
+        self.earlier = 0.0  # seconds of the fit that an interrupted process spent
         self._folder = checkpoint_folder
+        self._keep = keep
         self._given = plan
         self._until = 0
 
@@ -157,7 +161,7 @@ class _Training:
         progress: Progress | None,
     ) -> None:
         self.model, self.settings = model, model.settings
-        self.train, self.items, self.progress = train, items, progress
+        self.train, self.items, self.validation, self.progress = train, items, validation, progress
         self.config = model.config or config_of(model.settings, items)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.half = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
@@ -181,7 +185,8 @@ class _Training:
         network.attach(self.items)
         model.network, model.config, model.curve = network, self.config, []
         optimizer = _optimizer(self.settings, network)
-        mark = fingerprint(self.train, self.config.to_json(), self.settings.model_dump_json(), repr(model._given))
+        told = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
+        mark = fingerprint(self.train, self.items, self.validation, *told)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
         if resumed is not None:
@@ -212,7 +217,8 @@ class _Training:
         network.to("cpu").attach(self.items)
         network.freeze()
         model.plan = Plan(epochs=best_epoch, sharpness=sharpness) if self.watched is not None else model._given
-        if kept is not None:
+        model.earlier = self.done
+        if kept is not None and not model._keep:
             kept.clear()
 
     def _begin(self, network: Network) -> float:

@@ -15,6 +15,7 @@ from shelfwise.learn.pipeline import (
     EngineModel,
     Window,
     followed,
+    forget_work,
     learn_bundle,
     lookers,
     unseen,
@@ -191,6 +192,9 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
         told: list[str] = []
         bundle = learn_bundle(store, tmp_path, SMALL, lambda _done, _total, status: told.append(status))
     assert told
+    # Each of the network's three fits has its folder until the bundle is saved.
+    assert {path.name for path in (tmp_path / "work").iterdir()} == {"network-1", "network-2", "network-3"}
+    forget_work(tmp_path)
     assert not (tmp_path / "work").exists()
     assert bundle.learned["events"] == past.rows
     assert bundle.learned["customers"] == 60
