@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -115,3 +119,17 @@ def test_accounts_are_made_by_a_link_listed_and_removed(folder: Path) -> None:
         run(folder, "accounts", "link", "bob")
     run(folder, "accounts", "remove", "ann")
     assert json.loads(run(folder, "accounts", "list", "--json")) == []
+
+
+@pytest.mark.parametrize(("asked", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "active"}, "ACTIVE")])
+def test_threads_wait_without_spinning_unless_told_to(asked: dict[str, str], policy: str) -> None:
+    """OpenMP itself says what it was told when it was loaded."""
+    ours = ("OMP_", "GOMP_", "KMP_")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    command = [sys.executable, "-m", "shelfwise.cli", "train", "--help"]
+    ended = subprocess.run(
+        command, env=plain | asked | {"OMP_DISPLAY_ENV": "verbose"}, capture_output=True, text=True, check=True
+    )
+    said = re.findall(r"OMP_WAIT_POLICY\s*=\s*'(\w+)'", ended.stderr)
+    assert said
+    assert set(said) == {policy}

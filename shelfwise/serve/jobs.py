@@ -34,8 +34,6 @@ KINDS = ("load", "train")
 EVERY = 0.25  # seconds between two lines of progress
 ENDED = ("done", "failed", "cancelled")
 KEPT = 50  # ended jobs whose folders stay: what the console's lists show of each kind, and some weeks of a usual shop
-#: Threads of a learning process that spin on cores a server needs make both many times slower.
-_CALM = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +80,6 @@ class Jobs:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env=os.environ | _CALM,
                 pass_fds=[lock.fileno()],
                 start_new_session=True,
             )
