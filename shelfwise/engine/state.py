@@ -16,6 +16,9 @@ PURCHASE, SEARCH, VIEW = EventType.PURCHASE.code, EventType.SEARCH.code, EventTy
 _ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
 _POSITIVE = np.zeros(len(EventType), np.bool_)
 _POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
+_OF_CARTS = np.zeros(len(EventType), np.bool_)
+_OF_CARTS[[_ADD, _REMOVE, PURCHASE]] = True
+IN_CART, ELSE = -1, -2  # of `decided`
 _NONE = np.empty(0, np.int32)
 _CART_KEPT = 7 * 86_400  # seconds after which a cart is taken as left behind
 SEARCH_KEPT = 86_400  # seconds for which a search says what is wanted
@@ -75,20 +78,12 @@ def state_of(
     keep = _POSITIVE[kinds] & (items >= 0)
     cart = _NONE
     if (kinds == _ADD).any():
-        in_cart: dict[int, list[int]] = {}
-        for position in np.flatnonzero(
-            ((kinds == _ADD) | (kinds == _REMOVE) | (kinds == PURCHASE)) & (items >= 0)
-        ).tolist():
-            item, kind = int(items[position]), int(kinds[position])
-            if kind == _ADD:
-                in_cart.setdefault(item, []).append(position)
-            elif kind == _REMOVE:
-                for added in in_cart.pop(item, ()):
-                    keep[added] = False
-            else:
-                in_cart.pop(item, None)
-        kept = [item for item, added in in_cart.items() if times[added[-1]] >= now - _CART_KEPT]
-        cart = np.array(kept, np.int32)
+        end = decided(items, kinds)
+        answered = end >= 0
+        keep[answered] &= kinds[end[answered]] != _REMOVE
+        waiting = end == IN_CART
+        recent = set(items[waiting & (times >= now - _CART_KEPT)].tolist())
+        cart = np.array([item for item in dict.fromkeys(items[waiting].tolist()) if item in recent], np.int32)
     if not keep.all():
         items, kinds, times, prices = items[keep], kinds[keep], times[keep], prices[keep]
     return State(
@@ -103,6 +98,31 @@ def state_of(
         now=now,
         cart=cart,
     )
+
+
+def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None) -> Longs:
+    """What became of each addition to a cart: int64 [m], the row of the next removal or purchase of the product,
+    IN_CART where there is none yet; ELSE for what is no addition.
+
+    items: -1 for none or unknown. kinds: EventType codes. owners: whose events they are, where not all are one's. Rows
+    are in time order within an owner. An addition that a removal answers is taken back: the product is no longer
+    wanted. Linear but for a sort of the rows that concern carts.
+    """
+    found = np.full(len(items), ELSE, np.int64)
+    some = np.flatnonzero(_OF_CARTS[kinds] & (items >= 0))
+    keys = (items[some],) if owners is None else (items[some], owners[some])
+    order = some[np.lexsort(keys)]  # stable: time order stays within a product
+    added = kinds[order] == _ADD
+    places = np.arange(len(order))
+    ends = np.minimum.accumulate(np.where(added, len(order), places)[::-1])[::-1]
+    there = np.flatnonzero(added & (ends < len(order)))
+    one, other = order[there], order[ends[there]]
+    same = items[one] == items[other]
+    if owners is not None:
+        same &= owners[one] == owners[other]
+    found[order[added]] = IN_CART
+    found[one[same]] = other[same]
+    return found
 
 
 def with_searches(state: State, searches: Sequence[Searched]) -> State:

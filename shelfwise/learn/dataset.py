@@ -2,7 +2,8 @@
 
 Frames are streamed from the store, so memory is the arrays themselves (about 26 bytes an event) plus one frame and the
 sort's permutation; cost is linear in events but for that sort. Anonymous sessions are customers of their own
-(sessions that signed in come from the store under their customer already).
+(sessions that signed in come from the store under their customer already). What was put into a cart and taken out again
+counts as in a live state, by the same rule (`engine.state.decided`).
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from shelfwise.engine.state import decided
 from shelfwise.errors import NotEnoughData
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import IdMap, Ints, Longs, Sequences
-from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, to_micros
+from shelfwise.model.sequences import IdMap, Ints, Longs, Sequences, sequences_of
+from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, EventType, to_micros
 from shelfwise.settings import Settings
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ _SILENCE = 90 * 86_400  # seconds without any event
 _FEW = 30  # customers; fewer (and under a tenth of all) do not end a silence
 SEPARATOR = " > "
 _SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
+_REMOVE = EventType.REMOVE_FROM_CART.code
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 
 
@@ -38,21 +41,33 @@ _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 class Dataset:
     """items: every product of the catalogue, then those that only events name. customers: ids, and sessions nobody
     signed in to, marked `session:`. sequences: positive events, row i for customer i. features: row i for item i.
+
+    undone: the additions to a cart that were taken back by a removal, row i for customer i. As in a live state they are
+    wishes up to that moment, seconds in `undone_at` (one a row of `undone`), and never were from then on; so they are
+    not in `sequences`.
     """
 
     items: IdMap
     customers: IdMap
     sequences: Sequences
     features: Items
+    undone: Sequences | None = None
+    undone_at: Longs | None = None
 
     def split(self, time: datetime | int, days: float | None = None) -> tuple[Sequences, Sequences]:
-        """Events strictly before `time` (UTC, or seconds since 1970) and those from it on (for `days`): both over all
-        customers, so that row i is the same customer in both."""
+        """Events strictly before `time` (UTC, or seconds since 1970) as they looked then, and those from it on (for
+        `days`): both over all customers, so that row i is the same customer in both."""
         cut = to_micros(time) // SECOND if isinstance(time, datetime) else time
         after = self.sequences.time >= cut
         if days is not None:
             after &= self.sequences.time < cut + int(days * 86_400)
-        return self.sequences.before(cut), self.sequences.take(after)
+        before = self.sequences.before(cut)
+        if self.undone is not None and self.undone_at is not None:
+            # That they will be taken back is not known yet.
+            wished = (self.undone.time < cut) & (self.undone_at >= cut)
+            if wished.any():
+                before = _merged(before, self.undone.take(wished))
+        return before, self.sequences.take(after)
 
 
 def read_dataset(
@@ -76,18 +91,22 @@ def read_dataset(
     customers: dict[str, int] = {}
     columns = _Columns()
     total = store.counts().events
-    frames = store.event_frames(until=until, types=sorted(POSITIVE_TYPES))
+    frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, EventType.REMOVE_FROM_CART}))
     for frame in frames:
         columns.add(frame, names, customers)
         if progress:
             progress(columns.rows, total, "events read")
-    if not columns.rows:
+    everything, undone_at = columns.sequences(len(customers))
+    stays = undone_at < 0
+    if not stays.any():
         raise NotEnoughData("no event names a product yet; load events first (`shelfwise load events FILE`)")
-    sequences = _settled(columns.sequences(len(customers)))
+    everything = _settled(everything)
+    undone = None if stays.all() else everything.take(~stays)
     features = _items(products, len(names))
     if encode and folder is not None:
         features = _encoded(features, products, folder, settings, pixels, progress)
-    return Dataset(IdMap(names), IdMap(customers), sequences, features)
+    sequences = everything if undone is None else everything.take(stays)
+    return Dataset(IdMap(names), IdMap(customers), sequences, features, undone, undone_at[~stays])
 
 
 def _settled(sequences: Sequences) -> Sequences:
@@ -104,6 +123,21 @@ def _settled(sequences: Sequences) -> Sequences:
     return replace(sequences, time=np.minimum(sequences.time, until))
 
 
+def _merged(one: Sequences, other: Sequences) -> Sequences:
+    """The events of both in time order; row i is the same customer in both."""
+    owner = np.concatenate([np.repeat(np.arange(len(part)), part.lengths()) for part in (one, other)])
+    time = np.concatenate((one.time, other.time))
+    order = np.lexsort((time, owner))
+    return Sequences(
+        offsets=one.offsets + other.offsets,
+        time=time[order],
+        item=np.concatenate((one.item, other.item))[order],
+        kind=np.concatenate((one.kind, other.kind))[order],
+        price=np.concatenate((one.price, other.price))[order],
+        quantity=np.concatenate((one.quantity, other.quantity))[order],
+    )
+
+
 class _Columns:
     """Grows one array a column by whole frames; ids are mapped frame by frame, so each text is seen once a frame."""
 
@@ -114,52 +148,77 @@ class _Columns:
         }
 
     def add(self, frame: pl.DataFrame, names: dict[str, int], customers: dict[str, int]) -> None:
-        frame = frame.filter(pl.col("product") != "")
-        owner = frame.select(
-            pl.when(pl.col("customer") != "").then(pl.col("customer")).otherwise(_SESSION + pl.col("session"))
-        ).to_series()
+        frame = frame.filter(pl.col("product") != "").with_columns(
+            owner=pl.when(pl.col("customer") != "").then("customer").otherwise(_SESSION + pl.col("session"))
+        )
+        # A removal makes nothing known: what it takes back was added before it.
+        wished = frame.filter(pl.col("type") != EventType.REMOVE_FROM_CART)
+        _learn(wished["owner"], customers)
+        _learn(wished["product"], names)
+        owner, item = _mapped(frame["owner"], customers), _mapped(frame["product"], names)
+        known = (owner >= 0) & (item >= 0)
         parts = {
-            "owner": _mapped(owner, customers),
-            "item": _mapped(frame["product"], names),
+            "owner": owner,
+            "item": item,
             "kind": frame["type"].replace_strict(_KINDS, return_dtype=pl.Int8).to_numpy(),
             "time": (frame["time"] // SECOND).to_numpy(),
             "price": frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
             "quantity": frame["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
         }
         for name, values in parts.items():
-            self._parts[name].append(values)
-        self.rows += len(frame)
+            self._parts[name].append(values if known.all() else values[known])
+        self.rows += int(known.sum())
 
-    def sequences(self, customers: int) -> Sequences:
-        """Sorted by customer, then time, then arrival. Frames come in time order, so a stable sort by customer is
-        enough; it is checked, since a wrong order would let the future in."""
+    def sequences(self, customers: int) -> tuple[Sequences, Longs]:
+        """Sorted by customer, then time, then arrival, and int64 for each row, when it was taken back (seconds), -1 for
+        never. Frames come in time order, so a stable sort by customer is enough; it is checked, since a wrong order
+        would let the future in."""
+        if not self.rows:
+            return sequences_of([]), np.empty(0, np.int64)
         owner = self._take("owner")
         time = self._take("time")
         if np.any(time[1:] < time[:-1]):
             order = np.lexsort((time, owner))
         else:
             order = np.argsort(owner, kind="stable")
-        counts = np.bincount(owner, minlength=customers)
-        del owner
-        return Sequences(
-            offsets=np.concatenate(([0], np.cumsum(counts))).astype(np.int64),
+        owner = owner[order]
+        made = Sequences(
+            offsets=np.concatenate(([0], np.cumsum(np.bincount(owner, minlength=customers)))).astype(np.int64),
             time=time[order],
             item=self._take("item")[order],
             kind=self._take("kind")[order],
             price=self._take("price")[order],
             quantity=self._take("quantity")[order],
         )
+        del time, order
+        never = np.full(made.rows, -1, np.int64)
+        removals = made.kind == _REMOVE
+        if not removals.any():
+            return made, never
+        # Only of who ever took something out again is there anything to find.
+        removers = np.zeros(customers, np.bool_)
+        removers[owner[removals]] = True
+        some = np.flatnonzero(removers[owner])
+        end = decided(made.item[some], made.kind[some], owner[some])
+        answered = np.flatnonzero(end >= 0)
+        answered = answered[removals[some[end[answered]]]]
+        never[some[answered]] = made.time[some[end[answered]]]
+        return made.take(~removals), never[~removals]
 
     def _take(self, name: str) -> npt.NDArray[Any]:
         return np.concatenate(self._parts.pop(name))
 
 
-def _mapped(texts: pl.Series, known: dict[str, int]) -> Ints:
-    """Inside ids of a column; texts seen for the first time get the next ones, in order of appearance."""
-    distinct = texts.unique(maintain_order=True)
-    for text in distinct:
+def _learn(texts: pl.Series, known: dict[str, int]) -> None:
+    """Texts seen for the first time get the next inside ids, in order of appearance."""
+    for text in texts.unique(maintain_order=True):
         known.setdefault(text, len(known))
-    codes = pl.Series([known[text] for text in distinct], dtype=pl.Int32)
+
+
+def _mapped(texts: pl.Series, known: dict[str, int]) -> Ints:
+    """Inside ids of a column, -1 for what is not known."""
+    distinct = texts.unique()
+    codes = pl.Series([known.get(text, -1) for text in distinct], dtype=pl.Int32)
     return texts.replace_strict(distinct, codes, return_dtype=pl.Int32).to_numpy()
 
 
