@@ -243,6 +243,35 @@ def recommend(
 
 
 @app.command()
+def lists(
+    file: Annotated[
+        Path, typer.Argument(metavar="OUT", help=".jsonl, a line a customer, or .parquet, a row a product.")
+    ],
+    k: Annotated[int, typer.Option("-k", "--k", help="Products of each list.")] = 12,
+    customers: Annotated[Path | None, typer.Option(help="Only these customers: a file with an id a line.")] = None,
+    new: Annotated[bool, typer.Option("--new", help="Leave out what each customer has bought.")] = False,
+    on: Annotated[
+        Literal["processes", "ray"],
+        typer.Option(help="Workers on this machine, or on Ray (extra `ray`; RAY_ADDRESS names a cluster)."),
+    ] = "processes",
+    processes: Annotated[
+        int | None, typer.Option(help="How many workers; by default one a core.", min=1, max=1024, show_default=False)
+    ] = None,
+    shop: ShopFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """What to show every customer, in one file: the answers of `recommend` for the home page, all as of one moment."""
+    with Shop(shop) as opened, progress_bar("Lists") as progress:
+        made = opened.lists(
+            file, k=k, exclude_purchased=new, customers=customers, on=on, processes=processes, progress=progress
+        )
+    if as_json:
+        print_json({"lists": made, "file": str(file)})
+    else:
+        out.print(f"{made:,} lists in {file}", highlight=False)
+
+
+@app.command()
 def similar(
     product: Annotated[str, typer.Argument(help="A product's id.")],
     k: Annotated[int, typer.Option("-k", help="How many.")] = 12,

@@ -15,10 +15,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
@@ -352,6 +353,67 @@ class Shop:
         history = self._history(request)
         searches = self._searches(history, request) if history.queries else ()
         return engine.recommend(request, engine.state(request, history, searches))
+
+    def recommend_many(
+        self,
+        customers: Sequence[str],
+        *,
+        k: int = 12,
+        exclude_purchased: bool = False,
+        now: datetime | None = None,
+    ) -> list[list[tuple[str, float]]]:
+        """For each customer the products that `recommend` gives for the home page, best first, with their scores but
+        without reasons: a fraction of the time. Raises InvalidRequest."""
+        now = now or datetime.now(UTC)
+        everyone = Request(k=k, exclude_purchased=exclude_purchased, now=now)
+        engine = self.engine
+        states = []
+        for customer in customers:
+            request = replace(everyone, customer=customer)
+            history = self._history(request)
+            searches = self._searches(history, request) if history.queries else ()
+            states.append(engine.state(request, history, searches))
+        rows, scores = engine.recommend_many(states, everyone)
+        ids = engine.catalogue.view.ids
+        return [
+            [(ids[row], score) for row, score in zip(found.tolist(), values.tolist(), strict=True) if row >= 0]
+            for found, values in zip(rows, scores, strict=True)
+        ]
+
+    def lists(
+        self,
+        out: Path,
+        *,
+        k: int = 12,
+        exclude_purchased: bool = False,
+        customers: Path | None = None,
+        now: datetime | None = None,
+        on: Literal["processes", "ray"] = "processes",
+        processes: int | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Write what to show every customer of the record, or those of a file with an id a line; how many.
+
+        out: .jsonl or .parquet. All lists are as of one moment, `now`. See `lists.write_lists` for the file, and for
+        `on` and `processes`. Raises InvalidRequest, UnreadableFile, BundleError, MissingDependency.
+        """
+        from shelfwise.lists import Asked, read_customers, write_lists
+
+        asked = Request(k=k, exclude_purchased=exclude_purchased, now=now or datetime.now(UTC))
+        if not self._bundles.current():
+            raise BundleError("nothing was learned yet; run `shelfwise train`")
+        total = self.counts().customers if customers is None else sum(1 for _ in read_customers(customers))
+        assert asked.now is not None
+        return write_lists(
+            self.folder,
+            out,
+            self.store.customers() if customers is None else read_customers(customers),
+            Asked(k=asked.k, exclude_purchased=exclude_purchased, now=asked.now),
+            on=on,
+            processes=processes,
+            total=total,
+            progress=progress,
+        )
 
     def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:
         """The last searches of a history, a day old at most, newest first: seconds, words, products found now."""

@@ -43,6 +43,7 @@ MAY_IMPORT["serve"] = {
     "learn",  # evaluations, to show them: their records and words are light; training is a process of its own
     "shop",
 }
+MAY_IMPORT["lists"] = {"schema", "errors", "model"}
 MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}
 MAY_IMPORT["terminal"] = {"errors", "model"}
 MAY_IMPORT["cli_accounts"] = {"errors", "shop", "terminal", "trust"}
@@ -51,7 +52,8 @@ MAY_IMPORT["cli"] = {*MAY_IMPORT, "__init__"}
 MAY_IMPORT["__init__"] = {"shop"}
 MAY_IMPORT["__main__"] = {"cli"}
 #: Inside functions only, so that no module needs it to be imported: `Shop.serve` starts the server that opens the shop.
-LATE_ONLY: dict[str, set[str]] = {"shop": {"serve"}}
+#: `Shop.lists` starts the workers that open it.
+LATE_ONLY: dict[str, set[str]] = {"shop": {"serve", "lists"}, "lists": {"shop"}}
 
 #: Who may import what from outside, anywhere in a module …
 ONLY: dict[str, set[str]] = {
@@ -75,6 +77,7 @@ ONLY: dict[str, set[str]] = {
     "opencc": {"engine"},
     "pypinyin": {"engine"},
     "Stemmer": {"engine", "learn"},
+    "ray": {"lists"},
 }
 #: … and at module level, where it costs everybody who imports the module.
 ONLY_AT_TOP: dict[str, set[str]] = {"torch": {"model", "learn"}, "faiss": {"model", "engine"}}

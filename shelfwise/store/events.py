@@ -235,6 +235,12 @@ def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataF
     return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
 
 
+def names(connection: Connection, after: str, limit: int) -> list[str]:
+    """The first customers after this one."""
+    query = select(customers.c.customer).where(customers.c.customer > after).order_by(customers.c.customer)
+    return list(connection.execute(query.limit(limit)).scalars())
+
+
 def sold(connection: Connection) -> dict[str, float]:
     """Pieces bought by product id."""
     query = select(events.c.product, func.sum(events.c.quantity)).where(events.c.type == str(EventType.PURCHASE))

@@ -202,6 +202,17 @@ class Store:
             last=None if last is None else from_micros(last),
         )
 
+    def customers(self, rows: int = 10_000) -> Iterator[str]:
+        """Every customer's id, in the database's order, `rows` held at a time."""
+        after = ""
+        while True:
+            with self._database.read() as connection:
+                names = events.names(connection, after, rows)
+            yield from names
+            if len(names) < rows:
+                return
+            after = names[-1]
+
     def put_table(self, name: str, frame: pl.DataFrame | Iterable[pl.DataFrame]) -> int:
         """Keep a side table, replacing one of that name; its rows. Frames one by one are written one by one.
         Raises InvalidRecord for a name that is not small letters, digits and _."""

@@ -390,3 +390,15 @@ def test_many_threads_and_stores_at_once(store: Store, url: str) -> None:
     counts = store.counts()
     assert (counts.events, counts.customers, counts.sessions) == (6 * 40 + 20, 7, 6)
     assert sum(one.height for one in store.event_frames()) == counts.events
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 50])
+def test_every_customer_is_named_once(store: Store, rows: int) -> None:
+    names = ["B", "a", "Ärger 😀", "c" * 200, "  x", "z_%"]
+    assert list(store.customers()) == []
+    visits = [(place, minute, name) for place, name in enumerate(names) for minute in range(3)]
+    store.append_events([event(f"{place}-{minute}", minute, customer=name) for place, minute, name in visits])
+    store.append_events([event("s", session="nobody")])
+    assert sorted(store.customers(rows)) == sorted(names)
+    store.forget("a")
+    assert sorted(store.customers(rows)) == sorted(set(names) - {"a"})
