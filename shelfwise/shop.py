@@ -308,7 +308,7 @@ class Shop:
         late = frame.filter(~known)
         if late.height:
             catalogue.upsert(late, *self._vectors(late))
-        self._engine = Engine(bundle, catalogue, language=self.settings.language, history=self.settings.history)
+        self._engine = Engine(bundle, catalogue, language=self.settings.language)
         self._version, self._revision = version, revision
         self._steered = -1
 

@@ -53,18 +53,17 @@ class Columns(Protocol):
 class Engine:
     """Answers over one bundle and one live catalogue. Thread-safe; readers take no lock.
 
-    language: of reasons where a request names none, en or zh. history: newest events the network reads.
+    language: of reasons where a request names none, en or zh.
     Raises BundleError when the bundle's ranker was fitted on other features than this version computes.
     """
 
-    def __init__(self, bundle: Bundle, catalogue: Catalogue, *, language: str = "en", history: int = 50) -> None:
+    def __init__(self, bundle: Bundle, catalogue: Catalogue, *, language: str = "en") -> None:
         if language not in LANGUAGES:
             raise SettingsError(f"language: {language!r} has no reasons; use one of {', '.join(LANGUAGES)}")
         if bundle.ranker is not None and bundle.ranker.features != FEATURES:
             raise BundleError("the bundle's ranker reads other features than this version; train again")
         self.bundle = bundle
         self.catalogue = catalogue
-        self.history = history
         #: Does an answer depend on what was paid?
         self.reads_prices = bundle.network is not None and bundle.network.reads_prices
         self._sources = Sources(bundle)
@@ -254,7 +253,7 @@ class Engine:
         there = [place for place, events in enumerate(histories) if events.rows]
         if not there:
             return vectors
-        batch = _joined([histories[place].last(self.history) for place in there])
+        batch = _joined([histories[place].last(network.reads) for place in there])
         late = view.behaviour if (batch.item >= view.known).any() else None
         found = network.encode(batch, np.array([nows[place] for place in there], np.int64), vectors=late)
         for place, vector in zip(there, found, strict=True):

@@ -325,7 +325,7 @@ class EngineModel:
     def _asked(
         self, bundle: Bundle, before: Sequences, now: Longs, wanted: Relevant, new: bool, progress: Progress | None
     ) -> Questions:
-        engine = Engine(bundle, Catalogue(bundle), history=self.settings.history)
+        engine = Engine(bundle, Catalogue(bundle))
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
         answers = engine.candidates_many(states_of(before.last(self.settings.memory), now), request)
         return collect(
@@ -343,7 +343,7 @@ class EngineModel:
             counted["network"] = network
         self.models = counted
         self.bundle = self._bundle(counted, items, network, everything, ranker=ranker)
-        self._engine = Engine(self.bundle, Catalogue(self.bundle), history=self.settings.history)
+        self._engine = Engine(self.bundle, Catalogue(self.bundle))
 
 
 _ALL = Filters(availability=None)

@@ -1,4 +1,4 @@
-"""Where training starts: the factorised co-occurrence of the training sequences, instead of random numbers.
+"""What the network remembers: the factorised co-occurrence of the training sequences.
 
 The counts of `model/cooccurrence.py` hold nearly all that sparse behaviour can tell; learning them by gradient from
 random vectors takes hours on a CPU, a truncated singular value decomposition (Halko, Martinsson & Tropp 2011) seconds.
@@ -7,6 +7,7 @@ random vectors takes hours on a CPU, a truncated singular value decomposition (H
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from scipy import sparse
 from torch import Tensor
 
 from shelfwise.model.cooccurrence import directed_pairs
-from shelfwise.model.network import Network
+from shelfwise.model.network import Content, Network
 from shelfwise.model.sequences import Sequences
 
 _WINDOW, _BACKWARD = 10, 0.3  # at width 512 better than 5 and 0.15 on the validation items of Amazon Beauty
@@ -84,28 +85,44 @@ def _orthonormal(columns: Tensor) -> Tensor:
     return basis
 
 
-def fit_content(network: Network, vectors: Tensor) -> None:
-    """Set the item tower's weights for text, photo, category, brand and price so that they foretell `vectors`.
+def remember(network: Network, train: Sequences, seed: int) -> None:
+    """Give the network what it remembers of `train`. A product without history gets what its content foretells."""
+    n, width = network.config.items, network.config.width
+    ahead, memory = factorise(train, n, width, seed)
+    known = memory.abs().sum(1) > 0
+    if known.any():
+        # As long as learned vectors are at first: products are compared by both parts together.
+        size = memory[known].norm(dim=1).mean()
+        memory /= size
+        ahead *= size
+        facts = {name: value.cpu() for name, value in network.facts().items()}
+        recall = Content(network.config, width).requires_grad_(False)
+        if facts:
+            _foretell(recall, {name: value[known] for name, value in facts.items()}, memory[known])
+            memory[~known] = recall({name: value[~known] for name, value in facts.items()})
+        network.recall.load_state_dict(recall.state_dict())
+    network.ahead.copy_(ahead)
+    network.memory.copy_(memory)
+    network.thaw()
 
-    vectors: float32 [n, width] of the factorisation. One part after the other, each fitted by ridge regression to what
-    those before left over, on products that have a vector at all: a product without history starts where its like are.
+
+def _foretell(recall: Content, facts: Mapping[str, Tensor], vectors: Tensor) -> None:
+    """Set the maps of text, photo, category, brand and price so that they foretell these vectors, float32 [m, width].
+
+    One part after the other, each fitted by ridge regression to what those before left over.
     """
-    known = vectors.abs().sum(1) > 0
-    if not network.config.content or not bool(known.any()):
-        return
-    rest = vectors[known].clone()
-    with torch.no_grad():
-        for name, facts in network.facts().items():
-            part, told = getattr(network, name), facts[known]
-            if name in ("category", "brand"):
-                size = len(part.weight)
-                count = torch.bincount(told, minlength=size)[:, None]
-                total = torch.zeros(size, rest.shape[1]).index_add_(0, told, rest)
-                part.weight.copy_(total / (count + _SHRINK))
-                part.weight[0] = 0
-                rest -= part.weight[told]
-            else:
-                square = told.T @ told
-                square += torch.eye(len(square)) * (_SHRINK + 1e-3 * float(square.diagonal().mean()))
-                part.weight.copy_(torch.linalg.solve(square, told.T @ rest).T)
-                rest -= told @ part.weight.T
+    rest = vectors.clone()
+    for name, told in facts.items():
+        part = getattr(recall, name)
+        if name in ("category", "brand"):
+            size = len(part.weight)
+            count = torch.bincount(told, minlength=size)[:, None]
+            total = torch.zeros(size, rest.shape[1]).index_add_(0, told, rest)
+            part.weight.copy_(total / (count + _SHRINK))
+            part.weight[0] = 0
+            rest -= part.weight[told]
+        else:
+            square = told.T @ told
+            square += torch.eye(len(square)) * (_SHRINK + 1e-3 * float(square.diagonal().mean()))
+            part.weight.copy_(torch.linalg.solve(square, told.T @ rest).T)
+            rest -= told @ part.weight.T

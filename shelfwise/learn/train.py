@@ -1,9 +1,11 @@
 """Trains the network: `NetworkRecommender` keeps the Recommender contract around it.
 
-From the factorised co-occurrence (`learn/start.py`) by softmax over the whole catalogue, or a corrected sample of it
-where that is too much work. Every event is a target once an epoch; batches are of histories alike in length, so that
-next to nothing is padding. The learning rate falls to nothing over the planned epochs or minutes, whichever comes
-first; validation NDCG@10 says when to stop and which epoch to keep, the start itself being epoch 0.
+What it remembers is counted (`learn/start.py`), what it learns is trained, on its own, by softmax over the whole
+catalogue, or a corrected sample of it where that is too much work. (Trained on top of what is remembered it learns
+nothing useful: the counts hold the very targets it trains on.) Every event is a target once an epoch; batches are of
+histories alike in length, so that next to nothing is padding. The learning rate falls to nothing over the planned
+epochs or minutes, whichever comes first. After each epoch both parts are joined as validation likes best
+(`learn/join.py`); its NDCG@10 says when to stop and which epoch to keep, what is remembered alone being epoch 0.
 """
 
 from __future__ import annotations
@@ -23,11 +25,12 @@ from torch.nn.functional import embedding
 
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.checkpoint import Checkpoint, fingerprint
-from shelfwise.learn.metrics import Relevant, ranking
+from shelfwise.learn.join import Join, share_of
+from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.softmax import softmax_loss
-from shelfwise.learn.start import factorise, fit_content
+from shelfwise.learn.start import remember
 from shelfwise.model.network import Network, NetworkConfig, batch_of
-from shelfwise.model.recommender import Items, Progress, recommend
+from shelfwise.model.recommender import Items, Progress
 from shelfwise.model.sequences import Floats, Longs, Sequences
 from shelfwise.settings import Settings
 
@@ -37,15 +40,14 @@ _DRAWN = 4_096  # products drawn a step where it does not
 _STEPS = 150  # steps an epoch should have, if the batch may be as small as that
 _SMALLEST, _LARGEST = 512, 4_096  # targets of a batch
 _WATCHED = 5_000  # customers on whom an epoch is validated
-_PATIENCE = 3  # epochs without a better validation before stopping
+_PATIENCE = 3  # epochs in which neither both parts nor the learned one alone got better before stopping
 _WARM = 0.03  # share of training in which the learning rate rises
 _FORGET = 0.1  # share of positions at which the time to the answer is hidden
-_GENTLE = 0.2  # learning rate of the embedding tables, relative to the rest
-_FAINT = 1e-5  # gradients of the tables below this are no reason for a whole step
-_SHARPNESS = (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0)
-_UNWATCHED_SHARPNESS = 4.0  # without validation: what validation chose on Amazon Beauty at width 512
-_ASKED = 100  # queries whose scores of the whole catalogue are held at once
+_BETAS = (0.9, 0.98)
+_HIDDEN = 128  # dimensions of what is learned, unless the remembered has fewer
+_UNWATCHED = 4.0  # weight of the remembered part without validation
 _REPEATS = 0.01  # share of events on products the customer had before, from which on answers may repeat
+_COUNTED = ("ahead", "memory", "recall.")  # what training does not change
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,18 +55,21 @@ class Plan:
     """What validation chose; given to a new recommender it fits in the same way without validation (--refit)."""
 
     epochs: int
-    sharpness: float
+    weight: float  # of the remembered part, see `learn/join.py`
+    keep: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One line of a learning curve. ndcg: NDCG@10 on validation, NaN without; items_per_second: targets learned."""
+    """One line of a learning curve. ndcg: NDCG@10 on validation, NaN without; learned: that of the learned part alone;
+    items_per_second: targets learned."""
 
     epoch: int
     loss: float
     ndcg: float
     items_per_second: float
     seconds: float
+    learned: float = math.nan
 
 
 class NetworkRecommender:
@@ -135,7 +140,7 @@ def config_of(settings: Settings, items: Items) -> NetworkConfig:
     return NetworkConfig(
         items=items.n,
         width=width,
-        hidden=min(width, 128),
+        hidden=min(width, _HIDDEN),
         tower=settings.network,
         history=settings.history,
         dropout=settings.dropout,
@@ -166,11 +171,12 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.half = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
         self.watched = _watched(train, validation, self.settings.seed)
+        self.join: Join | None = None
         self.epochs = self.settings.epochs if model._given is None else model._given.epochs
         self.targets = int(np.maximum(train.lengths() - 1, 0).sum())
         self.batch = int(np.clip(self.targets / _STEPS, _SMALLEST, _LARGEST))
         self.count = np.bincount(train.item, minlength=items.n)
-        work = 6.0 * self.targets * items.n * self.config.width
+        work = 6.0 * self.targets * items.n * self.config.hidden
         # Content stands in for products that were never chosen. As negatives they would teach it that products like
         # them are never chosen, so they are left out of the softmax.
         self.offered = self.count > 0 if self.config.content else np.ones(items.n, np.bool_)
@@ -181,91 +187,67 @@ class _Training:
     def run(self) -> None:
         model = self.model
         started = time.perf_counter()
-        network = Network(self.config).to(self.device)
-        network.attach(self.items)
-        model.network, model.config, model.curve = network, self.config, []
-        optimizer = _optimizer(self.settings, network)
         told = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
         mark = fingerprint(self.train, self.items, self.validation, *told)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
+        network = self._begin()
+        optimizer = _optimizer(self.settings, network)
         if resumed is not None:
-            first, best_epoch, best, sharpness = self._resume(network, optimizer, resumed)
+            first, best_epoch, best = self._resume(network, optimizer, resumed)
         else:
-            sharpness = self._begin(network)
-            first, best_epoch, best = 1, 0, _copy(network)
-            self._note(Epoch(epoch=0, loss=math.nan, ndcg=self._validate(), items_per_second=0.0, seconds=0.0))
-        merits = [line.ndcg for line in model.curve]
+            first, best_epoch, best = 1, 0, _learned(network)
+            ndcg = math.nan if self.join is None else self.join.remembered
+            self._note(Epoch(epoch=0, loss=math.nan, ndcg=ndcg, items_per_second=0.0, seconds=0.0))
         for number in range(first, self.epochs + 1):
-            if self._stale(number - 1, best_epoch) or self._share(started, number - 1.0) >= 1:
+            if self._stale(number - 1) or self._share(started, number - 1.0) >= 1:
                 break
+            before = [line.ndcg for line in model.curve]
             line = self._epoch(network, optimizer, number, started)
             self._note(line)
-            if self.watched is None or not line.ndcg <= max(merits):
-                best_epoch, best = number, _copy(network)
-            merits.append(line.ndcg)
+            if self.join is None or line.ndcg > max(before):
+                best_epoch, best = number, _learned(network)
             if kept is not None:
                 facts = {
                     "epoch": number,
                     "best": best_epoch,
-                    "sharpness": sharpness,
                     "seconds": self.done + time.perf_counter() - started,
                     "curve": [asdict(one) for one in model.curve],
                 }
-                kept.write(facts, {"now": network.state_dict(), "best": best, "optimizer": _flat(optimizer)})
-        network.load_state_dict(best)
+                kept.write(facts, {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)})
+        network.load_state_dict(best, strict=False)
         network.to("cpu").attach(self.items)
         network.freeze()
-        model.plan = Plan(epochs=best_epoch, sharpness=sharpness) if self.watched is not None else model._given
+        if self.join is not None:
+            weight = _weight(network.share)
+            model.plan = Plan(epochs=best_epoch, weight=weight, keep=self.join.keep)
+        else:
+            model.plan = model._given
         model.earlier = self.done
         if kept is not None and not model._keep:
             kept.clear()
 
-    def _begin(self, network: Network) -> float:
-        """Start from the factorised co-occurrence; returns how much it was sharpened into log-odds."""
+    def _begin(self) -> Network:
+        """A network that remembers and has learned nothing yet; only what is remembered counts."""
         torch.manual_seed(self.settings.seed)
         self._tell(0, 1, "factorising co-occurrence")
-        fresh = Network(self.config)
-        ahead, vectors = factorise(self.train, self.items.n, self.config.width, self.settings.seed)
-        fresh.attach(self.items)
-        fit_content(fresh, vectors)
+        network = Network(self.config, self.items)
+        remember(network, self.train, self.settings.seed)
         with torch.no_grad():
-            fresh.follow.weight.zero_()
-            noise = torch.randn(vectors.shape) * (0.01 * float(vectors.pow(2).mean().sqrt()) + 1e-4)
-            fresh.id.copy_(vectors + noise)
-            if fresh.config.content:
-                fresh.eval()
-                fresh.id.sub_(fresh.vectors_of() - fresh.id)
-                # A product without history is its content and nothing else: the id stays at nothing, in training too.
-                fresh.id[torch.from_numpy(self.count == 0)] = 0
-            fresh.ahead.copy_(ahead)
+            network.begin(torch.from_numpy(self.count))
         given = self.model._given
-        sharpness = given.sharpness if given is not None else self._sharpen(fresh)
-        with torch.no_grad():
-            root = sharpness**0.5
-            for part in (fresh.id, fresh.ahead, *(p.weight for p in _content_parts(fresh))):
-                part.mul_(root)
-        network.load_state_dict(fresh.state_dict())
-        return sharpness
-
-    def _sharpen(self, network: Network) -> float:
-        """The factor on the logits with the least cross-entropy on validation; without validation, a fixed one."""
-        if self.watched is None:
-            return _UNWATCHED_SHARPNESS
-        histories, relevant = self.watched
-        owner, target = relevant.owners(), relevant.ids
-        some = np.random.default_rng(self.settings.seed).permutation(len(owner))[:1_000]
-        network.freeze()
-        query = torch.from_numpy(network.encode(histories.select(owner[some])))
-        vectors = torch.from_numpy(network.item_vectors())
-        right = torch.from_numpy(target[some].astype(np.int64))
-        network.thaw()
-        losses = np.zeros(len(_SHARPNESS))
-        for start in range(0, len(query), _ASKED):
-            logits, wanted = query[start : start + _ASKED] @ vectors.T, right[start : start + _ASKED]
-            for place, factor in enumerate(_SHARPNESS):
-                losses[place] += float(torch.nn.functional.cross_entropy(logits * factor, wanted, reduction="sum"))
-        return _SHARPNESS[int(np.argmin(losses))]
+        if given is not None:
+            network.keep.fill_(given.keep)
+        network.share.copy_(torch.tensor(share_of(math.inf)))
+        network = network.to(self.device)
+        network.attach(self.items)
+        if self.watched is not None:
+            histories, relevant = self.watched
+            self.join = Join(network, histories, relevant, _next(histories), repeats=self.shown_again)
+        elif given is None or given.epochs:
+            network.share.copy_(torch.tensor(share_of(_UNWATCHED if given is None else given.weight)))
+        self.model.network, self.model.config, self.model.curve = network, self.config, []
+        return network
 
     def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
         network.thaw()
@@ -281,7 +263,7 @@ class _Training:
                 break
             rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
             for group in optimizer.param_groups:
-                group["lr"] = rate * group["scale"]
+                group["lr"] = rate
             loss, size = self._step(network, rows, random)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -295,13 +277,18 @@ class _Training:
                 )
                 self._tell((number - 1) * len(batches) + place, self.epochs * len(batches), status)
         seconds = time.perf_counter() - begun
-        return Epoch(
+        line = Epoch(
             epoch=number,
             loss=summed / max(learned, 1),
-            ndcg=self._validate(),
+            ndcg=math.nan,
             items_per_second=learned / max(seconds, 1e-9),
             seconds=seconds,
         )
+        if self.join is None:
+            return line
+        found = self.join.choose(network)
+        network.share.copy_(torch.tensor(share_of(found.weight)))
+        return replace(line, ndcg=found.ndcg, learned=found.learned)
 
     def _step(self, network: Network, rows: tuple[Longs, Longs], random: np.random.Generator) -> tuple[Tensor, int]:
         starts, lengths = rows
@@ -309,7 +296,7 @@ class _Training:
         batch = batch_of(window, self.config, self.train.time[starts + lengths])
         hidden = torch.from_numpy(random.random(batch.asked.shape) < _FORGET)
         batch = replace(batch, asked=batch.asked.masked_fill(hidden, 0))
-        batch = replace(batch, **{name: getattr(batch, name).to(self.device) for name in batch.__slots__})
+        batch = batch.to(self.device)
         target = torch.from_numpy(self.train.item[follows].astype(np.int64)).to(self.device)
         if self.drawn:
             chance = (self.count + 1.0) * self.offered
@@ -323,12 +310,12 @@ class _Training:
             table = network.vectors_of(need.to(self.device))
             place = torch.searchsorted(need, batch.item.cpu()).to(self.device)
             rest = torch.searchsorted(need, seen).to(self.device)
-            query = network(batch, embedding(place, table), embedding(batch.item, network.ahead))
+            query = network(batch, embedding(place, table))
             target = torch.searchsorted(seen, target.cpu()).to(self.device)
             loss = softmax_loss(query, embedding(rest, table), target, share=stands, half=self.half)
         else:
             table = network.vectors_of()
-            query = network(batch, embedding(batch.item, table), embedding(batch.item, network.ahead))
+            query = network(batch, embedding(batch.item, table))
             offered = None if self.offered.all() else torch.from_numpy(self.offered.astype(np.float32)).to(self.device)
             loss = softmax_loss(query, table, target, share=offered, half=self.half)
         return loss, len(target)
@@ -357,35 +344,18 @@ class _Training:
         for group in random.permutation(len(groups)):
             yield begin[groups[group]], size[groups[group]]
 
-    def _validate(self) -> float:
-        if self.watched is None:
-            return math.nan
-        histories, relevant = self.watched
-        assert self.model.network is not None
-        network = self.model.network
-        if self.device.type == "cuda":
-            network = Network(self.config)
-            network.load_state_dict(self.model.network.state_dict())
-            network.attach(self.items)
-        network.freeze()
-        view = NetworkRecommender(self.settings, self.config)
-        view.network = network
-        view._until = int(self.train.time.max())
-        ids = recommend(view, histories, 10, now=_next(histories), exclude_seen=not self.shown_again)[0]
-        return float(np.nanmean(ranking(ids, relevant, (10,))["ndcg@10"]))
-
     def _resume(
         self,
         network: Network,
         optimizer: torch.optim.Optimizer,
         resumed: tuple[dict[str, Any], dict[str, dict[str, Tensor]]],
-    ) -> tuple[int, int, dict[str, Tensor], float]:
+    ) -> tuple[int, int, dict[str, Tensor]]:
         facts, tensors = resumed
-        network.load_state_dict(tensors["now"])
+        network.load_state_dict(tensors["now"], strict=False)
         _unflat(optimizer, tensors["optimizer"])
         self.model.curve = [Epoch(**line) for line in facts["curve"]]
         self.done = facts["seconds"]
-        return facts["epoch"] + 1, facts["best"], tensors["best"], facts["sharpness"]
+        return facts["epoch"] + 1, facts["best"], tensors["best"]
 
     def _share(self, started: float, epochs: float) -> float:
         """How much of the training is over, 0 to 1, in epochs or in minutes."""
@@ -394,8 +364,15 @@ class _Training:
             share = max(share, (self.done + time.perf_counter() - started) / (60 * self.settings.minutes))
         return share
 
-    def _stale(self, epoch: int, best: int) -> bool:
-        return self.watched is not None and epoch - best >= _PATIENCE
+    def _stale(self, epoch: int) -> bool:
+        """Has nothing got better for long?"""
+        if self.join is None or epoch <= _PATIENCE:
+            return False
+        earlier, newest = self.model.curve[:-_PATIENCE], self.model.curve[-_PATIENCE:]
+        return all(
+            max(getattr(line, merit) for line in newest) <= max(getattr(line, merit) for line in earlier[start:])
+            for merit, start in (("ndcg", 0), ("learned", 1))
+        )
 
     def _note(self, line: Epoch) -> None:
         self.model.curve.append(line)
@@ -453,29 +430,28 @@ def _next(histories: Sequences) -> Longs:
 
 
 def _optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
+    parts = [part for part in network.parameters() if part.requires_grad]
     rate, decay = settings.learning_rate, settings.weight_decay
-    tables = [network.id, network.ahead]
-    others = [part for name, part in network.named_parameters() if name not in ("id", "ahead")]
-    # The tables start where a factorisation put them. Adam gives a gradient of any size a step of the same size, so
-    # that the softmax's faint push on every product at every step would undo the start; `eps` above it does not.
-    gentle: dict[str, Any] = {"params": tables, "scale": _GENTLE}
-    careful = gentle | {"eps": _FAINT}
-    rest: dict[str, Any] = {"params": others, "scale": 1.0}
     if settings.optimizer == "adam":
-        return torch.optim.Adam([rest, careful], rate, weight_decay=decay, fused=True)
+        return torch.optim.Adam(parts, rate, betas=_BETAS, weight_decay=decay, fused=True)
     if settings.optimizer == "adamw":
-        return torch.optim.AdamW([rest, careful], rate, weight_decay=decay, fused=True)
+        return torch.optim.AdamW(parts, rate, betas=_BETAS, weight_decay=decay, fused=True)
     if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop([rest, careful], rate, weight_decay=decay)
-    return torch.optim.SGD([rest, gentle], rate, momentum=0.9, weight_decay=decay, fused=True)
+        return torch.optim.RMSprop(parts, rate, weight_decay=decay)
+    return torch.optim.SGD(parts, rate, momentum=0.9, weight_decay=decay, fused=True)
 
 
-def _content_parts(network: Network) -> list[Any]:
-    return [p for p in (network.text, network.image, network.category, network.brand, network.price) if p is not None]
+def _weight(share: Tensor) -> float:
+    """The weight that gave this share."""
+    learned, remembered = share.tolist()
+    return float(remembered) if learned else math.inf
 
 
-def _copy(network: Network) -> dict[str, Tensor]:
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+def _learned(network: Network) -> dict[str, Tensor]:
+    """A copy of what training changes."""
+    return {
+        name: value.detach().clone() for name, value in network.state_dict().items() if not name.startswith(_COUNTED)
+    }
 
 
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -1,19 +1,23 @@
-"""The network: an item tower and a sequence tower; item vector · customer vector is the score. One file.
+"""The network: what it remembers, what it learned, and how much each counts. One file.
 
-Item tower: id embedding + text + photo + category + brand + price → one vector. The id is dropped at random in
-training, so that the rest learns to stand for a product without history.
-Sequence tower: each event enters as a linear map of its item's vector (the vectors are tied) plus what usually
-follows that item (`ahead`, by id), its type, the time since the event before, and its price. The customer vector is
-a leaky sum of these inputs, which forgets at learned rates, plus a correction by an LSTM, GRU or transformer that
-starts at nothing: so before the first step of training the network is already the factorised co-occurrence it was
-started from (`learn/start.py`), and training only has to improve it.
+A product's vector is two vectors side by side, and so is a customer's; their product is the score.
+
+Remembered: the factorised co-occurrence of the products (`learn/start.py`). A customer is the sum of what usually
+follows (`ahead`) each of their events, one step back counting `keep` of the one after it; what was bought at the same
+moment is one step. Nothing of it is trained.
+Learned: an item tower (id embedding + text + photo + category + brand + price → one vector) and a sequence tower
+(LSTM, GRU or transformer over the newest events: the items' own vectors, event type, time since the event before,
+price). The id is dropped at random in training, so that the rest learns to stand for a product without history.
+
+Counting knows rare pairs that no gradient finds in hours; training knows order, time and type. Which of them tells more
+depends on the shop, so validation says how much each counts (`learn/join.py`): on Amazon Beauty nearly all is
+remembered, on dense behaviour nearly all learned, and together they are better than either.
 No customer has an embedding: a customer is their events.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
@@ -24,24 +28,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shelfwise.model.network_fast import Single
+from shelfwise.model.network_fast import Gru
 from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import Floats, Ints, Longs, Sequences, steps_back
 from shelfwise.schema import EVENT_TYPES
 
 _GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
 _UNKNOWN = 0
-_FORGETTING = 4  # rates of the leaky sum; each holds a fourth of the dimensions
-_KEEP = 0.4  # of each step back, at the start: 0.4 beat 0.5 and 0.6 on the validation items of Amazon Beauty
+_KEEP = 0.6  # of each step back, where no validation says
+_REACH = 200  # newest events that the remembered part reads
 _NORMAL = 0.02  # standard deviation of embeddings at the start
 _BATCH = 256  # histories encoded at a time
+PARTS = ("text", "image", "category", "brand", "price")  # what may be known of a product
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NetworkConfig:
     """The shape of a network; JSON beside its weights.
 
-    width: dimensions of item and customer vectors. hidden: of the sequence tower. history: newest events read.
+    width: dimensions of what is remembered. hidden: of what is learned, and of the sequence tower. history: newest
+    events that the tower reads.
     text, image: dimensions of those vectors, 0 without. categories, brands: how many, 0 without.
     price_mean, price_spread: of log(1 + price), by which prices are brought to a common scale.
     """
@@ -68,6 +74,11 @@ class NetworkConfig:
         """Is anything known of a product beside its id?"""
         return bool(self.text or self.image or self.categories or self.brands or self.prices)
 
+    @property
+    def dimensions(self) -> int:
+        """Of an item's and of a customer's vector."""
+        return self.hidden + self.width
+
     def to_json(self) -> str:
         return json.dumps(asdict(self))
 
@@ -88,56 +99,58 @@ class Batch:
     asked: Tensor
     real: Tensor
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(**{name: getattr(self, name).to(device) for name in self.__slots__})
+
 
 class Network(nn.Module):
-    """Both towers. `vectors_of` and `forward` are for training; `item_vectors`, `item_vector_of` and `encode`
+    """Both parts. `vectors_of` and `forward` are for training; `item_vectors`, `item_vector_of` and `encode`
     speak NumPy and are for answering (in evaluation mode, without gradients)."""
+
+    ahead: Tensor  # [n, width], what follows an item
+    memory: Tensor  # [n, width], what an item is to those before it
+    keep: Tensor
+    share: Tensor  # [2], by how much the learned and the remembered part of a customer count
 
     def __init__(self, config: NetworkConfig, items: Items | None = None) -> None:
         super().__init__()
         self.config = config
-        n, d = config.items, config.width
-        self.id = nn.Parameter(torch.randn(n, d) * _NORMAL)
-        self.ahead = nn.Parameter(torch.zeros(n, d))
-        self.text = nn.Linear(config.text, d, bias=False) if config.text else None
-        self.image = nn.Linear(config.image, d, bias=False) if config.image else None
-        self.category = nn.Embedding(config.categories + 1, d, padding_idx=0) if config.categories else None
-        self.brand = nn.Embedding(config.brands + 1, d, padding_idx=0) if config.brands else None
-        self.price = nn.Linear(2, d, bias=False) if config.prices else None
-        for part in (self.text, self.image, self.category, self.brand, self.price):
-            if part is not None:
-                nn.init.normal_(part.weight, std=_NORMAL)
-        self.follow = nn.Linear(d, d, bias=False)
-        nn.init.eye_(self.follow.weight)
-        self.rates = nn.Parameter(torch.full((_FORGETTING,), math.log(_KEEP / (1 - _KEEP))))
-        self.weigh = nn.Parameter(torch.ones(len(EVENT_TYPES)))  # of each event type in the leaky sum
+        self.id = nn.Parameter(torch.randn(config.items, config.hidden) * _NORMAL)
+        self.content = Content(config, config.hidden)
         self.tower = _Tower(config)
+        self.recall = Content(config, config.width).requires_grad_(False)
+        self.register_buffer("ahead", torch.zeros(config.items, config.width))
+        self.register_buffer("memory", torch.zeros(config.items, config.width))
+        self.register_buffer("keep", torch.tensor(_KEEP))
+        self.register_buffer("share", torch.tensor([1.0, 1.0]))
         self._facts: dict[str, Tensor] = {}
         self._vectors: Floats | None = None
-        self._inputs: Tensor | None = None
-        self._single: Single | None = None
+        self._gru: Gru | None = None
         if items is not None:
             self.attach(items)
 
+    @property
+    def reads(self) -> int:
+        """Newest events of a history that matter."""
+        return max(self.config.history, _REACH)
+
+    @property
+    def reads_prices(self) -> bool:
+        """Do prices and times of a history change its vector? Not where only what is remembered counts."""
+        return bool(self.share[0] != 0)
+
     def attach(self, items: Items) -> None:
         """Give the item tower what is known of the products; rows are inside ids."""
-        facts = {
-            "text": items.text if self.text is not None else None,
-            "image": items.image if self.image is not None else None,
-            "category": items.category if self.category is not None else None,
-            "brand": items.brand if self.brand is not None else None,
-            "price": items.price if self.price is not None else None,
-        }
-        given = self._facts_of({name: value for name, value in facts.items() if value is not None})
-        self._facts = {name: value.to(self.id.device) for name, value in given.items()}
+        given = {name: getattr(items, name) for name in PARTS if getattr(items, name) is not None}
+        self._facts = {name: value.to(self.id.device) for name, value in self._facts_of(given).items()}
         self.thaw()
 
     def facts(self) -> Mapping[str, Tensor]:
-        """What `attach` gave, as the item tower reads it, by the name of the part that reads it."""
+        """What `attach` gave, as `Content` reads it, by the name of the part that reads it."""
         return self._facts
 
     def vectors_of(self, rows: Tensor | None = None) -> Tensor:
-        """[m, d] vectors of these items (None: all), with the id dropped at random in training."""
+        """[m, hidden] learned vectors of these items (None: all), with the id dropped at random in training."""
         vectors = self.id if rows is None else functional.embedding(rows, self.id)
         if not self._facts:
             return vectors
@@ -145,33 +158,68 @@ class Network(nn.Module):
             keep = torch.rand(len(vectors), 1, device=vectors.device) >= self.config.id_dropout
             vectors = vectors * keep
         facts = self._facts if rows is None else {name: value[rows] for name, value in self._facts.items()}
-        return vectors + self._content(facts)
+        found: Tensor = vectors + self.content(facts)
+        return found
 
-    def forward(self, batch: Batch, vectors: Tensor, ahead: Tensor) -> Tensor:
-        """[positions, d] customer vectors after each real event, customers one after the other.
+    def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
+        """[positions, hidden] learned customer vectors after each real event, customers one after the other.
 
-        vectors, ahead: [b, t, d], of the items of the batch.
+        vectors: [b, t, hidden], of the items of the batch.
         """
-        following = functional.dropout(self.follow(vectors) + ahead, self.config.dropout, self.training)
-        leaky = self._leaky(following * self.weigh[batch.kind].unsqueeze(-1))
-        told = leaky + self.tower(following, batch)
-        return functional.dropout(told[batch.real], self.config.dropout, self.training)
+        told: Tensor = self.tower(vectors, batch)[batch.real]
+        return told
+
+    def recalled(self, histories: Sequences, keep: float) -> Tensor:
+        """[b, width], the remembered customer vectors; zeros for an empty history."""
+        known = histories.item < self.config.items
+        weight = np.where(known, keep ** steps_back(histories), 0).astype(np.float32)
+        item, device = np.where(known, histories.item, 0).astype(np.int64), self.ahead.device
+        told: Tensor = functional.embedding_bag(
+            torch.from_numpy(item).to(device),
+            self.ahead,
+            torch.from_numpy(histories.offsets[:-1]).to(device),
+            mode="sum",
+            per_sample_weights=torch.from_numpy(weight).to(device),
+        )
+        return told
+
+    def learned(self, histories: Sequences, now: Longs | None, vectors: Tensor) -> Tensor:
+        """[b, hidden], the learned customer vectors of histories of at least one event. vectors: [m, hidden], of all
+        items they hold."""
+        recent = histories.last(self.config.history)
+        batch = batch_of(recent, self.config, now).to(self.id.device)
+        told = self.tower(functional.embedding(batch.item, vectors), batch)
+        last = torch.from_numpy(recent.lengths() - 1).to(told.device)
+        found: Tensor = told[torch.arange(len(last), device=told.device), last]
+        return found
+
+    def begin(self, count: Tensor) -> None:
+        """Let training start from how often each product was chosen (int64 [n]) instead of from chance: popularity is
+        the first thing it would learn, for many steps at nothing else.
+
+        The first dimension holds log counts, on the scale of the others, and every customer asks for them alike."""
+        log = count.double().log1p().float()
+        spread = max(float(log.std(correction=0)), 1e-3)
+        self.id[:, 0] = (log - log.mean()) * (_NORMAL / spread)
+        self.tower.leave.weight[0] = 0
+        self.tower.leave.bias[0] = spread / _NORMAL
+        if self.config.content:
+            # A product without history is its content and nothing else: the id stays at nothing, in training too.
+            self.id[count == 0] = 0
 
     def freeze(self) -> None:
         """Compute every item's vector once, for answering."""
         self.eval()
         with torch.inference_mode():
-            vectors = self.vectors_of()
-            self._inputs = (self.follow(vectors) + self.ahead).cpu()
-            self._single = None
-            self._vectors = np.ascontiguousarray(vectors.float().cpu().numpy())
+            self._vectors = torch.cat((self.vectors_of(), self.memory), dim=1).float().cpu().numpy()
+            self._gru = None
 
     def thaw(self) -> None:
         """Forget computed vectors: weights are about to change."""
-        self._vectors = self._inputs = self._single = None
+        self._vectors = self._gru = None
 
     def item_vectors(self) -> Floats:
-        """float32 [n, d], every product's vector."""
+        """float32 [n, hidden + width], every product's vector."""
         if self._vectors is None:
             self.freeze()
         assert self._vectors is not None
@@ -186,83 +234,76 @@ class Network(nn.Module):
         brand: Ints | None = None,
         price: Floats | None = None,
     ) -> Floats:
-        """float32 [m, d]: vectors of products without an id, from what is known of them ([m, …] each; all may be
-        None, then one zero row). Codes unknown to the network must be -1."""
+        """float32 [m, hidden + width]: vectors of products without an id, from what is known of them ([m, …] each; all
+        may be None, then one zero row). Codes unknown to the network must be -1."""
         given = {"text": text, "image": image, "category": category, "brand": brand, "price": price}
         size = next((len(value) for value in given.values() if value is not None), 1)
-        facts = self._facts_of(
-            {name: value for name, value in given.items() if value is not None and getattr(self, name) is not None}
-        )
+        facts = self._facts_of({name: value for name, value in given.items() if value is not None})
+        if not facts:
+            return np.zeros((size, self.config.dimensions), np.float32)
         with torch.inference_mode():
-            found = self._content(facts) if facts else torch.zeros(size, self.config.width)
+            found = torch.cat((self.content(facts), self.recall(facts)), dim=1)
         return np.asarray(found.float().cpu().numpy(), np.float32)
 
     def encode(self, sequences: Sequences, now: Longs | None = None, *, vectors: Floats | None = None) -> Floats:
-        """float32 [b, d], one customer vector a sequence; zeros for an empty one.
+        """float32 [b, hidden + width], one customer vector a sequence; zeros for an empty one.
 
         now: int64 [b], seconds, when the answer is asked for; None where it is not known.
-        vectors: float32 [m, d], m ≥ n, item vectors with those of products that came after training behind; needed
-        only where a sequence holds such products.
+        vectors: float32 [m, hidden + width], m ≥ n, item vectors with those of products that came after training
+        behind; needed only where a sequence holds such products.
         """
-        if self._inputs is None:
-            self.freeze()
-        assert self._inputs is not None
-        if len(sequences) == 1 and Single.reads(self.config):
-            return self._alone(sequences.last(self.config.history), None if now is None else int(now[0]), vectors)
+        recent = sequences.last(self.reads)
+        known = self.item_vectors() if vectors is None else vectors
+        if len(sequences) == 1 and Gru.reads(self.config):
+            return self._alone(recent, None if now is None else int(now[0]), known)
         self.eval()
-        found = np.zeros((len(sequences), self.config.width), np.float32)
-        recent = sequences.last(self.config.history)
-        lengths = recent.lengths()
-        order = np.argsort(lengths, kind="stable")
+        hidden, lengths = self.config.hidden, recent.lengths()
+        learned, remembered = self.share.tolist()
+        found = np.zeros((len(recent), self.config.dimensions), np.float32)
+        order = np.argsort(np.minimum(lengths, self.config.history), kind="stable")
         order = order[lengths[order] > 0]
         with torch.inference_mode():
+            table = torch.from_numpy(known).to(self.id.device)[:, :hidden]
             for start in range(0, len(order), _BATCH):
                 some = order[start : start + _BATCH]
-                batch = batch_of(recent.select(some), self.config, None if now is None else now[some])
-                following = self._following(batch.item, vectors)
-                leaky = self._leaky(following * self.weigh[batch.kind].unsqueeze(-1))
-                told = leaky + self.tower(following, batch)
-                last = torch.from_numpy(lengths[some] - 1)
-                found[some] = told[torch.arange(len(some)), last].float().numpy()
+                part = recent.select(some)
+                found[some, hidden:] = (self.recalled(part, float(self.keep)) * remembered).cpu().numpy()
+                if learned:
+                    told = self.learned(part, None if now is None else now[some], table)
+                    found[some, :hidden] = (told * learned).float().cpu().numpy()
         return found
 
-    def _alone(self, recent: Sequences, now: int | None, vectors: Floats | None) -> Floats:
+    def _alone(self, recent: Sequences, now: int | None, vectors: Floats) -> Floats:
         """One history, as serving asks: the same numbers without torch's cost of each small call."""
+        hidden = self.config.hidden
+        found = np.zeros((1, self.config.dimensions), np.float32)
         if not recent.rows:
-            return np.zeros((1, self.config.width), np.float32)
-        assert self._inputs is not None
-        single = self._alone_weights()
-        inputs = self._inputs.numpy()
-        item = recent.item
-        if vectors is None:
-            following = inputs[item]
+            return found
+        if self._gru is None:
+            self._gru = Gru(self)
+        gru, item = self._gru, recent.item
+        weight = gru.kept[steps_back(recent)] * gru.remembered
+        if int(item.max()) < len(gru.ahead):
+            found[0, hidden:] = weight @ gru.ahead[item]
         else:
-            late = item >= len(inputs)
-            following = inputs[np.where(late, 0, item)]
-            following[late] = vectors[item[late]] @ single.follow.T
-        if not single.reads_prices:
-            return single.leaky(following, recent.kind)[None]
-        gap, asked = np.zeros(recent.rows, np.int64), _UNKNOWN
-        gap[1:] = gap_bucket(np.diff(recent.time))
-        if now is not None:
-            asked = int(gap_bucket(now - recent.time[-1:])[0])
-        price = _scaled_price(recent.price, self.config)
-        return single.encode(following, recent.kind, gap, price, asked)[None]
-
-    def _alone_weights(self) -> Single:
-        if self._single is None:
-            weights = {name: value.detach().float().cpu().numpy() for name, value in self.named_parameters()}
-            self._single = Single(weights, self.config.history)
-        return self._single
-
-    @property
-    def reads_prices(self) -> bool:
-        """Do prices and times of a history change its vector? Not where the tower learned nothing."""
-        return not Single.reads(self.config) or self._alone_weights().reads_prices
+            known = item < len(gru.ahead)
+            found[0, hidden:] = weight[known] @ gru.ahead[item[known]]
+        if gru.learned:
+            newest = recent.last(self.config.history)
+            gap, asked = np.zeros(newest.rows, np.int64), _UNKNOWN
+            gap[1:] = gap_bucket(np.diff(newest.time))
+            if now is not None:
+                asked = int(gap_bucket(now - newest.time[-1:])[0])
+            price = _scaled_price(newest.price, self.config)
+            found[0, :hidden] = gru.last(vectors[newest.item, :hidden], newest.kind, gap, price, asked)
+        return found
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything needed to answer, as arrays for a bundle: weights, and item vectors in place of the features."""
-        kept = {name: value.detach().float().cpu().numpy() for name, value in self.state_dict().items() if name != "id"}
+        made = ("id", "memory")  # of the item vectors
+        kept = {
+            key: value.detach().float().cpu().numpy() for key, value in self.state_dict().items() if key not in made
+        }
         kept["vectors"] = self.item_vectors()
         kept["config"] = np.frombuffer(self.config.to_json().encode(), np.uint8)
         return kept
@@ -276,43 +317,20 @@ class Network(nn.Module):
             vectors = weights.pop("vectors")
             with torch.device("meta"):
                 network = cls(config)
-            network.load_state_dict({**weights, "id": vectors}, assign=True)
+            made = {"id": vectors[:, : config.hidden], "memory": vectors[:, config.hidden :]}
+            network.load_state_dict({**weights, **made}, assign=True)
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"not a network ({error})") from None
         network.requires_grad_(False).eval()
-        with torch.inference_mode():
-            network._inputs = network.follow(vectors) + network.ahead
         network._vectors = vectors.numpy()
         return network
 
-    def _following(self, item: Tensor, vectors: Floats | None) -> Tensor:
-        assert self._inputs is not None
-        if vectors is None:
-            return self._inputs[item]
-        known = item < len(self._inputs)
-        if bool(known.all()):
-            return self._inputs[item]
-        late = self.follow(torch.from_numpy(vectors[item.numpy()]))
-        return torch.where(known.unsqueeze(-1), self._inputs[torch.where(known, item, 0)], late)
-
-    def _leaky(self, following: Tensor) -> Tensor:
-        """Σ over earlier steps s ≤ t of rate^(t - s) · following_s, each group of dimensions at its own rate."""
-        b, t, d = following.shape
-        step = torch.arange(t, device=following.device)
-        back = step[:, None] - step[None, :]
-        rate = functional.logsigmoid(self.rates)[:, None, None] * back.clamp(min=0)
-        kernel = torch.where(back >= 0, rate.exp(), 0.0)
-        parts = following.view(b, t, _FORGETTING, d // _FORGETTING).permute(2, 1, 0, 3).reshape(_FORGETTING, t, -1)
-        summed = torch.bmm(kernel, parts).view(_FORGETTING, t, b, d // _FORGETTING)
-        return summed.permute(2, 1, 0, 3).reshape(b, t, d)
-
-    def _content(self, facts: Mapping[str, Tensor]) -> Tensor:
-        parts = [getattr(self, name)(value) for name, value in facts.items()]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
-
     def _facts_of(self, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, Tensor]:
+        """What of `given` this network can read, as it reads it."""
         facts: dict[str, Tensor] = {}
         for name, value in given.items():
+            if getattr(self.content, name) is None:
+                continue
             if name in ("category", "brand"):
                 facts[name] = torch.from_numpy(np.asarray(value, np.int64) + 1)
             elif name == "price":
@@ -322,14 +340,36 @@ class Network(nn.Module):
         return facts
 
 
+class Content(nn.Module):
+    """What is known of products → one vector each: the sum of a linear map of every part. A part may be absent."""
+
+    def __init__(self, config: NetworkConfig, width: int) -> None:
+        super().__init__()
+        self.text = nn.Linear(config.text, width, bias=False) if config.text else None
+        self.image = nn.Linear(config.image, width, bias=False) if config.image else None
+        self.category = nn.Embedding(config.categories + 1, width, padding_idx=0) if config.categories else None
+        self.brand = nn.Embedding(config.brands + 1, width, padding_idx=0) if config.brands else None
+        self.price = nn.Linear(2, width, bias=False) if config.prices else None
+        with torch.no_grad():
+            for part in (self.text, self.image, self.category, self.brand, self.price):
+                if part is not None:
+                    nn.init.normal_(part.weight, std=_NORMAL)
+                    if isinstance(part, nn.Embedding):
+                        part.weight[0] = 0
+
+    def forward(self, facts: Mapping[str, Tensor]) -> Tensor:
+        """[m, width] of facts of m products, at least one of them."""
+        parts = [getattr(self, name)(value) for name, value in facts.items()]
+        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+
+
 class _Tower(nn.Module):
-    """The correction by what order, type, time and price of the events tell. Starts at nothing."""
+    """What order, type, time and price of the events tell of what comes next."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        self.config = config
+        self.dropout = config.dropout
         hidden = config.hidden
-        self.enter = nn.Linear(config.width, hidden)
         self.kind = nn.Embedding(len(EVENT_TYPES), hidden)
         self.gap = nn.Embedding(_GAPS, hidden, padding_idx=_UNKNOWN)
         self.price = nn.Linear(2, hidden, bias=False)
@@ -339,7 +379,7 @@ class _Tower(nn.Module):
         with torch.no_grad():
             self.gap.weight[_UNKNOWN] = 0
             self.asked.weight[_UNKNOWN] = 0
-        self.norm = nn.LayerNorm(hidden)
+        self.enter = nn.LayerNorm(hidden)
         self.steps: nn.Module
         if config.tower == "lstm":
             self.steps = nn.LSTM(hidden, hidden, config.layers, batch_first=True)
@@ -348,23 +388,23 @@ class _Tower(nn.Module):
         else:
             self.steps = nn.ModuleList(_Block(hidden, config.heads, config.dropout) for _ in range(config.layers))
             self.place = nn.Parameter(torch.randn(config.history, hidden) * _NORMAL)
-        self.leave = nn.Linear(hidden, config.width)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        self.norm = nn.LayerNorm(hidden)
+        self.leave = nn.Linear(hidden, hidden)
 
-    def forward(self, following: Tensor, batch: Batch) -> Tensor:
-        # Inputs of unit size whatever the scale of the item vectors: √d times a vector of norm one.
-        entered = functional.normalize(following, dim=-1) * self.config.width**0.5
-        told = self.enter(entered) + self.kind(batch.kind) + self.gap(batch.gap) + self.price(batch.price)
-        told = functional.dropout(self.norm(told), self.config.dropout, self.training)
+    def forward(self, vectors: Tensor, batch: Batch) -> Tensor:
+        told = (
+            vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap) + self.price(batch.price)
+        )
         if isinstance(self.steps, nn.ModuleList):
             told = told + self.place[: told.shape[1]]
+        told = functional.dropout(self.enter(told), self.dropout, self.training)
+        if isinstance(self.steps, nn.ModuleList):
             for block in self.steps:
                 told = block(told)
         else:
             told = self.steps(told)[0]
-        told = told + self.asked(batch.asked)
-        left: Tensor = self.leave(functional.dropout(told, self.config.dropout, self.training))
+        told = self.norm(told) + self.asked(batch.asked)
+        left: Tensor = self.leave(functional.dropout(told, self.dropout, self.training))
         return left
 
 
@@ -379,8 +419,8 @@ class _Block(nn.Module):
         self.look = nn.Linear(hidden, 3 * hidden)
         self.gather = nn.Linear(hidden, hidden)
         self.between = nn.LayerNorm(hidden)
-        self.think = nn.Linear(hidden, 2 * hidden)
-        self.say = nn.Linear(2 * hidden, hidden)
+        self.think = nn.Linear(hidden, 4 * hidden)
+        self.say = nn.Linear(4 * hidden, hidden)
 
     def forward(self, told: Tensor) -> Tensor:
         b, t, h = told.shape

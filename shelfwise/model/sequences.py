@@ -121,6 +121,14 @@ class Sequences:
         return self.take(self.time < time)
 
 
+def steps_back(sequences: Sequences) -> Longs:
+    """int64 [rows], how many later moments with events the same customer has; what was bought together is one step."""
+    later = np.zeros(sequences.rows, np.int64)
+    later[1:] = np.cumsum(sequences.time[1:] != sequences.time[:-1])
+    lengths = sequences.lengths()
+    return np.repeat(later[sequences.offsets[1:][lengths > 0] - 1], lengths[lengths > 0]) - later
+
+
 def sequences_of(
     items: Sequence[Sequence[int]],
     *,

@@ -29,6 +29,7 @@ from shelfwise.settings import Settings
 N = 12
 VIEW, BUY = EventType.VIEW_ITEM.code, EventType.PURCHASE.code
 ITEMS = Items(n=N, price=np.linspace(1, 9, N, dtype=np.float32))
+LEARNED = Plan(epochs=20, weight=0.0, keep=0.6)  # nothing remembered counts
 
 
 def settings(**more: Any) -> Settings:
@@ -37,7 +38,7 @@ def settings(**more: Any) -> Settings:
 
 def board(customers: int = 120, seed: int = 0, length: int = 9) -> Sequences:
     """After a look comes an even product, after a purchase an odd one: which product it was tells nothing, so that
-    counting pairs, where training starts, cannot know it."""
+    counting pairs cannot know it."""
     random = np.random.default_rng(seed)
     kinds = random.choice([VIEW, BUY], (customers, length))
     items = 2 * random.integers(N // 2, size=(customers, length))
@@ -59,7 +60,7 @@ def merit(model: NetworkRecommender, histories: Sequences, after: Sequences) -> 
 
 @pytest.mark.parametrize("tower", ["lstm", "gru", "transformer"])
 def test_learns_what_counting_cannot_know(tower: str) -> None:
-    model = NetworkRecommender(settings(network=tower, epochs=20, learning_rate=0.05)).fit(board(), ITEMS)
+    model = NetworkRecommender(settings(network=tower, learning_rate=0.05), plan=LEARNED).fit(board(), ITEMS)
     losses = [line.loss for line in model.curve[1:]]
     assert [line.epoch for line in model.curve] == list(range(21))
     assert math.isnan(model.curve[0].loss)
@@ -71,12 +72,43 @@ def test_learns_what_counting_cannot_know(tower: str) -> None:
     assert (ids % 2 == odd[:, None]).mean() > 0.95
 
 
+def pairs(customers: int = 300, n: int = 200, seed: int = 0) -> Sequences:
+    """A product's follower is always the same one, and few customers know it: what counting is best at."""
+    random = np.random.default_rng(seed)
+    follower = np.random.default_rng(7).permutation(n)
+    rows = []
+    for _ in range(customers):
+        first = random.integers(n, size=2).tolist()
+        rows.append([first[0], int(follower[first[0]]), first[1], int(follower[first[1]])])
+    return sequences_of(rows)
+
+
+def test_validation_says_which_part_counts() -> None:
+    shops = {"learned": board(), "remembered": pairs()}
+    weights = {}
+    for best, shop in shops.items():
+        past, after = split(shop)
+        model = NetworkRecommender(settings(epochs=8)).fit(past, Items(n=200), validation=after)
+        assert model.plan is not None
+        kept = model.curve[model.plan.epochs]
+        assert kept.ndcg == max(line.ndcg for line in model.curve)
+        alone = {"learned": kept.learned, "remembered": model.curve[0].ndcg}
+        assert kept.ndcg >= max(value for value in alone.values() if not math.isnan(value))
+        weights[best] = model.plan.weight
+        # What a whole catalogue's scores say is what the candidates of both parts said.
+        asked = past.time[past.offsets[1:] - 1] + 1
+        ids, _ = recommend(model, past, 10, now=asked, exclude_seen=best == "remembered")
+        merit = float(np.nanmean(ranking(ids, Relevant.distinct(after), (10,))["ndcg@10"]))
+        assert merit == pytest.approx(kept.ndcg, abs=1e-3)
+    assert weights["learned"] < weights["remembered"]
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sgd"])
 def test_every_optimiser_learns(optimizer: str) -> None:
-    asked = settings(optimizer=optimizer, learning_rate=0.01, weight_decay=0.001)
+    asked = settings(optimizer=optimizer, learning_rate=0.01, weight_decay=0.001, epochs=20)
     model = NetworkRecommender(asked).fit(board(), ITEMS)
     losses = [line.loss for line in model.curve[1:]]
-    assert len(losses) == 6
+    assert len(losses) == 20
     assert losses[-1] < losses[0]
     assert np.isfinite(model.scores(board(5))).all()
 
@@ -101,11 +133,14 @@ def test_the_best_epoch_is_kept_and_training_stops() -> None:
 
 @pytest.mark.parametrize("epochs", [0, 2])
 def test_a_plan_is_followed_without_validation(epochs: int) -> None:
-    plan = Plan(epochs=epochs, sharpness=4.0)
+    plan = Plan(epochs=epochs, weight=2.0, keep=0.4)
     model = NetworkRecommender(settings(), plan=plan).fit(board(), ITEMS)
     assert [line.epoch for line in model.curve] == list(range(epochs + 1))
     assert all(math.isnan(line.ndcg) for line in model.curve)
     assert model.plan == plan
+    assert model.network is not None
+    assert model.network.share.tolist() == ([1.0, 2.0] if epochs else [0.0, 8.0])
+    assert float(model.network.keep) == pytest.approx(0.4)
     assert np.isfinite(model.scores(board(5))).all()
 
 
@@ -316,10 +351,10 @@ def test_a_corrected_sample_expects_the_whole_sum() -> None:
 def test_a_fit_by_sampling_learns_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     n, past = 200, board()
     items = Items(n=n)  # most of them never bought: only by the correction do they weigh little enough
-    full = NetworkRecommender(settings(epochs=20, learning_rate=0.05)).fit(past, items)
+    full = NetworkRecommender(settings(learning_rate=0.05), plan=LEARNED).fit(past, items)
     monkeypatch.setattr(train, "_WHOLE", 0)
     monkeypatch.setattr(train, "_DRAWN", 60)
-    sampled = NetworkRecommender(settings(epochs=20, learning_rate=0.05)).fit(past, items)
+    sampled = NetworkRecommender(settings(learning_rate=0.05), plan=LEARNED).fit(past, items)
     for model in (full, sampled):
         ids, _ = recommend(model, past, 3)
         odd = past.kind[past.offsets[1:] - 1] == BUY

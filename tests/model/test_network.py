@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from shelfwise.model.network import Network, NetworkConfig, gap_bucket
 from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import Sequences, sequences_of
+from shelfwise.model.sequences import Sequences, sequences_of, steps_back
 
 Tower = Literal["lstm", "gru", "transformer"]
 TOWERS: tuple[Tower, ...] = ("lstm", "gru", "transformer")
@@ -44,15 +44,14 @@ def config(parts: tuple[str, ...] = (), tower: Tower = "gru", **more: Any) -> Ne
 
 
 def lively(shape: NetworkConfig, items: Items | None = None, seed: int = 0) -> Network:
-    """A network of which every weight is at work: a new one's tower says nothing yet, and `ahead` neither."""
+    """A network of which every weight is at work: a new one remembers nothing yet."""
     torch.manual_seed(seed)
     network = Network(shape, items)
     with torch.no_grad():
-        for name, weights in network.named_parameters():
+        for weights in (*network.parameters(), network.ahead, network.memory):
             if weights.dim() > 1:
                 weights.normal_(std=0.4)
-            elif name == "rates":
-                weights.copy_(torch.linspace(-1, 1, len(weights)))
+        network.share.copy_(torch.tensor([1.5, 0.5]))
     return network
 
 
@@ -87,27 +86,30 @@ def test_any_part_of_a_product_may_be_absent(parts: tuple[str, ...]) -> None:
     network = lively(config(parts), Items(n=N, **facts))
     assert network.config.content == bool(parts)
     vectors = network.item_vectors()
-    assert vectors.shape == (N, 16)
+    assert vectors.shape == (N, 12 + 16)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
     ids = network.id.detach().numpy()
-    # What is known of a product without an id, plus the id's own vector, is the vector of the product.
+    # What is known of a product without an id, plus the id's own vector, is the learned vector of the product.
     told = network.item_vector_of(**facts)
     assert told.dtype == np.float32
     if parts:
-        assert told.shape == (N, 16)
-        assert not np.allclose(vectors, ids)
-    np.testing.assert_allclose(ids + told, vectors, rtol=1e-5, atol=1e-5)
+        assert told.shape == (N, 12 + 16)
+        assert not np.allclose(vectors[:, :12], ids)
+        assert told[:, 12:].any()
+    np.testing.assert_allclose(ids + told[:, :12], vectors[:, :12], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(vectors[:, 12:], network.memory.numpy())
     # Of a part that this network never saw it can say nothing, and takes it without complaint.
-    np.testing.assert_allclose(network.item_vector_of(**FACTS), told + np.zeros((N, 16)), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(network.item_vector_of(**FACTS), told + np.zeros((N, 28)), rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_unknown_of_a_product_counts_nothing() -> None:
     network = lively(config(PARTS), Items(n=N, **FACTS))
     with torch.no_grad():
-        for part in (network.category, network.brand):
-            assert part is not None
-            part.weight[0] = 0  # as nn.Embedding's padding index begins and training leaves it
+        for content in (network.content, network.recall):
+            for part in (content.category, content.brand):
+                assert part is not None
+                part.weight[0] = 0  # as nn.Embedding's padding index begins and training leaves it
     nothing = network.item_vector_of(
         text=np.zeros((1, 6), np.float32),
         image=np.zeros((1, 5), np.float32),
@@ -115,8 +117,8 @@ def test_what_is_unknown_of_a_product_counts_nothing() -> None:
         brand=np.array([-1], np.int32),
         price=np.array([np.nan], np.float32),
     )
-    np.testing.assert_array_equal(nothing, np.zeros((1, 16)))
-    np.testing.assert_array_equal(network.item_vector_of(), np.zeros((1, 16)))
+    np.testing.assert_array_equal(nothing, np.zeros((1, 28)))
+    np.testing.assert_array_equal(network.item_vector_of(), np.zeros((1, 28)))
     whole = network.item_vector_of(**{name: value[:2] for name, value in FACTS.items()})
     parts = [network.item_vector_of(**{name: value[:2]}) for name, value in FACTS.items()]
     np.testing.assert_allclose(np.sum(parts, axis=0), whole, rtol=1e-5, atol=1e-5)
@@ -125,17 +127,36 @@ def test_what_is_unknown_of_a_product_counts_nothing() -> None:
 def test_a_catalogue_that_lost_a_part_is_still_read() -> None:
     network = lively(config(PARTS), Items(n=N, category=FACTS["category"]))
     told = network.item_vector_of(category=FACTS["category"])
-    np.testing.assert_allclose(network.item_vectors(), network.id.detach().numpy() + told, rtol=1e-5, atol=1e-6)
+    ids = network.id.detach().numpy()
+    np.testing.assert_allclose(network.item_vectors()[:, :12], ids + told[:, :12], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("tower", TOWERS)
-def test_before_training_a_customer_is_the_leaky_sum_of_what_follows(tower: Tower) -> None:
-    torch.manual_seed(0)
-    network = Network(config(tower=tower))
-    found = network.encode(sequences_of([[3, 5]]))
-    vectors, rate = network.item_vectors(), float(network.rates.detach().sigmoid()[0])
-    assert 0 < rate < 1
-    np.testing.assert_allclose(found[0], vectors[5] + rate * vectors[3], rtol=1e-5, atol=1e-6)
+def test_a_customer_remembers_a_fading_sum_of_what_follows_and_one_moment_is_one_step(tower: Tower) -> None:
+    network = lively(config(tower=tower))
+    network.keep.fill_(0.25)
+    ahead = network.ahead.numpy()
+    found = network.encode(sequences_of([[3, 5, 7, 1]], times=[[0, 60, 60, 90]]))
+    expected = 0.5 * (ahead[1] + 0.25 * (ahead[7] + ahead[5]) + 0.25**2 * ahead[3])
+    np.testing.assert_allclose(found[0, 12:], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_steps_back_count_moments_of_one_customer() -> None:
+    some = sequences_of([[1, 2, 3], [], [4], [5, 6, 7, 8]], times=[[0, 0, 9], [], [9], [1, 2, 2, 2]])
+    assert steps_back(some).tolist() == [1, 1, 0, 0, 1, 0, 0, 0]
+    assert steps_back(sequences_of([])).tolist() == []
+
+
+def test_what_counts_nothing_is_not_in_the_customers_vector() -> None:
+    network = lively(config())
+    asked = histories([4, 2])
+    whole = network.encode(asked)
+    network.share.copy_(torch.tensor([0.0, 0.5]))
+    network.thaw()
+    assert not network.reads_prices
+    for found in (network.encode(asked), np.concatenate([network.encode(asked.select(np.array([i]))) for i in (0, 1)])):
+        assert not found[:, :12].any()
+        np.testing.assert_allclose(found[:, 12:], whole[:, 12:], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("tower", TOWERS)
@@ -147,7 +168,7 @@ class TestEncode:
         asked = histories(lengths, seed)
         now = np.random.default_rng(seed).integers(1_200_000, 9_000_000, len(asked))
         together = network.encode(asked, now)
-        assert together.shape == (len(asked), 16)
+        assert together.shape == (len(asked), 28)
         assert together.dtype == np.float32
         for at, length in enumerate(lengths):
             alone = network.encode(asked.select(np.array([at])), now[at : at + 1])[0]
@@ -166,14 +187,19 @@ class TestEncode:
 
     def test_the_newest_are_read_of_a_long_history(self, tower: Tower) -> None:
         network = lively(config(tower=tower))
-        asked = histories([30, 8, 7])
+        assert network.reads == 200
+        network.keep.fill_(0.98)
+        asked = histories([230, 8, 7])
         found = network.encode(asked)
-        np.testing.assert_array_equal(network.encode(asked.last(7)), found)
-        old, new = asked.item.copy(), asked.item.copy()
-        old[: 30 - 7] = (old[: 30 - 7] + 1) % N
-        new[30 - 7] = (new[30 - 7] + 1) % N
-        np.testing.assert_array_equal(network.encode(replace(asked, item=old)), found)
-        assert not np.allclose(network.encode(replace(asked, item=new))[0], found[0])
+        np.testing.assert_array_equal(network.encode(asked.last(200)), found)
+        np.testing.assert_array_equal(network.encode(asked.last(7))[:, :12], found[:, :12])
+        for unread, part in ((30, slice(0, 28)), (230 - 7, slice(0, 12))):
+            old, new = asked.item.copy(), asked.item.copy()
+            old[:unread] = (old[:unread] + 1) % N
+            new[unread] = (new[unread] + 1) % N
+            np.testing.assert_array_equal(network.encode(replace(asked, item=old))[:, part], found[:, part])
+            read = network.encode(replace(asked, item=new))[0, part]
+            assert (read != found[0, part]).any()
 
     def test_order_type_price_and_time_all_tell(self, tower: Tower) -> None:
         network = lively(config(tower=tower))
@@ -192,8 +218,8 @@ class TestEncode:
 
     def test_nobody_and_nothing_give_zeros(self, tower: Tower) -> None:
         network = lively(config(tower=tower))
-        np.testing.assert_array_equal(network.encode(sequences_of([[], []])), np.zeros((2, 16)))
-        assert network.encode(sequences_of([])).shape == (0, 16)
+        np.testing.assert_array_equal(network.encode(sequences_of([[], []])), np.zeros((2, 28)))
+        assert network.encode(sequences_of([])).shape == (0, 28)
 
     def test_tensors_make_the_same_network_again(self, tower: Tower) -> None:
         network = lively(config(PARTS, tower), Items(n=N, **FACTS))
@@ -211,8 +237,7 @@ class TestEncode:
 
     def test_products_that_came_later_are_read_by_their_vector(self, tower: Tower) -> None:
         network = lively(config(tower=tower))
-        with torch.no_grad():
-            network.ahead.zero_()  # only products of training have it
+        network.ahead[[4, 2]] = 0  # nothing is remembered of what came later
         vectors = network.item_vectors()
         known, late = sequences_of([[1, 4, 2]]), sequences_of([[1, N, N + 1]])
         behind = np.concatenate((vectors, vectors[[4, 2]]))
@@ -234,10 +259,11 @@ def test_thawed_vectors_follow_the_weights() -> None:
     before, asked = network.item_vectors().copy(), histories([4])
     told = network.encode(asked)
     with torch.no_grad():
-        network.id.add_(1.0)
+        network.id.add_(torch.arange(12.0))
     np.testing.assert_array_equal(network.item_vectors(), before)
     network.thaw()
-    np.testing.assert_allclose(network.item_vectors(), before + 1, rtol=1e-5, atol=1e-5)
+    before[:, :12] += np.arange(12)
+    np.testing.assert_allclose(network.item_vectors(), before, rtol=1e-5, atol=1e-5)
     assert not np.allclose(network.encode(asked), told)
 
 

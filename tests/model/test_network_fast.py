@@ -7,16 +7,17 @@ import torch
 from shelfwise.model.network import Network, NetworkConfig
 from shelfwise.model.sequences import Sequences
 
-N, WIDTH, HISTORY = 40, 32, 12
+N, WIDTH, HISTORY = 40, 24 + 32, 12
 
 
 def network(*, trained: bool) -> Network:
     torch.manual_seed(1)
-    made = Network(NetworkConfig(items=N, width=WIDTH, hidden=24, history=HISTORY, price_mean=1.0, price_spread=0.5))
-    if trained:
-        with torch.no_grad():
-            for parameter in made.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.3)
+    made = Network(NetworkConfig(items=N, width=32, hidden=24, history=HISTORY, price_mean=1.0, price_spread=0.5))
+    with torch.no_grad():
+        made.ahead.normal_(std=0.3)
+        made.share.copy_(torch.tensor([0.7 if trained else 0.0, 1.3]))
+        for parameter in made.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
     made.thaw()
     return made
 
@@ -47,8 +48,8 @@ def test_one_history_gives_what_torch_gives(trained: bool, asked: bool) -> None:
         assert alone.dtype == np.float32
         np.testing.assert_allclose(alone[0], together[place], atol=1e-4, rtol=1e-4)
     assert not together[-1].any()
-    if trained:
-        assert np.abs(together[:-1]).max() > 0.1
+    assert np.abs(together[:-1, 24:]).max() > 0.1
+    assert (np.abs(together[:-1, :24]).max() > 0.1) == trained
 
 
 def test_products_that_came_later_are_read_by_their_vectors() -> None:
@@ -69,4 +70,5 @@ def test_weights_that_change_are_read_again() -> None:
     with torch.no_grad():
         made.tower.leave.bias.add_(1.0)
     made.thaw()
-    np.testing.assert_allclose(made.encode(one), before + 1, atol=1e-4, rtol=1e-4)
+    before[:, :24] += 0.7
+    np.testing.assert_allclose(made.encode(one), before, atol=1e-4, rtol=1e-4)
