@@ -264,7 +264,8 @@ def lists(
         typer.Option(help="Workers on this machine, or on Ray (extra `ray`; RAY_ADDRESS names a cluster)."),
     ] = "processes",
     processes: Annotated[
-        int | None, typer.Option(help="How many workers; by default one a core.", min=1, max=1024, show_default=False)
+        int | None,
+        typer.Option(help="How many workers; by default one a core, at most 8.", min=1, max=1024, show_default=False),
     ] = None,
     shop: ShopFolder = HERE,
     as_json: AsJson = False,

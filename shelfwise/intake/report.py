@@ -83,7 +83,9 @@ class QualityReport:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.md").write_text(self.to_markdown(), "utf-8")
         text = json.dumps(self.to_json(), ensure_ascii=False, indent=2, default=str)
-        (folder / f"{name}.json").write_text(text + "\n", "utf-8")
+        part = folder / f"{name}.part"
+        part.write_text(text + "\n", "utf-8")
+        part.replace(folder / f"{name}.json")  # whole, or not there
 
     def to_markdown(self) -> str:
         return "\n".join([self._markdown("Quality of"), *(load._markdown("Loaded:") for load in self.loads)])
