@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 import shelfwise
 from shelfwise.cli_accounts import accounts, first_link
@@ -151,12 +152,20 @@ def show_quality(report: Any, as_json: bool) -> None:
         return
     summary = ", ".join(f"{getattr(report, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
     out.print(f"[bold]{summary}[/]")
-    if not report.issues:
+    show_issues(report.issues)
+    for load in report.loads:
+        summary = ", ".join(f"{getattr(load, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
+        out.print(f"\nLoaded: {load.source}: {summary}", markup=False, highlight=False)
+        show_issues(load.issues)
+
+
+def show_issues(issues: Any) -> None:
+    if not issues:
         return
-    table = Table("what", "rows", "for example", box=None, header_style="bold")
-    for issue in report.issues:
+    table = Table("what", "rows", "outcome", "for example", box=None, header_style="bold")
+    for issue in issues:
         shown = "; ".join(f"{line}: {text}" if line else str(text) for line, text in issue.examples[:2])
-        table.add_row(issue.kind, f"{issue.count:,}", shown[:100])
+        table.add_row(issue.kind, f"{issue.count:,}", issue.outcome, Text(shown[:100]))
     out.print(table)
 
 
@@ -255,7 +264,8 @@ def lists(
         typer.Option(help="Workers on this machine, or on Ray (extra `ray`; RAY_ADDRESS names a cluster)."),
     ] = "processes",
     processes: Annotated[
-        int | None, typer.Option(help="How many workers; by default one a core.", min=1, max=1024, show_default=False)
+        int | None,
+        typer.Option(help="How many workers; by default one a core, at most 8.", min=1, max=1024, show_default=False),
     ] = None,
     shop: ShopFolder = HERE,
     as_json: AsJson = False,

@@ -39,6 +39,7 @@ Begin = Callable[[list[str]], Callable[[], Answers]]
 
 _CHUNK = 256  # customers a worker answers at once, as many as the engine encodes at once
 _AHEAD = 3  # chunks begun for each worker, the one it is at included
+_MOST = 8  # workers, unless more are asked for
 _PART = 100_000  # customers whose lists are one part of a Parquet file on its way
 _SCHEMA = {"customer": pl.String, "rank": pl.Int32, "product": pl.String, "score": pl.Float32}
 
@@ -67,10 +68,11 @@ def write_lists(
     the new one is there.
 
     out: .jsonl, a line a customer: {"customer": …, "items": [{"product": …, "score": …}, …]}; or .parquet, a row a
-    product: customer, rank from 1, product, score. processes: workers, by default one a core. total: of customers, for
-    `progress`. Raises InvalidRequest (out), MissingDependency (on Ray), ShopError when a worker dies.
+    product: customer, rank from 1, product, score. processes: workers, by default one a core and at most eight, since
+    each holds the shop. total: of customers, for `progress`. Raises InvalidRequest (out), MissingDependency (on Ray),
+    ShopError when a worker dies.
     """
-    count = processes or _cores()
+    count = processes or min(_cores(), _MOST)
     done = 0
     with ExitStack() as stack:
         add = stack.enter_context(_writer(out))

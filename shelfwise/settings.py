@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariable
 
 from shelfwise.errors import SettingsError
 
@@ -46,6 +47,18 @@ class Settings(BaseSettings):
     )
     durable: bool = Field(
         True, description="Force each write to disk before acknowledging it (fsync). Off only for throw-away shops."
+    )
+
+    # Intake
+    event_columns: dict[str, str] = Field(
+        {},
+        description='Which column of event logs is which field, for example { customer = "user_id" }; empty guesses by '
+        "common names.",
+    )
+    product_columns: dict[str, str] = Field(
+        {},
+        description='Which column of product feeds is which field, for example { id = "article" }; empty guesses by '
+        "common names.",
     )
 
     # Encoders
@@ -112,6 +125,8 @@ def load_settings(folder: Path) -> Settings:
             _check_known(variable.removeprefix(PREFIX).lower(), "the environment")
     try:
         return Settings(**values)
+    except UnreadableVariable as error:
+        raise SettingsError(f"the environment: {error}; write it as JSON") from None
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
@@ -139,4 +154,6 @@ def template(chosen: Mapping[str, Any] | None = None) -> str:
 
 
 def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_toml(name)} = {_toml(part)}" for name, part in value.items()) + "}"
     return json.dumps(value, ensure_ascii=False)  # of text, numbers and booleans, JSON's form is TOML's

@@ -12,6 +12,7 @@ my-shop/
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -45,6 +46,7 @@ from shelfwise.store import Appended, Counts, History, Store, open_store
 from shelfwise.store.rows import product_row
 from shelfwise.trust.keys import KeyRing
 
+_LOADS = 20  # reports of loads that `check` shows
 _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 
@@ -120,18 +122,20 @@ class Shop:
         images: Path | None = None,
         progress: Progress | None = None,
     ) -> QualityReport:
-        """Load a product feed. Raises UnreadableFile, having changed nothing."""
+        """Load a product feed. mapping: which column is which field, before the setting `product_columns`; see
+        `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_products
 
-        return load_products(
+        report = load_products(
             file,
             self.store,
-            mapping=mapping,
+            mapping={**self.settings.product_columns, **(mapping or {})} or None,
             format=format,
             images=images,
             currency=self.settings.currency,
             progress=progress,
         )
+        return self.keep_report(report)
 
     def load_events(
         self,
@@ -141,29 +145,40 @@ class Shop:
         format: str | None = None,
         progress: Progress | None = None,
     ) -> QualityReport:
-        """Load an event log. Raises UnreadableFile, having changed nothing."""
+        """Load an event log. mapping: which column is which field, before the setting `event_columns`; see
+        `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_events
 
-        return load_events(file, self.store, mapping=mapping, format=format, progress=progress)
+        usual = self.settings.event_columns
+        report = load_events(file, self.store, mapping=mapping, usual=usual, format=format, progress=progress)
+        return self.keep_report(report)
 
     def load_dataset(self, name: str, *, file: Path | None = None, progress: Progress | None = None) -> QualityReport:
         """Load public data: complete_journey, or online_retail from its file."""
         from shelfwise.intake import datasets
 
         if name == "complete_journey":
-            return datasets.complete_journey(self.store, progress=progress)
+            return self.keep_report(datasets.complete_journey(self.store, progress=progress))
         if name == "online_retail":
             if file is None:
                 raise ShopError("online_retail needs its file: --file online_retail.csv.gz")
-            return datasets.online_retail(file, self.store, progress=progress)
+            return self.keep_report(datasets.online_retail(file, self.store, progress=progress))
         raise ShopError(f"no public data is named {name!r}; use complete_journey or online_retail")
 
     def check(self) -> QualityReport:
-        """The record's quality, also written to reports/quality.md and reports/quality.json."""
+        """The record's quality, and what was read, kept and dropped of the files last loaded; also written to
+        reports/quality.md and reports/quality.json."""
         from shelfwise.intake import check
 
-        report = check(self.store)
+        kept = sorted((self.folder / "reports" / "loads").glob("*.json"), reverse=True)[:_LOADS]
+        loads = tuple(QualityReport.from_json(json.loads(path.read_text("utf-8"))) for path in kept)
+        report = replace(check(self.store), loads=loads)
         report.write(self.folder / "reports")
+        return report
+
+    def keep_report(self, report: QualityReport) -> QualityReport:
+        """Keep what is to be said of a file just loaded, for `check`, in reports/loads; returns it."""
+        report.write(self.folder / "reports" / "loads", f"{datetime.now(UTC):%Y%m%d-%H%M%S-%f}")
         return report
 
     def put_products(self, products: Sequence[Product]) -> int:

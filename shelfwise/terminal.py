@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from shelfwise.errors import InvalidRequest
 from shelfwise.model.recommender import Progress as Callback
@@ -36,6 +46,7 @@ def progress_bar(title: str) -> Iterator[Callback]:
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
+        _TimeLeft(),
         TextColumn("{task.fields[status]}"),
     )
     with Progress(*columns, console=err, disable=not err.is_terminal) as bars:
@@ -51,6 +62,13 @@ def progress_bar(title: str) -> Iterator[Callback]:
                 err.print(f"{title}: {status}", highlight=False, markup=False, soft_wrap=True)
 
         yield show
+
+
+class _TimeLeft(TimeRemainingColumn):
+    def render(self, task: Task) -> Text:
+        """Of what is being done now, at the pace of the last half minute; nothing while that is unknown."""
+        left = task.time_remaining
+        return Text("" if not left else f"{super().render(task)} left", style="progress.remaining")
 
 
 def print_json(value: object) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -133,3 +135,26 @@ def test_threads_wait_without_spinning_unless_told_to(asked: dict[str, str], pol
     said = re.findall(r"OMP_WAIT_POLICY\s*=\s*'(\w+)'", ended.stderr)
     assert said
     assert set(said) == {policy}
+
+
+def test_a_bar_on_a_terminal_tells_the_time_left() -> None:
+    child = """
+import time
+from shelfwise.terminal import progress_bar
+with progress_bar("Work") as progress:
+    for done in range(1, 9):
+        progress(done, 1000, "steps made")
+        time.sleep(0.05)
+"""
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "TERM": "xterm", "COLUMNS": "150"}
+    process = subprocess.Popen([sys.executable, "-c", child], stderr=theirs, env=environment)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # Linux's way to say that the other end is closed
+        while some := os.read(ours, 65_536):
+            shown += some
+    os.close(ours)
+    assert process.wait() == 0
+    assert re.search(rb"\d:\d\d:\d\d left", shown)
+    assert b"steps made" in shown

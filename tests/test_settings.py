@@ -64,3 +64,14 @@ def test_the_template_lists_every_setting_and_sets_the_chosen(tmp_path):
 def test_the_template_refuses_unknown_names():
     with pytest.raises(SettingsError, match="did you mean"):
         template({"prot": 1})
+
+
+def test_columns_are_a_table_and_in_the_environment_json(tmp_path, monkeypatch):
+    text = template({"event_columns": {"customer": "user id", "price": "cents|/100"}})
+    (tmp_path / FILE).write_text(text)
+    assert load_settings(tmp_path).event_columns == {"customer": "user id", "price": "cents|/100"}
+    monkeypatch.setenv("SHELFWISE_EVENT_COLUMNS", '{"customer": "who"}')
+    assert load_settings(tmp_path).event_columns == {"customer": "who", "price": "cents|/100"}
+    monkeypatch.setenv("SHELFWISE_EVENT_COLUMNS", "customer=who")
+    with pytest.raises(SettingsError, match=r"event_columns.*JSON"):
+        load_settings(tmp_path)

@@ -60,12 +60,14 @@ def load_events(
     store: Store,
     *,
     mapping: Mapping[str, str] | None = None,
+    usual: Mapping[str, str] | None = None,
     format: str | None = None,
     progress: Progress | None = None,
 ) -> QualityReport:
     """Load an event log: GA4's BigQuery export (JSON Lines), CSV, TSV, JSON Lines or Parquet; .gz too.
 
-    `mapping`: field → column, see `mapping.py`; fields it leaves out are found by common names. Without a column for
+    `mapping`: field → column, see `mapping.py`; fields it leaves out are found in `usual`, a mapping that GA4's export
+    needs none of, then by common names. Without a column for
     the type, rows are purchases when they have a quantity or a price, else views. An event without an id gets one made
     of its contents and of its number among identical rows, so loading a file twice adds nothing; GA4's identical rows
     (same visitor, microsecond and item) were sent twice and are dropped. Rows against the rules of schema.py are
@@ -77,6 +79,7 @@ def load_events(
     kind = format or reading.sniff(path)
     if format is None and kind == "jsonl" and mapping is None and ga4.is_export(path):
         kind = "ga4"
+    mapping = {**(usual or {}), **(mapping or {})} or None
     if kind == "xml":
         raise UnreadableFile(path, "is XML; event logs are CSV, JSON Lines or Parquet")
     findings = Findings(path.name)

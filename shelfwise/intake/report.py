@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -34,7 +34,8 @@ class Issue:
 class QualityReport:
     """read = kept + dropped. `flagged` counts kept records that carry at least one flag.
 
-    `facts` are plain figures about the whole: time range, counts a type, tables stored.
+    `facts` are plain figures about the whole: time range, counts a type, tables stored. `loads`: what was said of the
+    files when they were loaded, newest first; only of a report of the record itself.
     """
 
     source: str
@@ -44,6 +45,7 @@ class QualityReport:
     flagged: int = 0
     issues: tuple[Issue, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
+    loads: tuple[QualityReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers, ready for any JSON writer."""
@@ -64,18 +66,33 @@ class QualityReport:
                 for issue in self.issues
             ],
             "facts": self.facts,
+            **({"loads": [load.to_json() for load in self.loads]} if self.loads else {}),
         }
 
-    def write(self, folder: Path) -> None:
-        """quality.md and quality.json in `folder`, which is made when absent."""
+    @classmethod
+    def from_json(cls, told: Mapping[str, Any]) -> QualityReport:
+        issues = tuple(
+            Issue(**{**issue, "examples": tuple((one["line"], one["text"]) for one in issue["examples"])})
+            for issue in told["issues"]
+        )
+        loads = tuple(cls.from_json(load) for load in told.get("loads", ()))
+        return cls(**{**told, "issues": issues, "loads": loads})
+
+    def write(self, folder: Path, name: str = "quality") -> None:
+        """name.md and name.json in `folder`, which is made when absent."""
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "quality.md").write_text(self.to_markdown(), "utf-8")
-        text = json.dumps(self.to_json(), ensure_ascii=False, indent=2)
-        (folder / "quality.json").write_text(text + "\n", "utf-8")
+        (folder / f"{name}.md").write_text(self.to_markdown(), "utf-8")
+        text = json.dumps(self.to_json(), ensure_ascii=False, indent=2, default=str)
+        part = folder / f"{name}.part"
+        part.write_text(text + "\n", "utf-8")
+        part.replace(folder / f"{name}.json")  # whole, or not there
 
     def to_markdown(self) -> str:
+        return "\n".join([self._markdown("Quality of"), *(load._markdown("Loaded:") for load in self.loads)])
+
+    def _markdown(self, title: str) -> str:
         lines = [
-            f"# Quality of {_cell(self.source)}",
+            f"# {title} {_cell(self.source)}",
             "",
             "| read | kept | dropped | flagged |",
             "|---:|---:|---:|---:|",

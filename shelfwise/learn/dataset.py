@@ -8,6 +8,7 @@ counts as in a live state, by the same rule (`engine.state.decided`).
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -270,7 +271,8 @@ def _encoded(
     text, image = encode_products(products, folder, settings, cache, progress)
     features = replace(features, text=_padded(text, features.n), image=_padded(image, features.n))
     if pixels and image is not None:
-        shown = thumbnails(products["image_link"].to_list(), folder, cache, progress)
+        threads = settings.threads or os.cpu_count() or 1
+        shown = thumbnails(products["image_link"].to_list(), folder, cache, progress, threads=threads)
         features = replace(features, pixels=_padded(shown, features.n))
     return features
 

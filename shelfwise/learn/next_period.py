@@ -1,6 +1,6 @@
 """The benchmark `next-period`: learn before a date, then compare what customers bought in the days after it.
 
-Asked are the customers with an event before the date and a purchase in the window; relevant are the distinct products
+Asked are the customers with purchases before the date and in the window; relevant are the distinct products
 bought in the window. `…@12` is over everything (repeats allowed), `new_…@12` over the products the customer had not
 turned to before (those left out of the answers, and customers without any new one left out). Every choice, early stop
 and learned weight comes from before the date; baselines are fitted on all of it with what their validation chose.
@@ -84,11 +84,12 @@ def measure(
     cut = to_micros(cutoff) // 1_000_000
     past, window = dataset.split(cut, days)
     window = window.take(window.kind == EventType.PURCHASE.code)
-    asked = np.flatnonzero((past.lengths() > 0) & (window.lengths() > 0))
+    bought = past.take(past.kind == EventType.PURCHASE.code)
+    asked = np.flatnonzero((bought.lengths() > 0) & (window.lengths() > 0))
     if len(asked) < _LEAST:
         raise NotEnoughData(
-            f"{len(asked)} customers known before {cutoff:%Y-%m-%d} bought in the {days} days after it, and {_LEAST} "
-            "are needed; choose another cutoff or more days"
+            f"{len(asked)} customers who had bought before {cutoff:%Y-%m-%d} bought in the {days} days after it, and "
+            f"{_LEAST} are needed; choose another cutoff or more days"
         )
     # Learn to answer for as many days as are asked about.
     settings = settings.model_copy(update={"validation_days": days})

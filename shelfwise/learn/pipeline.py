@@ -348,7 +348,7 @@ class EngineModel:
 
 _ALL = Filters(availability=None)
 _WORK = "work"
-_NOT_LEARNING = ("store", "host", "port", "workers", "durable")
+_NOT_LEARNING = ("store", "host", "port", "workers", "durable", "event_columns", "product_columns")
 
 
 def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import Issue, QualityReport, load_events, load_products
+from shelfwise.intake import QualityReport, load_events, load_products
 from shelfwise.intake.recognise import recognise
 from shelfwise.model.recommender import Progress
 from shelfwise.shop import Shop
@@ -50,6 +50,7 @@ def run(shop: Shop, arguments: Mapping[str, str], folder: Path, progress: Progre
     folder.mkdir(parents=True, exist_ok=True)
     (folder / REPORT).write_text(json.dumps(report.to_json(), ensure_ascii=False, default=str), "utf-8")
     if not trying:
+        shop.keep_report(report)
         path.unlink(missing_ok=True)
     return report
 
@@ -60,11 +61,7 @@ def read_report(folder: Path) -> QualityReport | None:
         told: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    issues = tuple(
-        Issue(**(issue | {"examples": tuple((one["line"], one["text"]) for one in issue["examples"])}))
-        for issue in told.pop("issues")
-    )
-    return QualityReport(**told, issues=issues)
+    return QualityReport.from_json(told)
 
 
 def upload(shop: Shop, name: str) -> Path:
@@ -94,8 +91,16 @@ def check_size(path: Path, most: int) -> None:
 
 def _loaded(shop: Shop, store: Store, path: Path, contents: str, progress: Progress | None) -> QualityReport:
     if contents == "events":
-        return load_events(path, store, progress=progress)
-    return load_products(path, store, images=shop.folder, currency=shop.settings.currency, progress=progress)
+        return load_events(path, store, usual=shop.settings.event_columns, progress=progress)
+    settings = shop.settings
+    return load_products(
+        path,
+        store,
+        mapping=settings.product_columns or None,
+        images=shop.folder,
+        currency=settings.currency,
+        progress=progress,
+    )
 
 
 def _tried(shop: Shop, path: Path, contents: str, progress: Progress | None) -> QualityReport:

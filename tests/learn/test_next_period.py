@@ -7,6 +7,7 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.learn import next_period
 from shelfwise.learn.dataset import Dataset
 from shelfwise.model.sequences import IdMap
+from shelfwise.schema import EventType
 from tests.learn.test_pipeline import DAY, DAYS, ITEMS, SMALL, START, shop
 
 CUTOFF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS - 14)
@@ -44,6 +45,17 @@ def test_asks_those_known_before_who_bought_in_the_window(result: dict[str, int]
     assert result["new_customers"] == sum(bool(one) for one in new)
     assert result["bought"] == sum(len(set(window.items_of(i))) for i in np.flatnonzero(asked))
     assert result["events"] == before.rows
+
+
+def test_who_only_looked_before_is_not_asked(result: dict[str, int]) -> None:
+    past, whole = shop(), dataset()
+    looked = np.zeros(past.rows, np.bool_)
+    looked[: past.offsets[10]] = True  # ten customers who had not bought anything before the cutoff
+    looked &= past.time < START + (DAYS - 14) * DAY
+    whole.sequences.kind[looked] = EventType.VIEW_ITEM.code
+    window = past.take((past.time >= START + (DAYS - 14) * DAY) & (past.time < START + DAYS * DAY))
+    found = next_period.measure(whole, SMALL, CUTOFF, 14, ("popularity",))
+    assert found["customers"] == result["customers"] - np.count_nonzero(window.lengths()[:10])
 
 
 def test_nothing_after_the_cutoff_is_learned() -> None:
