@@ -347,6 +347,7 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
     run goes on inside the fit it was in, but does earlier fits again.
     """
     started = time.perf_counter()
+    arrived = store.newest_sequence()
     dataset = read_dataset(store, folder, settings, progress)
     work = folder / "work"
     model, evaluation = _measured(dataset, settings, work, progress)
@@ -362,7 +363,7 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
         metrics["evaluation"] = evaluation.to_json()
     return replace(
         model.bundle,
-        learned=_learned(dataset) | {"seconds": round(time.perf_counter() - started, 1)},
+        learned=_learned(dataset) | {"arrived": arrived, "seconds": round(time.perf_counter() - started, 1)},
         metrics=metrics,
     )
 

@@ -21,6 +21,7 @@ from shelfwise.errors import BundleError, EncodingError, InvalidRequest, Unknown
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
 from shelfwise.serve.gate import read_body
 from shelfwise.serve.imports import UPLOADS
+from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.search import check_photo
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.render import render
@@ -55,7 +56,7 @@ _NEAR = 8  # products near another whose events speak for it
 
 def mount(app: FastAPI, service: Service) -> None:
     """Add the window's pages to the app."""
-    window = Window(service.shop)
+    window = Window(service.shop, service.metrics)
     for method, path, handler in (
         ("GET", "/", window.home),
         ("GET", "/search", window.search),
@@ -77,9 +78,10 @@ def mount(app: FastAPI, service: Service) -> None:
 class Window:
     """The handlers over one shop."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, metrics: Metrics) -> None:
         self._shop = shop
-        self._visitors = Visitors(shop)
+        self._metrics = metrics
+        self._visitors = Visitors(shop, metrics)
 
     async def home(self, request: Request) -> Response:
         visitor = self._visitors.of(request)
@@ -108,6 +110,7 @@ class Window:
                 customer=visitor.customer,
                 session=visitor.session,
             )
+            self._metrics.searched(answer.total)
             return SearchPage(
                 frame=self._frame(visitor, self._visitors.past(visitor), query),
                 answer=answer,
@@ -191,6 +194,7 @@ class Window:
                     photo = path.read_bytes()
                     check_photo(photo)
                     answer = self._shop.search_image(photo, k=FOUND, customer=visitor.customer, session=visitor.session)
+                    self._metrics.searched(answer.total)
                     found = self._hits(answer.items)
             except (Refused, EncodingError, InvalidRequest) as error:
                 wrong = str(error)
