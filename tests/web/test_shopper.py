@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from browsing import Visit, fits
+from browsing import Visit, accessible, fits
 from PIL import Image, ImageOps
 from playwright.sync_api import Locator, Page, expect
 
@@ -85,6 +85,31 @@ def test_a_filter_read_from_the_words_is_a_chip_that_can_be_taken_away(visit: Vi
         assert found.count() > count
         page.goto("/search?q=zzzz+qqqq")
         expect(page.get_by_role("status")).to_be_visible()
+
+
+def test_a_range_of_prices_is_a_chip_too(visit: Visit) -> None:
+    with visit() as (page, watch):
+        page.goto("/search?q=mug")
+        prices = page.get_by_role("group", name="Price")
+        expect(prices).to_have_accessible_description(re.compile("Found from €9.50"))
+        prices.get_by_label("From").fill("11")
+        prices.get_by_label("To").fill("€13")
+        prices.get_by_label("To").press("Enter")
+        page.wait_for_url("**min=11**")
+        costs = page.locator(".offer .price").all_inner_texts()
+        assert costs
+        assert all(11 <= float(cost.removeprefix("€")) <= 13 for cost in costs), costs
+        accessible(page)
+        page.get_by_role("list", name="Read from your words").get_by_role("link", name="€11.00 – €13.00").click()
+        expect(page.get_by_label("From")).to_have_value("")
+        assert page.locator(".offer").count() > len(costs)
+
+        watch.allowed.add(422)
+        page.get_by_label("From").fill("dear")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.get_by_role("alert")).to_contain_text("“dear” is not a price")
+        expect(page.get_by_label("From")).to_have_value("dear")
+        accessible(page)
 
 
 def test_a_photo_finds_what_looks_like_it(visit: Visit, drawn_shop: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from shelfwise.serve.web.window_pages import (
     HomePage,
     NewPage,
     PhotoPage,
+    PriceRange,
     ProductPage,
     Row,
     SearchPage,
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 ROW = 6  # products a row
 FOUND = 24  # products a page of results
 BEHIND = 4  # events named as reasons
+MAX_PRICE = 30  # characters of one that is typed
 MAX_PHOTO = 10_000_000  # bytes
 MAX_BEACON = 64 * 1024  # bytes
 YEAR = 365 * 86_400  # seconds a choice is kept
@@ -97,31 +100,40 @@ class Window:
         visitor, asked = self._visitors.of(request), request.query_params
         query, category = _plain(asked.get("q", ""), MAX_QUERY), _plain(asked.get("category", ""), MAX_TITLE)
         undo, after = tuple(asked.getlist("undo"))[:20], asked.get("after", "")
+        currency = self._shop.settings.currency
+        low, high = (_plain(asked.get(name, ""), MAX_PRICE) for name in ("min", "max"))
+        price = PriceRange.read(low, high, currency)
 
         def page() -> SearchPage:
             answer = self._shop.search(
                 query,
-                filters=SearchFilters(categories=(category,) if category else ()),
+                filters=SearchFilters(
+                    categories=(category,) if category else (), price_min=price.bounds[0], price_max=price.bounds[1]
+                ),
                 k=FOUND,
                 after=after,
                 undo=undo,
                 language=visitor.language,
-                facets=("category",),
+                facets=("category", "price"),
                 customer=visitor.customer,
                 session=visitor.session,
             )
             self._metrics.searched(answer.total)
+            facets = {facet.name: facet for facet in answer.facets}
+            prices = facets["price"]
             return SearchPage(
                 frame=self._frame(visitor, self._visitors.past(visitor), query),
                 answer=answer,
                 found=self._hits(answer.items),
-                categories=answer.facets[0] if answer.facets else None,
+                categories=facets["category"],
                 category=category,
+                price=replace(price, least=prices.low, most=prices.high),
+                currency=currency,
                 undo=undo,
                 later=bool(after),
             )
 
-        return kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request, 422 if price.wrong else 200), visitor)
 
     async def suggest(self, request: Request) -> Response:
         typed = _plain(request.query_params.get("q", ""), MAX_QUERY)
