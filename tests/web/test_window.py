@@ -62,6 +62,12 @@ def test_a_visitors_page_learns_with_each_click(client: TestClient) -> None:
     assert "Red mug" in home.partition("Seen lately")[2]
     assert "viewed Red mug" in client.get("/why?product=mug-blue").text
     assert "Nothing of yours" in client.get("/why?product=chair-blue").text
+    named = client.get("/why?product=chair-blue&because=mug-red&query=RDE+mug").text
+    assert "searched rde mug" in named, "a search that a reason names"
+    assert "viewed Red mug" in named
+    for address in re.findall(r'hx-get="(/why[^"]*)"', home):
+        if "because=" in address or "query=" in address:
+            assert "<li>" in client.get(html.unescape(address)).text, "what a reason names is told"
     assert "New for you" in client.get("/new").text
     assert "Bought. The home page" in client.post("/cart", data={"act": "buy"}).text
     assert "Cart (0)" in client.get("/").text

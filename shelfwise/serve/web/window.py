@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from shelfwise.engine.request import MAX_K, Item
+from shelfwise.engine.request import MAX_K, Because, Item
 from shelfwise.engine.search.request import Hit, SearchFilters
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
@@ -172,8 +172,10 @@ class Window:
 
     async def why(self, request: Request) -> Response:
         """A fragment: the events behind a product's place on the page."""
-        visitor, id = self._visitors.of(request), request.query_params.get("product", "")[:MAX_ID]
-        return render(await asyncio.to_thread(self._why, visitor, id), request)
+        visitor, asked = self._visitors.of(request), request.query_params
+        because = Because(product=asked.get("because", "")[:MAX_ID], query=asked.get("query", "")[:MAX_QUERY])
+        page = await asyncio.to_thread(self._why, visitor, asked.get("product", "")[:MAX_ID], because)
+        return render(page, request)
 
     async def collect(self, request: Request) -> Response:
         """What shelfwise.js tells of the page's own visitor."""
@@ -321,18 +323,25 @@ class Window:
             return None
         return Row(name="similar", products=self._items(answer.items, ROW, product), answer=answer.request_id)
 
-    def _why(self, visitor: Visitor, id: str) -> WhyPage:
+    def _why(self, visitor: Visitor, id: str, because: Because) -> WhyPage:
         try:
             near = {id, *(item.product for item in self._shop.similar(id, k=_NEAR).items)}
         except (BundleError, UnknownProduct):
             near = {id}
-        said = [event for event in reversed(self._visitors.past(visitor)) if event.product in near]
-        told = {(event.product, event.type): event for event in reversed(said)}  # the newest of each kind
-        newest = sorted(told.values(), key=lambda event: event.time, reverse=True)[:BEHIND]
-        titles = {event.product: self._shop.store.product(event.product) for event in newest}
+
+        def named(event: Event) -> bool:
+            query = because.query and event.query.casefold() == because.query.casefold()
+            return bool(query or (because.product and event.product == because.product))
+
+        told: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
+        for event in reversed(self._visitors.past(visitor)):
+            if named(event) or event.product in near:
+                told.setdefault((event.product, event.query.casefold(), event.type), event)
+        newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
+        titles = {id: self._shop.store.product(id) if id else None for id in {event.product for event in newest}}
         return WhyPage(
             behind=tuple(
-                (event, event.product if (product := titles[event.product]) is None else product.title)
+                (event, event.product or event.query if (product := titles[event.product]) is None else product.title)
                 for event in newest
             )
         )
@@ -353,6 +362,7 @@ class Window:
                         reason=item.reason,
                         score=item.score,
                         sources=item.sources,
+                        because=item.because,
                     )
                 )
         return tuple(found)

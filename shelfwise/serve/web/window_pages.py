@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from shelfwise.engine.request import Because
 from shelfwise.engine.search.request import Facet, SearchAnswer
 from shelfwise.engine.search.suggest import Suggestion
 from shelfwise.intake.values import parse_money
@@ -22,6 +23,12 @@ class Shown:
     reason: str = ""
     score: float = 0.0
     sources: tuple[str, ...] = ()
+    because: Because = field(default_factory=Because)
+
+    def why(self) -> str:
+        """The address that tells the events behind it."""
+        asked = {"product": self.product.id, "because": self.because.product, "query": self.because.query}
+        return f"/why?{urlencode({name: value for name, value in asked.items() if value})}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +172,8 @@ class NewPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhyPage:
-    """What a visitor did with a product or with ones near it, newest first: (event, title)."""
+    """What a visitor did that a reason names, then what they did with the product or with ones near it, newest first:
+    (event, title)."""
 
     template: ClassVar[str] = "window/why.html"
     behind: tuple[tuple[Event, str], ...]
