@@ -37,6 +37,12 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         box = page.get_by_role("searchbox", name="Search the shop")
         with page.expect_response(lambda answer: "/suggest" in answer.url and "teapt" in answer.url):
             box.fill("yelow teapt")
+        box.fill("yellow te")
+        completions = page.locator("#suggested").get_by_role("link")
+        expect(completions.filter(has_text="Yellow teapot").first).to_be_visible()
+        page.get_by_role("link", name="By photo").focus()
+        expect(completions.first).to_be_hidden()
+        box.fill("yelow teapt")
         with page.expect_response("**/collect") as told:  # the search, which the page tells
             box.press("Enter")
         assert told.value.status == 204
@@ -51,6 +57,7 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         page.wait_for_url("**/product/teapot-yellow")
         expect(page.get_by_role("heading", level=1)).to_have_text("Yellow teapot")
         assert titles(row(page, "Similar"))
+        assert titles(row(page, "Goes with it"))
         page.get_by_role("button", name="Put in the cart").click()
         page.wait_for_url("**/cart")
         expect(page.get_by_role("main")).to_contain_text("€32.00")
@@ -68,9 +75,13 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         expect(why.first.locator("summary")).to_have_text(re.compile("Because you .*(Yellow teapot|yelow teapt)"))
         with page.expect_response("**/why?*"):
             why.first.locator("summary").press("Enter")
+        expect(why.first).to_contain_text("Why am I seeing this?")
         expect(why.first).to_contain_text(re.compile(r"Score -?\d+\.\d\d, from: \w+"))
         expect(why.first.locator(".behind li", has_text="Yellow teapot").first).to_be_visible()
         fits(page)
+
+        page.goto("/product/mug-red")
+        assert titles(row(page, "Seen lately")) == ["Yellow teapot"], "without the product itself"
 
 
 def test_a_filter_read_from_the_words_is_a_chip_that_can_be_taken_away(visit: Visit) -> None:

@@ -129,7 +129,7 @@ def test_results_are_narrowed_to_a_range_of_prices(client: TestClient) -> None:
     assert len(without) == 1
     assert "max=" not in without[0]
     assert len(shown(client.get(without[0]).text)) == 10
-    facets = addresses(page.partition('<nav class="facets"')[2].partition("</nav>")[0], "category=")
+    facets = addresses(page.partition('id="by-category"')[2].partition("</nav>")[0], "category=")
     assert facets
     assert all("min=10" in one for one in facets), "other filters keep it"
     assert "from €12.00" in client.get("/search?min=€12").text
@@ -142,6 +142,17 @@ def test_results_are_narrowed_to_a_range_of_prices(client: TestClient) -> None:
     page = client.get("/search?min=5&max=5000").text
     assert '<input type="hidden" name="min" value="5">' in page.partition('name="after"')[0].rpartition("<form")[2]
     assert "0 products." in client.get(f"{mugs}&min=100&max=101").text
+
+
+def test_results_are_narrowed_to_a_brand(client: TestClient) -> None:
+    page = client.get("/search?category=Kitchen").text
+    facet = page.partition('id="by-brand"')[2].partition("</nav>")[0]
+    assert "Clayhouse" in facet
+    page = client.get("/search?min=40&brand=Lumen+%26+Sons").text
+    assert {one.partition("-")[0] for one in shown(page)} == {"lamp"}
+    chips = page.partition('<ul class="chips" aria-label="Read from')[2].partition("</ul>")[0]
+    assert "Lumen &amp; Sons" in chips
+    assert [one for one in addresses(chips, "min=40") if "brand" not in one], "taken away alone"
 
 
 def test_what_is_no_price_is_refused_kindly(client: TestClient) -> None:

@@ -98,7 +98,8 @@ class Window:
 
     async def search(self, request: Request) -> Response:
         visitor, asked = self._visitors.of(request), request.query_params
-        query, category = _plain(asked.get("q", ""), MAX_QUERY), _plain(asked.get("category", ""), MAX_TITLE)
+        query = _plain(asked.get("q", ""), MAX_QUERY)
+        category, brand = (_plain(asked.get(name, ""), MAX_TITLE) for name in ("category", "brand"))
         undo, after = tuple(asked.getlist("undo"))[:20], asked.get("after", "")
         currency = self._shop.settings.currency
         low, high = (_plain(asked.get(name, ""), MAX_PRICE) for name in ("min", "max"))
@@ -108,13 +109,16 @@ class Window:
             answer = self._shop.search(
                 query,
                 filters=SearchFilters(
-                    categories=(category,) if category else (), price_min=price.bounds[0], price_max=price.bounds[1]
+                    categories=(category,) if category else (),
+                    brands=(brand,) if brand else (),
+                    price_min=price.bounds[0],
+                    price_max=price.bounds[1],
                 ),
                 k=FOUND,
                 after=after,
                 undo=undo,
                 language=visitor.language,
-                facets=("category", "price"),
+                facets=("category", "brand", "price"),
                 customer=visitor.customer,
                 session=visitor.session,
             )
@@ -126,7 +130,9 @@ class Window:
                 answer=answer,
                 found=self._hits(answer.items),
                 categories=facets["category"],
+                brands=facets["brand"],
                 category=category,
+                brand=brand,
                 price=replace(price, least=prices.low, most=prices.high),
                 currency=currency,
                 undo=undo,

@@ -104,22 +104,24 @@ def _amount(text: str, currency: str) -> float:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchPage:
-    """undo: ids of chips taken away. category: the one narrowed to. price: the range narrowed to, in `currency`."""
+    """undo: ids of chips taken away. category, brand, price: what is narrowed to, the price in `currency`."""
 
     template: ClassVar[str] = "window/search.html"
     frame: Frame
     answer: SearchAnswer
     found: tuple[Shown, ...]
-    categories: Facet | None
+    categories: Facet
+    brands: Facet
     category: str
+    brand: str
     price: PriceRange
     currency: str
     undo: tuple[str, ...]
     later: bool
 
     def asked(self, *without: str) -> list[tuple[str, str]]:
-        """What the address says, but for some of it: query, category, undo, price."""
-        said = [("query", "q", self.frame.query), ("category", "category", self.category)]
+        """What the address says, but for some of it: q, category, brand, undo, price."""
+        said = [("q", "q", self.frame.query), ("category", "category", self.category), ("brand", "brand", self.brand)]
         said += [("undo", "undo", id) for id in self.undo]
         if self.price.narrows:
             said += [("price", "min", self.price.low), ("price", "max", self.price.high)]
