@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.engine.catalogue import Catalogue, View
-from shelfwise.engine.explain import LANGUAGES, Explainer
-from shelfwise.engine.request import MAX_K, Answer, Filters, Item, Request, check_k, check_language
+from shelfwise.engine.explain import LANGUAGES, Explainer, Reason
+from shelfwise.engine.request import MAX_K, Answer, Because, Filters, Item, Request, check_k, check_language
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
@@ -121,10 +121,12 @@ class Engine:
         why = dict(zip(candidates.ids[chosen].tolist(), told, strict=True))
         items = []
         for row, value in zip(rows, values, strict=True):
-            sources, reason = why.get(row, ((), ""))
+            sources, reason = why.get(row, ((), Reason("")))
             if row in ruled:
                 sources, reason = (*sources, "rules"), explainer.chosen()
-            items.append(Item(product=ids[row], score=value, sources=sources, reason=reason))
+            named = ids[reason.row] if reason.row >= 0 else ""
+            because = Because(product=named, query=reason.query)
+            items.append(Item(product=ids[row], score=value, sources=sources, reason=reason.words, because=because))
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
 
     def candidates(self, state: State, request: Request) -> Candidates:

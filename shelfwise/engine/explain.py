@@ -7,6 +7,7 @@ again, and the source whose loss costs most is the reason. That works for any ra
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -80,6 +81,15 @@ _TAKEN = np.array(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why, in words; and what of the history it names: a product's row, or a query; -1 and "" for nothing."""
+
+    words: str
+    row: int = -1
+    query: str = ""
+
+
 class Explainer:
     """Reasons in one language, over one bundle."""
 
@@ -89,8 +99,8 @@ class Explainer:
 
     def reasons(
         self, question: Question, candidates: Candidates, chosen: Ints, score: Score, seeds: int
-    ) -> list[tuple[tuple[str, ...], str]]:
-        """Of each chosen candidate (positions [k]): its sources, the decisive one first, and the reason in words.
+    ) -> list[tuple[tuple[str, ...], Reason]]:
+        """Of each chosen candidate (positions [k]): its sources, the decisive one first, and the reason.
 
         score: the ranker. seeds: how many of the question's newest items are seeds.
         """
@@ -115,7 +125,7 @@ class Explainer:
                 # Its own number is none: what was sought speaks through the numbers of what was found.
                 first = "search"
                 names = [first, *(name for name in names if name != first)]
-            reason = ""
+            reason = None
             for each in dict.fromkeys([first, *names]):
                 reason = self._reason(each, question, companions, row, values, seeds)
                 if reason:
@@ -123,9 +133,9 @@ class Explainer:
             found.append((tuple(names), reason or self._popular(question.view, row, values)))
         return found
 
-    def chosen(self) -> str:
+    def chosen(self) -> Reason:
         """Why a product stands where a merchant's rule put it."""
-        return self._say("rules")
+        return Reason(self._say("rules"))
 
     def similar(self, view: View, row: int, source: str) -> str:
         """Why a product stands beside `row`."""
@@ -133,36 +143,36 @@ class Explainer:
 
     def _reason(
         self, source: str, question: Question, companions: _Companions, row: int, values: list[float], seeds: int
-    ) -> str:
+    ) -> Reason | None:
         view = question.view
         if source == "search":
             return self._searched(question, row)
         if source == "again":
-            return self._again(values)
+            return self._again(row, values)
         if source == "popular":
             return self._popular(view, row, values)
         if source == "fresh":
             category = view.top_category(row)
-            return self._say("new_in", category=category) if category else self._say("new")
+            return Reason(self._say("new_in", category=category) if category else self._say("new"))
         if not len(question.items):
-            return ""
+            return None
         if source == "content":
             place = self._most_alike(question, row, view.content)
             if place >= 0 and question.kinds[place] == SEARCH:
                 return self._searched(question, int(question.items[place]))
-            return "" if place < 0 else self._say("like", title=_short(view.title(int(question.items[place]))))
+            return None if place < 0 else self._of("like", view, int(question.items[place]))
         place = companions.of(row) if source == "neighbours" else -1
         if place < 0:
             place = self._most_alike(question, row, view.behaviour)
         if place < 0:
-            return ""
-        title = _short(view.title(int(question.items[place])))
+            return None
+        item = int(question.items[place])
         if place >= len(question.items) - seeds:
-            return self._say("goes_with", title=title)
+            return self._of("goes_with", view, item)
         if question.kinds[place] == SEARCH:
-            return self._searched(question, int(question.items[place]))
+            return self._searched(question, item)
         kind = _KINDS[int(question.kinds[place])]
-        return self._say(str(kind) if str(kind) in self._texts else "view_item", title=title)
+        return self._of(str(kind) if str(kind) in self._texts else "view_item", view, item)
 
     def _most_alike(self, question: Question, row: int, vectors: Floats | None) -> int:
         """The newest event with the most similar product by these vectors; -1 for none."""
@@ -176,27 +186,29 @@ class Explainer:
         newest = len(items) - 1 - int(likeness[::-1].argmax())
         return len(question.items) - len(items) + newest if likeness[newest] > 0 else -1
 
-    def _again(self, values: list[float]) -> str:
+    def _again(self, row: int, values: list[float]) -> Reason | None:
         count = _count(values[COLUMN["again_count"]])
         if count >= 3:
             days = _count(values[COLUMN["again_mean_gap"]])
-            if days > 60:
-                return self._say("before")
-            return self._say("every", days=days) if days >= 2 else self._say("daily" if days == 1 else "often")
+            name = "before" if days > 60 else "every" if days >= 2 else "daily" if days == 1 else "often"
+            return Reason(self._say(name, days=days), row)
         if count:
-            return self._say("before")
-        return self._say("looked") if values[COLUMN["looked"]] > 0 else ""
+            return Reason(self._say("before"), row)
+        return Reason(self._say("looked"), row) if values[COLUMN["looked"]] > 0 else None
 
-    def _searched(self, question: Question, row: int) -> str:
+    def _searched(self, question: Question, row: int) -> Reason | None:
         """The newest search that found this row."""
         query = next((search.query for search in question.searches if row in search.rows), "")
-        return self._say("search", title=_short(query)) if query else ""
+        return Reason(self._say("search", title=_short(query)), query=query) if query else None
 
-    def _popular(self, view: View, row: int, values: list[float]) -> str:
+    def _popular(self, view: View, row: int, values: list[float]) -> Reason:
         category, week = view.top_category(row), values[COLUMN["popular_week"]] > 0
         if category:
-            return self._say("popular_week_in" if week else "popular_in", category=category)
-        return self._say("popular_week" if week else "popular")
+            return Reason(self._say("popular_week_in" if week else "popular_in", category=category))
+        return Reason(self._say("popular_week" if week else "popular"))
+
+    def _of(self, text: str, view: View, row: int) -> Reason:
+        return Reason(self._say(text, title=_short(view.title(row))), row)
 
     def _say(self, text: str, **values: object) -> str:
         return self._texts[text].format(**values)

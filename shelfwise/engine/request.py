@@ -108,13 +108,22 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Because:
+    """What of the asker's own history a reason names: a product or a query, "" for none."""
+
+    product: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Item:
-    """One product of an answer: by which score, from which sources, and why in words."""
+    """One product of an answer: by which score, from which sources, and why, in words and by what they name."""
 
     product: str
     score: float
     sources: tuple[str, ...]
     reason: str
+    because: Because = Because()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

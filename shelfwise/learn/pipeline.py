@@ -358,6 +358,7 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
     that was killed goes on inside the fit it was in; once the bundle is saved, `forget_work` removes them.
     """
     started = time.perf_counter()
+    arrived = store.newest_sequence()
     dataset = read_dataset(store, folder, settings, progress, pixels=settings.baseline_minutes > 0)
     work = folder / _WORK
     model, evaluation = _measured(dataset, settings, work, progress)
@@ -373,7 +374,7 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
         metrics["evaluation"] = evaluation.to_json()
     return replace(
         model.bundle,
-        learned=_learned(dataset) | {"seconds": round(time.perf_counter() - started, 1)},
+        learned=_learned(dataset) | {"arrived": arrived, "seconds": round(time.perf_counter() - started, 1)},
         metrics=metrics,
     )
 

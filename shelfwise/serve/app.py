@@ -12,7 +12,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,6 +35,7 @@ from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_bod
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import SUGGEST, described, document
+from shelfwise.serve.pulse import Pulse
 from shelfwise.serve.search import Search
 from shelfwise.serve.steering import Steering
 from shelfwise.serve.wire import (
@@ -63,7 +64,19 @@ ROUTES = frozenset(
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
         "/v1/synonyms/suggestions",
         *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
-        *("/", "/search", "/suggest", "/photo", "/new", "/why", "/cart", "/persona", "/collect"),
+        *(
+            "/",
+            "/search",
+            "/suggest",
+            "/photo",
+            "/new",
+            "/why",
+            "/cart",
+            "/persona",
+            "/collect",
+            "/consent",
+            "/console",
+        ),
     }
 )
 _ASSETS = Path(fastapi_offline.__file__).parent / "static"
@@ -172,9 +185,10 @@ class Service:
         self.shop = shop
         self._own = own
         self.metrics = Metrics()
+        self.pulse = Pulse(self.metrics)
         self.jobs = Jobs(shop.folder)
         self.access = Access(KeyRing(shop.folder), loopback=is_loopback(shop.settings.host))
-        self._search = Search(shop, self.access, self.metrics.searched)
+        self._search = Search(shop, self.access, self.metrics)
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
@@ -184,7 +198,7 @@ class Service:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-catalogue")
         self._writer = EventWriter(self.shop.store)
         await self._refreshed("")
-        follower = asyncio.create_task(self._follow())
+        tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self.pulse.run())]
         if self._own:
             # What is loaded so far leaves the garbage collector's sight: a pass over a large catalogue's objects
             # would hold answers up for tens of milliseconds.
@@ -194,9 +208,9 @@ class Service:
         try:
             yield
         finally:
-            follower.cancel()
-            with suppress(asyncio.CancelledError):
-                await follower
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._writer.close()
             self._search.close()
             self._thread.shutdown(wait=True)

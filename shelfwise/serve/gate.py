@@ -33,7 +33,11 @@ from shelfwise.trust.keys import KeyRing, Scope
 
 BODY_SECONDS = 30.0  # a body that takes longer to arrive is given up
 #: Routes that end in an id: what metrics name them.
-_WITH_ID = {"/v1/products/": "{id}", "/v1/rules/": "{id}", "/v1/synonyms/": "{id}", "/v1/audit/": "{number}/undo"}
+_WITH_ID = {
+    **{"/v1/products/": "{id}", "/v1/rules/": "{id}", "/v1/synonyms/": "{id}", "/v1/audit/": "{number}/undo"},
+    **{"/product/": "{id}", "/images/": "{id}", "/static/": "{file}", "/docs/": "{file}", "/console/": "{page}"},
+}
+_STREAM = (b"content-type", b"text/event-stream; charset=utf-8")  # lasts as long as somebody looks
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"})
 _HEADERS = [(b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")]
 _CODES = {404: "not_found", 405: "method_not_allowed"}
@@ -103,12 +107,14 @@ class Gate:
         begun = time.perf_counter()
         state = scope.setdefault("state", {})
         state["request_id"] = secrets.token_hex(8)
-        status = 0
+        status, took = 0, -1.0
 
         async def answer(message: Message) -> None:
-            nonlocal status
+            nonlocal status, took
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if _STREAM in message["headers"]:
+                    took = time.perf_counter() - begun
                 said = {name for name, _ in message["headers"]}
                 added = [(b"x-request-id", state["request_id"].encode()), *_HEADERS]
                 message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in said)]
@@ -127,7 +133,7 @@ class Gate:
             path = scope["path"]
             route = path if path in self._routes else _template(path)
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._metrics.answered(route, method, status, time.perf_counter() - begun)
+            self._metrics.answered(route, method, status, time.perf_counter() - begun if took < 0 else took)
 
 
 def _template(path: str) -> str:

@@ -7,7 +7,10 @@ worker answers for all. Labels carry routes, methods and statuses only: no custo
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess, values
@@ -16,6 +19,46 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 #: Seconds; dense where an answer should lie (3 ms) and where it hurts (10 ms).
 _BUCKETS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Requests of some routes. refused: answered with a status of 400 to 499; failed: of 500 and more. within[i]: how
+    many took at most the i-th of the histogram's bounds, the last of which is infinite."""
+
+    count: float = 0.0
+    refused: float = 0.0
+    failed: float = 0.0
+    within: tuple[float, ...] = (0.0,) * (len(_BUCKETS) + 1)
+
+    def __add__(self, more: Answers) -> Answers:
+        within = tuple(a + b for a, b in zip(self.within, more.within, strict=True))
+        return Answers(self.count + more.count, self.refused + more.refused, self.failed + more.failed, within)
+
+    def __sub__(self, before: Answers) -> Answers:
+        within = tuple(a - b for a, b in zip(self.within, before.within, strict=True))
+        return Answers(self.count - before.count, self.refused - before.refused, self.failed - before.failed, within)
+
+    def percentile(self, share: float) -> float:
+        """Seconds within which this share of them was answered: linear within a bucket, as Prometheus's
+        histogram_quantile; infinite beyond the last bound, NaN without any."""
+        wanted = share * self.within[-1]
+        if self.within[-1] <= 0:
+            return math.nan
+        low, below = 0.0, 0.0
+        for bound, upto in zip(_BUCKETS, self.within, strict=False):
+            if upto >= wanted:
+                return low + (bound - low) * (wanted - below) / (upto - below) if upto > below else bound
+            low, below = bound, upto
+        return math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """All workers' counts since the server began. routes: route → what was answered there."""
+
+    events: float
+    routes: Mapping[str, Answers]
 
 
 class Metrics:
@@ -67,15 +110,49 @@ class Metrics:
 
     def text(self) -> bytes:
         """Prometheus's text format, all workers together."""
+        return generate_latest(self._whole(dead=True))
+
+    def totals(self) -> Totals:
+        """The counts behind the console's overview: a few milliseconds."""
+        events = 0.0
+        counts: dict[str, list[float]] = {}
+        within: dict[str, dict[float, float]] = {}
+        for name, labels, value in self._samples():
+            if name == "shelfwise_events_accepted_total":
+                events += value
+            elif name == "shelfwise_requests_total":
+                one = counts.setdefault(labels["route"], [0.0, 0.0, 0.0])
+                one[0] += value
+                one[1] += value if labels["status"].startswith("4") else 0.0
+                one[2] += value if labels["status"].startswith("5") else 0.0
+            elif name == "shelfwise_request_seconds_bucket":
+                within.setdefault(labels["route"], {})[float(labels["le"])] = value
+        # A route's two counters are written one after the other: between them only one may be there.
+        return Totals(
+            events,
+            {
+                route: Answers(count, refused, failed, tuple(value for _, value in sorted(within[route].items())))
+                for route, (count, refused, failed) in counts.items()
+                if len(within.get(route, ())) == len(_BUCKETS) + 1
+            },
+        )
+
+    def _samples(self) -> Iterator[tuple[str, Mapping[str, str], float]]:
+        for metric in self._whole(dead=False).collect():
+            for sample in metric.samples:
+                yield sample.name, sample.labels, float(sample.value)
+
+    def _whole(self, *, dead: bool) -> CollectorRegistry:
+        """All workers together. dead: take the gauges of those back that can no longer do so."""
         if not self._shared:
-            return generate_latest(self._registry)
-        for path in Path(os.environ[DIRECTORY]).glob("gauge_live*.db"):
+            return self._registry
+        for path in Path(os.environ[DIRECTORY]).glob("gauge_live*.db") if dead else ():
             number = int(path.stem.rpartition("_")[2])
             if not _runs(number):  # killed hard: it could not take its gauges back itself
                 multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry)
+        return registry
 
     def stopped(self) -> None:
         """This worker ends: its gauges no longer count."""

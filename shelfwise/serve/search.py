@@ -22,6 +22,7 @@ from shelfwise.errors import EncodingError, InvalidRequest
 from shelfwise.model.photos import read_photo
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType
 from shelfwise.serve.gate import Access, read_body, read_raw
+from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.wire import FILTERS, Field, Refused, invalid, parse_fields, parse_json
 from shelfwise.shop import Shop
 from shelfwise.store import EventWriter
@@ -110,10 +111,10 @@ SEARCH = {
 class Search:
     """The handlers. Each returns the answer's request_id ("" for the request's own) and content."""
 
-    def __init__(self, shop: Shop, access: Access, count: Any) -> None:
+    def __init__(self, shop: Shop, access: Access, metrics: Metrics) -> None:
         self._shop = shop
         self._access = access
-        self._count = count
+        self._metrics = metrics
         self._photos = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-photo")
         self._waiting = 0
 
@@ -129,7 +130,7 @@ class Search:
             if not values.get("customer") and not values.get("session"):
                 raise invalid("record", "give a customer or a session: whose event is it?")
         answer: SearchAnswer = self._shop.search(**values)
-        self._count(answer.total)
+        self._metrics.searched(answer.total)
         if record and answer.query:
             event = Event(
                 type=EventType.SEARCH,
@@ -138,7 +139,8 @@ class Search:
                 session=values.get("session", ""),
                 request_id=answer.request_id,
             )
-            await writer.append([event])
+            appended = await writer.append([event])
+            self._metrics.ingested(appended.accepted, appended.duplicates)
         return answer
 
     async def image(self, request: Request) -> SearchAnswer:
@@ -165,7 +167,7 @@ class Search:
             answer: SearchAnswer = await run(self._photos, self._alike, photo, values)
         finally:
             self._waiting -= 1
-        self._count(answer.total)
+        self._metrics.searched(answer.total)
         return answer
 
     def _alike(self, photo: bytes, values: dict[str, Any]) -> SearchAnswer:

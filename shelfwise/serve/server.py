@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfwise.errors import SettingsError, ShopError
+from shelfwise.serve.ending import end
 from shelfwise.serve.gate import is_loopback
+from shelfwise.serve.metrics import DIRECTORY
 from shelfwise.settings import FILE, PREFIX, load_settings
 from shelfwise.trust.keys import KeyRing
 
@@ -67,7 +69,13 @@ def serve(
         )
     address = _free_address(host, port)
     with tempfile.TemporaryDirectory(prefix="shelfwise-metrics-") as metrics, _workers(folder, host, port, metrics):
-        server = Granian(
+
+        class Server(Granian):  # type: ignore[misc, valid-type]
+            def shutdown(self, exit_code: int = 0) -> None:
+                end(metrics)
+                super().shutdown(exit_code)
+
+        server = Server(
             "shelfwise.serve.server:worker",
             factory=True,
             address=address,
@@ -89,8 +97,8 @@ def serve(
             threading.Thread(target=_announce, args=(progress, address, port), daemon=True).start()
         try:
             server.serve()
-        except SystemExit as end:
-            if end.code:
+        except SystemExit as exit:
+            if exit.code:
                 raise ShopError("the server's workers ended unexpectedly; the log above says why") from None
 
 
@@ -111,6 +119,7 @@ def worker() -> FastAPI:
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
     """A server killed hard cannot stop its workers: each watches, and ends gently by itself."""
     parent.join()
+    end(os.environ[DIRECTORY])
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -146,7 +155,7 @@ def _workers(folder: Path, host: str, port: int, metrics: str) -> Iterator[None]
         f"{PREFIX}SHOP": str(folder),
         f"{PREFIX}HOST": host,
         f"{PREFIX}PORT": str(port),
-        "PROMETHEUS_MULTIPROC_DIR": metrics,
+        DIRECTORY: metrics,
         **{
             f"{library}_NUM_THREADS": os.environ.get(f"{library}_NUM_THREADS", "1")
             for library in ("OMP", "OPENBLAS", "MKL")

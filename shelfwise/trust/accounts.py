@@ -109,8 +109,8 @@ class Accounts:
             raise Forbidden("the account was removed")
         return secret
 
-    def signed(self, secret: str) -> Signed | None:
-        """Who holds this session; None when it is unknown or has ended."""
+    def signed(self, secret: str, *, seen: bool = True) -> Signed | None:
+        """Who holds this session; None when it is unknown or has ended. seen: its idle hours begin anew."""
         if not secret:
             return None
         digest, moment = _digest(secret), self._now()
@@ -120,7 +120,7 @@ class Accounts:
         if moment - row.created > _micros(LIFETIME) or moment - row.seen > _micros(IDLE):
             self._record.close_session(digest)
             return None
-        if moment - row.seen > _micros(_SEEN_EVERY):
+        if seen and moment - row.seen > _micros(_SEEN_EVERY):
             self._record.seen(digest, moment)
         return Signed(account=row.account, csrf=csrf_of(secret))
 

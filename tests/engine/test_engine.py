@@ -79,7 +79,9 @@ def test_one_view_of_an_anonymous_session_changes_the_very_next_answer(simulated
     group = simulated.shop.groups
     assert sum(group[int(name[1:])] == group[seen] for name in products(after)) >= 8
     assert products(before) != products(after)
-    assert any(item.reason == f"Because you viewed Thing {seen}" for item in after.items)
+    told = [item for item in after.items if item.reason == f"Because you viewed Thing {seen}"]
+    assert told
+    assert {item.because.product for item in told} == {f"p{seen}"}
 
 
 def test_what_is_taken_from_the_cart_counts_no_more(simulated: Simulated, engine: Engine) -> None:

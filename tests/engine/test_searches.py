@@ -36,6 +36,7 @@ def test_a_strangers_search_brings_what_it_found_and_says_so(simulated: Simulate
     assert len(names & {item.product for item in after.items}) > len(names & {item.product for item in before.items})
     told = [item for item in after.items if item.reason == "Because you searched for green lamp"]
     assert {item.sources[0] for item in told if item.product in names} == {"search"}
+    assert {item.because.query for item in told} == {"green lamp"}
     assert any(item.product in names for item in told)
     assert not any("looked at" in item.reason for item in after.items)
 

@@ -37,15 +37,16 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Server]:
+def serving(folder: Path, workers: int = 1) -> Iterator[Server]:
     """The command line's own server over the shop in `folder`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    options = ["--port", str(port), "--workers", str(workers)]
     log = folder.parent / f"{folder.name}-{port}.log"
     with log.open("w") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "shelfwise.cli", "serve", "--shop", str(folder), "--port", str(port)],
+            [sys.executable, "-m", "shelfwise.cli", "serve", "--shop", str(folder), *options],
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COLUMNS": "400"},

@@ -42,6 +42,9 @@ CONSOLE = {
     "synonyms": "/console/synonyms",
     "queries": "/console/queries",
     "customer": "/console/customers?id={customer}",
+    "compare": "/console/training/compare",
+    "password": "/console/password",
+    "login": "/console/login",
 }
 SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 LANGUAGES = {"en": "en-US", "zh": "zh-CN"}

@@ -14,8 +14,6 @@ KNOWN = {"product": "mug-red", "customer": "c0"}
 MORE = {
     "empty search": "/search?q=zzzz+qqqq",
     "photoless": "/product/mug-brown",
-    "password": "/console/password",
-    "compare": "/console/training/compare",
     "new products": "/console/products?show=cold",
 }
 

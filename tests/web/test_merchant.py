@@ -8,6 +8,11 @@ from pathlib import Path
 from browsing import NAME, PASSWORD, Server, Visit, sign_up
 from playwright.sync_api import Page, expect
 
+from shelfwise.serve.imports import UPLOADS
+from shelfwise.serve.web.console.guard import COOKIE
+from shelfwise.shop import Shop
+from shelfwise.trust.accounts import Accounts
+
 FEED = """id,title,description,price,availability,product_type,image_link
 kettle-red,Red kettle,A red kettle by Clayhouse.,39.00 EUR,in stock,Kitchen > Kettles,
 kettle-blue,Blue kettle,A blue kettle by Clayhouse.,41.00 EUR,in stock,Kitchen > Kettles,
@@ -132,3 +137,44 @@ def _pin(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("Taken back.")
     page.goto("/search?q=mug")
     expect(first).to_contain_text("mug")
+
+
+def test_a_file_is_dropped_and_an_upload_is_stopped(visit: Visit, server: Server) -> None:
+    with Shop(server.folder) as shop:
+        accounts = Accounts(shop.store.accounts)
+        accounts.create("dora", PASSWORD)
+        secret = accounts.sign_in("dora", PASSWORD, "here")
+    with visit() as (page, _):
+        page.context.add_cookies([{"name": COOKIE, "value": secret, "url": server.url}])
+        page.goto("/console/data")
+        # What has begun to be sent, and is not taken yet, can be stopped.
+        page.route("**/console/data/import", lambda _: None)
+        dropped(page, "slow.csv", FEED)
+        status = page.get_by_role("status")
+        expect(status.get_by_role("progressbar")).to_be_visible()
+        status.get_by_role("button", name="Stop sending").click()
+        expect(page.get_by_role("alert")).to_have_text("Sending was stopped; nothing was kept.")
+        expect(page.get_by_role("button", name="Read and check")).to_be_enabled()
+        page.unroute("**/console/data/import")
+
+        dropped(page, "feed.csv", FEED)
+        page.wait_for_url("**/console/data/import/*")
+        expect(page.get_by_role("heading", name="This is a product feed.")).to_be_visible(timeout=60_000)
+        page.locator("summary", has_text="Discard").click()
+        expect(page.get_by_text("The uploaded copy is deleted for good")).to_be_visible()
+        page.get_by_role("button", name="Delete the copy").click()
+        page.wait_for_url("**/console/data")
+        assert not list((server.folder / UPLOADS).iterdir())
+
+
+def dropped(page: Page, name: str, text: str) -> None:
+    """A file falls on the form."""
+    page.locator("form.drop").evaluate(
+        """(form, [name, text]) => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.items.add(new File([text], name, { type: "text/csv" }));
+            for (const kind of ["dragenter", "dragover", "drop"])
+                form.dispatchEvent(new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }));
+        }""",
+        [name, text],
+    )

@@ -29,6 +29,21 @@ def test_nothing_is_told_before_consent_and_everything_after(visit: Visit) -> No
         expect(page.get_by_role("contentinfo")).to_contain_text("goes by: 3")
         expect(page.get_by_role("heading", name="For you", exact=True)).to_be_visible()
         assert told
+
+        # A shop's own button; the page of ours has a form instead.
+        page.evaluate(
+            """() => {
+                const button = document.createElement("button");
+                button.dataset.shelfwiseCart = "lamp-red";
+                button.textContent = "Take it";
+                document.querySelector("main").append(button);
+            }"""
+        )
+        with page.expect_response("**/collect"):
+            page.get_by_role("button", name="Take it").click()
+        page.goto("/cart")
+        expect(page.get_by_role("main").get_by_role("link", name="Red lamp").first).to_be_visible()
+        page.goto("/")
         why = page.locator("details.why").first
         why.locator("summary").click()
         expect(why.locator(".behind")).not_to_be_empty()

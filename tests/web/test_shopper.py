@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from browsing import Visit, fits
+from browsing import Visit, accessible, fits
 from PIL import Image, ImageOps
 from playwright.sync_api import Locator, Page, expect
 
@@ -37,6 +37,12 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         box = page.get_by_role("searchbox", name="Search the shop")
         with page.expect_response(lambda answer: "/suggest" in answer.url and "teapt" in answer.url):
             box.fill("yelow teapt")
+        box.fill("yellow te")
+        completions = page.locator("#suggested").get_by_role("link")
+        expect(completions.filter(has_text="Yellow teapot").first).to_be_visible()
+        page.get_by_role("link", name="By photo").focus()
+        expect(completions.first).to_be_hidden()
+        box.fill("yelow teapt")
         with page.expect_response("**/collect") as told:  # the search, which the page tells
             box.press("Enter")
         assert told.value.status == 204
@@ -51,6 +57,7 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         page.wait_for_url("**/product/teapot-yellow")
         expect(page.get_by_role("heading", level=1)).to_have_text("Yellow teapot")
         assert titles(row(page, "Similar"))
+        assert titles(row(page, "Goes with it"))
         page.get_by_role("button", name="Put in the cart").click()
         page.wait_for_url("**/cart")
         expect(page.get_by_role("main")).to_contain_text("€32.00")
@@ -68,9 +75,13 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         expect(why.first.locator("summary")).to_have_text(re.compile("Because you .*(Yellow teapot|yelow teapt)"))
         with page.expect_response("**/why?*"):
             why.first.locator("summary").press("Enter")
+        expect(why.first).to_contain_text("Why am I seeing this?")
         expect(why.first).to_contain_text(re.compile(r"Score -?\d+\.\d\d, from: \w+"))
         expect(why.first.locator(".behind li", has_text="Yellow teapot").first).to_be_visible()
         fits(page)
+
+        page.goto("/product/mug-red")
+        assert titles(row(page, "Seen lately")) == ["Yellow teapot"], "without the product itself"
 
 
 def test_a_filter_read_from_the_words_is_a_chip_that_can_be_taken_away(visit: Visit) -> None:
@@ -85,6 +96,32 @@ def test_a_filter_read_from_the_words_is_a_chip_that_can_be_taken_away(visit: Vi
         assert found.count() > count
         page.goto("/search?q=zzzz+qqqq")
         expect(page.get_by_role("status")).to_be_visible()
+
+
+def test_a_range_of_prices_is_a_chip_too(visit: Visit) -> None:
+    with visit() as (page, watch):
+        page.goto("/search?q=mug")
+        prices = page.get_by_role("group", name="Price")
+        expect(prices).to_have_accessible_description(re.compile("Found from €9.50"))
+        prices.get_by_label("From").fill("11")
+        prices.get_by_label("To").fill("€13")
+        prices.get_by_label("To").press("Enter")
+        page.wait_for_url("**min=11**")
+        costs = page.locator(".offer .price").all_inner_texts()
+        assert costs
+        assert all(11 <= float(cost.removeprefix("€")) <= 13 for cost in costs), costs
+        accessible(page)
+        page.get_by_role("list", name="Read from your words").get_by_role("link", name="€11.00 – €13.00").click()
+        prices = page.get_by_role("group", name="Price")
+        expect(prices.get_by_label("From")).to_have_value("")
+        assert page.locator(".offer").count() > len(costs)
+
+        watch.allowed.add(422)
+        prices.get_by_label("From").fill("dear")
+        page.get_by_role("button", name="Apply").click()
+        expect(page.get_by_role("alert")).to_contain_text("“dear” is not a price")
+        expect(prices.get_by_label("From")).to_have_value("dear")
+        accessible(page)
 
 
 def test_a_photo_finds_what_looks_like_it(visit: Visit, drawn_shop: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
 import shutil
@@ -61,6 +62,12 @@ def test_a_visitors_page_learns_with_each_click(client: TestClient) -> None:
     assert "Red mug" in home.partition("Seen lately")[2]
     assert "viewed Red mug" in client.get("/why?product=mug-blue").text
     assert "Nothing of yours" in client.get("/why?product=chair-blue").text
+    named = client.get("/why?product=chair-blue&because=mug-red&query=RDE+mug").text
+    assert "searched rde mug" in named, "a search that a reason names"
+    assert "viewed Red mug" in named
+    for address in re.findall(r'hx-get="(/why[^"]*)"', home):
+        if "because=" in address or "query=" in address:
+            assert "<li>" in client.get(html.unescape(address)).text, "what a reason names is told"
     assert "New for you" in client.get("/new").text
     assert "Bought. The home page" in client.post("/cart", data={"act": "buy"}).text
     assert "Cart (0)" in client.get("/").text
@@ -94,6 +101,77 @@ def test_chips_can_be_taken_away_and_pages_turned(client: TestClient) -> None:
     assert "Did you mean" in client.get("/search?q=lmap").text or "Shown for" in client.get("/search?q=lmap").text
     assert 'name="after"' in client.get("/search").text
     assert client.get("/suggest?q=mu").text.count("<li>") > 0
+
+
+def shown(page: str) -> list[str]:
+    """Ids of the products of a page of results."""
+    return re.findall(r'href="/product/([^"]+)"', page)
+
+
+def addresses(page: str, part: str) -> list[str]:
+    """Addresses of links that name a part."""
+    return [html.unescape(one) for one in re.findall(r'href="(/search[^"]*)"', page) if part in html.unescape(one)]
+
+
+def test_results_are_narrowed_to_a_range_of_prices(client: TestClient) -> None:
+    mugs = "/search?category=Kitchen+%3E+Mugs"
+    page = client.get(mugs).text
+    assert "Found from €9.50 to €18.50." in page
+    assert '<label for="min">From</label>' in page
+    page = client.get(f"{mugs}&min=10&max=12,50").text
+    assert sorted(shown(page)) == ["mug-blue", "mug-green", "mug-yellow"], "10.50, 11.50, 12.50"
+    assert "Found from €9.50 to €18.50." in page, "what there is to choose from stays"
+    assert 'value="12,50"' in page
+    chips = page.partition('<ul class="chips" aria-label="Read from')[2].partition("</ul>")[0]
+    assert "€10.00 – €12.50" in chips
+    without = [one for one in addresses(chips, "") if "min=" not in one]
+    assert len(addresses(chips, "category=")) == 1, "taking the price away keeps the category"
+    assert len(without) == 1
+    assert "max=" not in without[0]
+    assert len(shown(client.get(without[0]).text)) == 10
+    facets = addresses(page.partition('id="by-category"')[2].partition("</nav>")[0], "category=")
+    assert facets
+    assert all("min=10" in one for one in facets), "other filters keep it"
+    assert "from €12.00" in client.get("/search?min=€12").text
+    assert "up to €9.50" in client.get("/search?max=9.5").text
+    page = client.get("/search?q=red+mug&min=1").text
+    undo = addresses(page, "undo=")
+    assert undo
+    assert all("min=1" in one for one in undo)
+    assert "min=1" in addresses(client.get(undo[0]).text, "category=")[0]
+    page = client.get("/search?min=5&max=5000").text
+    assert '<input type="hidden" name="min" value="5">' in page.partition('name="after"')[0].rpartition("<form")[2]
+    assert "0 products." in client.get(f"{mugs}&min=100&max=101").text
+
+
+def test_results_are_narrowed_to_a_brand(client: TestClient) -> None:
+    page = client.get("/search?category=Kitchen").text
+    facet = page.partition('id="by-brand"')[2].partition("</nav>")[0]
+    assert "Clayhouse" in facet
+    page = client.get("/search?min=40&brand=Lumen+%26+Sons").text
+    assert {one.partition("-")[0] for one in shown(page)} == {"lamp"}
+    chips = page.partition('<ul class="chips" aria-label="Read from')[2].partition("</ul>")[0]
+    assert "Lumen &amp; Sons" in chips
+    assert [one for one in addresses(chips, "min=40") if "brand" not in one], "taken away alone"
+
+
+def test_what_is_no_price_is_refused_kindly(client: TestClient) -> None:
+    for asked, said in (
+        ({"min": "cheap"}, "“cheap” is not a price"),
+        ({"max": "-3"}, "“-3” is not a price"),
+        ({"min": "1e400"}, "is not a price"),
+        ({"max": EVIL}, "is not a price"),
+        ({"min": "20", "max": "10"}, "20 is more than 10. Put the lower price first."),
+    ):
+        page = client.get("/search", params={"category": "Kitchen > Mugs", **asked})
+        assert page.status_code == 422
+        assert said in html.unescape(page.text)
+        assert 'aria-invalid="true"' in page.text
+        assert "<script>alert" not in page.text
+        assert len(shown(page.text)) == 10, "the search itself is answered"
+        found = page.text.partition("<main")[2]
+        assert not re.search(r'href="[^"]*[?&;](min|max)=', found), "and does not carry it on"
+    assert "不是价格" in client.get("/search?q=mug&min=x&lang=zh").text
 
 
 def test_personas_are_offered_to_this_machine_alone(client: TestClient, folder: Path) -> None:

@@ -66,6 +66,8 @@ def _told(
             answer = before(request, error)
             return answer if isinstance(answer, Response) else await answer
         refused = as_refused(error)
-        return render(FailedPage(status=refused.status, message=refused.message), request, refused.status)
+        page = render(FailedPage(status=refused.status, message=refused.message), request, refused.status)
+        page.headers.update(refused.headers)
+        return page
 
     return told

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import MAX_ID, MAX_QUERY, Event, EventType
 from shelfwise.serve.gate import is_loopback
+from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.web.console.customer import recent
 from shelfwise.serve.web.console.guard import foreign
 from shelfwise.serve.web.render import language
@@ -62,8 +63,9 @@ class Visitor:
 class Visitors:
     """The visitors of one shop."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, metrics: Metrics) -> None:
         self._shop = shop
+        self._metrics = metrics
         self._personas: tuple[Persona, ...] | None = None
 
     def of(self, request: Request) -> Visitor:
@@ -96,7 +98,7 @@ class Visitors:
         """What they did on purpose. (A program that takes no cookies would be a new visitor with each page.)"""
         if visitor.back and products:
             who = {"customer": visitor.customer, "session": visitor.session}
-            self._shop.append_events([Event(type=kind, product=product, **who) for product in products])  # type: ignore[arg-type]
+            self._append([Event(type=kind, product=product, **who) for product in products])  # type: ignore[arg-type]
 
     def collect(self, visitor: Visitor, body: bytes) -> int:
         """Record what a page tells of its own visitor, as far as it may; how many. Raises Refused for no such body."""
@@ -108,8 +110,12 @@ class Visitors:
             return 0
         events = [event for row in rows if (event := self._event(visitor, row)) is not None]
         if events:
-            self._shop.append_events(events)
+            self._append(events)
         return len(events)
+
+    def _append(self, events: Sequence[Event]) -> None:
+        appended = self._shop.append_events(events)
+        self._metrics.ingested(appended.accepted, appended.duplicates)
 
     def _event(self, visitor: Visitor, row: object) -> Event | None:
         """None for what says nothing: an unknown type or product."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +16,13 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from shelfwise.engine.request import MAX_K, Item
+from shelfwise.engine.request import MAX_K, Because, Item
 from shelfwise.engine.search.request import Hit, SearchFilters
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
 from shelfwise.serve.gate import read_body
 from shelfwise.serve.imports import UPLOADS
+from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.search import check_photo
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.render import render
@@ -31,6 +33,7 @@ from shelfwise.serve.web.window_pages import (
     HomePage,
     NewPage,
     PhotoPage,
+    PriceRange,
     ProductPage,
     Row,
     SearchPage,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
 ROW = 6  # products a row
 FOUND = 24  # products a page of results
 BEHIND = 4  # events named as reasons
+MAX_PRICE = 30  # characters of one that is typed
 MAX_PHOTO = 10_000_000  # bytes
 MAX_BEACON = 64 * 1024  # bytes
 YEAR = 365 * 86_400  # seconds a choice is kept
@@ -55,7 +59,7 @@ _NEAR = 8  # products near another whose events speak for it
 
 def mount(app: FastAPI, service: Service) -> None:
     """Add the window's pages to the app."""
-    window = Window(service.shop)
+    window = Window(service.shop, service.metrics)
     for method, path, handler in (
         ("GET", "/", window.home),
         ("GET", "/search", window.search),
@@ -77,9 +81,10 @@ def mount(app: FastAPI, service: Service) -> None:
 class Window:
     """The handlers over one shop."""
 
-    def __init__(self, shop: Shop) -> None:
+    def __init__(self, shop: Shop, metrics: Metrics) -> None:
         self._shop = shop
-        self._visitors = Visitors(shop)
+        self._metrics = metrics
+        self._visitors = Visitors(shop, metrics)
 
     async def home(self, request: Request) -> Response:
         visitor = self._visitors.of(request)
@@ -93,32 +98,48 @@ class Window:
 
     async def search(self, request: Request) -> Response:
         visitor, asked = self._visitors.of(request), request.query_params
-        query, category = _plain(asked.get("q", ""), MAX_QUERY), _plain(asked.get("category", ""), MAX_TITLE)
+        query = _plain(asked.get("q", ""), MAX_QUERY)
+        category, brand = (_plain(asked.get(name, ""), MAX_TITLE) for name in ("category", "brand"))
         undo, after = tuple(asked.getlist("undo"))[:20], asked.get("after", "")
+        currency = self._shop.settings.currency
+        low, high = (_plain(asked.get(name, ""), MAX_PRICE) for name in ("min", "max"))
+        price = PriceRange.read(low, high, currency)
 
         def page() -> SearchPage:
             answer = self._shop.search(
                 query,
-                filters=SearchFilters(categories=(category,) if category else ()),
+                filters=SearchFilters(
+                    categories=(category,) if category else (),
+                    brands=(brand,) if brand else (),
+                    price_min=price.bounds[0],
+                    price_max=price.bounds[1],
+                ),
                 k=FOUND,
                 after=after,
                 undo=undo,
                 language=visitor.language,
-                facets=("category",),
+                facets=("category", "brand", "price"),
                 customer=visitor.customer,
                 session=visitor.session,
             )
+            self._metrics.searched(answer.total)
+            facets = {facet.name: facet for facet in answer.facets}
+            prices = facets["price"]
             return SearchPage(
                 frame=self._frame(visitor, self._visitors.past(visitor), query),
                 answer=answer,
                 found=self._hits(answer.items),
-                categories=answer.facets[0] if answer.facets else None,
+                categories=facets["category"],
+                brands=facets["brand"],
                 category=category,
+                brand=brand,
+                price=replace(price, least=prices.low, most=prices.high),
+                currency=currency,
                 undo=undo,
                 later=bool(after),
             )
 
-        return kept(render(await asyncio.to_thread(page), request), visitor)
+        return kept(render(await asyncio.to_thread(page), request, 422 if price.wrong else 200), visitor)
 
     async def suggest(self, request: Request) -> Response:
         typed = _plain(request.query_params.get("q", ""), MAX_QUERY)
@@ -157,8 +178,10 @@ class Window:
 
     async def why(self, request: Request) -> Response:
         """A fragment: the events behind a product's place on the page."""
-        visitor, id = self._visitors.of(request), request.query_params.get("product", "")[:MAX_ID]
-        return render(await asyncio.to_thread(self._why, visitor, id), request)
+        visitor, asked = self._visitors.of(request), request.query_params
+        because = Because(product=asked.get("because", "")[:MAX_ID], query=asked.get("query", "")[:MAX_QUERY])
+        page = await asyncio.to_thread(self._why, visitor, asked.get("product", "")[:MAX_ID], because)
+        return render(page, request)
 
     async def collect(self, request: Request) -> Response:
         """What shelfwise.js tells of the page's own visitor."""
@@ -191,6 +214,7 @@ class Window:
                     photo = path.read_bytes()
                     check_photo(photo)
                     answer = self._shop.search_image(photo, k=FOUND, customer=visitor.customer, session=visitor.session)
+                    self._metrics.searched(answer.total)
                     found = self._hits(answer.items)
             except (Refused, EncodingError, InvalidRequest) as error:
                 wrong = str(error)
@@ -305,18 +329,25 @@ class Window:
             return None
         return Row(name="similar", products=self._items(answer.items, ROW, product), answer=answer.request_id)
 
-    def _why(self, visitor: Visitor, id: str) -> WhyPage:
+    def _why(self, visitor: Visitor, id: str, because: Because) -> WhyPage:
         try:
             near = {id, *(item.product for item in self._shop.similar(id, k=_NEAR).items)}
         except (BundleError, UnknownProduct):
             near = {id}
-        said = [event for event in reversed(self._visitors.past(visitor)) if event.product in near]
-        told = {(event.product, event.type): event for event in reversed(said)}  # the newest of each kind
-        newest = sorted(told.values(), key=lambda event: event.time, reverse=True)[:BEHIND]
-        titles = {event.product: self._shop.store.product(event.product) for event in newest}
+
+        def named(event: Event) -> bool:
+            query = because.query and event.query.casefold() == because.query.casefold()
+            return bool(query or (because.product and event.product == because.product))
+
+        told: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
+        for event in reversed(self._visitors.past(visitor)):
+            if named(event) or event.product in near:
+                told.setdefault((event.product, event.query.casefold(), event.type), event)
+        newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
+        titles = {id: self._shop.store.product(id) if id else None for id in {event.product for event in newest}}
         return WhyPage(
             behind=tuple(
-                (event, event.product if (product := titles[event.product]) is None else product.title)
+                (event, event.product or event.query if (product := titles[event.product]) is None else product.title)
                 for event in newest
             )
         )
@@ -337,6 +368,7 @@ class Window:
                         reason=item.reason,
                         score=item.score,
                         sources=item.sources,
+                        because=item.because,
                     )
                 )
         return tuple(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from shelfwise.engine.request import Because
 from shelfwise.engine.search.request import Facet, SearchAnswer
 from shelfwise.engine.search.suggest import Suggestion
+from shelfwise.intake.values import parse_money
 from shelfwise.schema import Event, Product
 from shelfwise.serve.web.visiting import Persona
 
@@ -21,6 +23,12 @@ class Shown:
     reason: str = ""
     score: float = 0.0
     sources: tuple[str, ...] = ()
+    because: Because = field(default_factory=Because)
+
+    def why(self) -> str:
+        """The address that tells the events behind it."""
+        asked = {"product": self.product.id, "because": self.because.product, "query": self.because.query}
+        return f"/why?{urlencode({name: value for name, value in asked.items() if value})}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,22 +64,72 @@ class HomePage:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PriceRange:
+    """The prices asked for, as typed: `low`, `high`, "" for no bound. wrong: the bound that is no price, "order" where
+    they are the wrong way round, "" when they can be. least, most: found without asking for prices, None for none.
+    bounds: what is asked for, (None, None) unless it can be."""
+
+    low: str = ""
+    high: str = ""
+    wrong: str = ""
+    bounds: tuple[float | None, float | None] = (None, None)
+    least: float | None = None
+    most: float | None = None
+
+    @classmethod
+    def read(cls, low: str, high: str, currency: str) -> PriceRange:
+        """As typed, with or without a currency's sign."""
+        read = [_amount(text, currency) if text else None for text in (low, high)]
+        wrong = next((name for name, amount in zip(("low", "high"), read, strict=True) if amount == -1), "")
+        if not wrong and read[0] is not None and read[1] is not None and read[0] > read[1]:
+            wrong = "order"
+        return cls(low=low, high=high, wrong=wrong, bounds=(None, None) if wrong else (read[0], read[1]))
+
+    @property
+    def narrows(self) -> bool:
+        return self.bounds != (None, None)
+
+    @property
+    def offered(self) -> bool:
+        """Is there anything to choose from, or something to mend?"""
+        differ = self.least is not None and self.most is not None and self.least < self.most
+        return differ or self.narrows or bool(self.wrong)
+
+
+def _amount(text: str, currency: str) -> float:
+    """-1 for what is no price."""
+    found = parse_money(text, currency)
+    return found[0] if found is not None and found[0] >= 0 else -1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SearchPage:
-    """undo: ids of chips taken away. category: the one narrowed to."""
+    """undo: ids of chips taken away. category, brand, price: what is narrowed to, the price in `currency`."""
 
     template: ClassVar[str] = "window/search.html"
     frame: Frame
     answer: SearchAnswer
     found: tuple[Shown, ...]
-    categories: Facet | None
+    categories: Facet
+    brands: Facet
     category: str
+    brand: str
+    price: PriceRange
+    currency: str
     undo: tuple[str, ...]
     later: bool
 
-    def without(self, chip: str) -> str:
-        """The address of the same search without one of the things read from its query."""
-        asked = [("q", self.frame.query), ("category", self.category), *(("undo", id) for id in (*self.undo, chip))]
-        return f"/search?{urlencode([pair for pair in asked if pair[1]])}"
+    def asked(self, *without: str) -> list[tuple[str, str]]:
+        """What the address says, but for some of it: q, category, brand, undo, price."""
+        said = [("q", "q", self.frame.query), ("category", "category", self.category), ("brand", "brand", self.brand)]
+        said += [("undo", "undo", id) for id in self.undo]
+        if self.price.narrows:
+            said += [("price", "min", self.price.low), ("price", "max", self.price.high)]
+        return [(name, value) for kind, name, value in said if value and kind not in without]
+
+    def address(self, *without: str, **more: str) -> str:
+        """The address of the same search without some of it, or with more."""
+        return f"/search?{urlencode([*self.asked(*without), *more.items()])}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,7 +174,8 @@ class NewPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WhyPage:
-    """What a visitor did with a product or with ones near it, newest first: (event, title)."""
+    """What a visitor did that a reason names, then what they did with the product or with ones near it, newest first:
+    (event, title)."""
 
     template: ClassVar[str] = "window/why.html"
     behind: tuple[tuple[Event, str], ...]

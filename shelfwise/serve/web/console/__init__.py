@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from shelfwise.serve.web.console import guard, pages, password, reports, training
+from shelfwise.serve.web.console import guard, overview, pages, password, reports, training
 
 if TYPE_CHECKING:
     from shelfwise.serve.app import Service
@@ -16,6 +16,7 @@ def mount(app: FastAPI, service: Service) -> None:
     """Add the console's pages to the app."""
     guard.mount(app, service)
     password.mount(app)
+    overview.mount(app, service)
     pages.mount(app, service)
     training.mount(app, service)
     reports.mount(app, service)

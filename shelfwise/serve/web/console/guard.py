@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 COOKIE = "shelfwise_session"
 LOGIN_COOKIE = "shelfwise_login"  # of the login form, until one is signed in
 TOO_OLD = "the form is too old; load the page again"
-HOME = "/console/data"  # where one comes after signing in
+HOME = "/console"  # where one comes after signing in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,6 @@ def mount(app: FastAPI, service: Service) -> None:
     app.state.accounts = accounts
     app.add_exception_handler(SignIn, _to_login)
     for method, path, handler in (
-        ("GET", "/console", _home),
         ("GET", "/console/login", _login),
         ("POST", "/console/login", _sign_in),
         ("GET", "/console/link/{secret}", _link),
@@ -67,13 +66,19 @@ def mount(app: FastAPI, service: Service) -> None:
         app.add_api_route(path, handler, methods=[method], include_in_schema=False)
 
 
-def require(request: Request) -> Signed:
-    """Who is signed in. Raises SignIn, which becomes a redirect to the login."""
-    signed: Signed | None = _accounts(request).signed(request.cookies.get(COOKIE, ""))
+def require(request: Request, *, seen: bool = True) -> Signed:
+    """Who is signed in. seen: they asked for this themselves, which keeps their session alive. Raises SignIn, which
+    becomes a redirect to the login."""
+    signed: Signed | None = _accounts(request).signed(request.cookies.get(COOKIE, ""), seen=seen)
     if signed is None:
         raise SignIn
     request.scope["state"]["signed"] = signed
     return signed
+
+
+def signed_still(request: Request) -> bool:
+    """Is whoever asked still signed in? Asking does not keep their session alive."""
+    return _accounts(request).signed(request.cookies.get(COOKIE, ""), seen=False) is not None
 
 
 def csrf_ok(request: Request, form: Mapping[str, Any]) -> bool:
@@ -108,11 +113,6 @@ async def _to_login(request: Request, _: Exception) -> Response:
     if request.headers.get("hx-request"):
         return Response(headers={"hx-redirect": "/console/login"})
     return RedirectResponse(to, status_code=303)
-
-
-async def _home(request: Request) -> Response:
-    require(request)
-    return RedirectResponse(HOME, status_code=303)
 
 
 async def _login(request: Request) -> Response:
@@ -205,4 +205,4 @@ def _keep(response: Response, request: Request, name: str, value: str) -> None:
 
 def _within(path: str) -> str:
     """A page of the console and nothing else, so that a link to the login cannot lead elsewhere."""
-    return path if path.startswith("/console/") and "\\" not in path else HOME
+    return path if path.startswith(("/console/", "/console?")) and "\\" not in path else HOME

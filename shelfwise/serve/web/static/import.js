@@ -26,8 +26,19 @@ for (const form of document.querySelectorAll("form.drop")) {
     const request = new XMLHttpRequest();
     const bar = document.createElement("progress");
     bar.setAttribute("aria-label", form.dataset.sending);
-    status.replaceChildren(form.dataset.sending + " ", bar);
-    form.querySelector("button").disabled = true;
+    const stop = document.createElement("button");
+    stop.type = "button";
+    stop.className = "button button-quiet";
+    stop.textContent = form.dataset.stop;
+    stop.addEventListener("click", () => request.abort());
+    status.replaceChildren(form.dataset.sending + " ", bar, " ", stop);
+    const send = form.querySelector(".button-primary");
+    send.disabled = true;
+    const ended = (told) => {
+      status.textContent = told;
+      status.setAttribute("role", "alert");
+      send.disabled = false;
+    };
     request.upload.addEventListener("progress", (sent) => {
       if (sent.lengthComputable) {
         bar.max = sent.total;
@@ -42,15 +53,11 @@ for (const form of document.querySelectorAll("form.drop")) {
       } else {
         const page = new DOMParser().parseFromString(request.responseText, "text/html");
         const told = page.querySelector("[role=alert]");
-        status.textContent = told ? told.textContent : request.statusText;
-        status.setAttribute("role", "alert");
-        form.querySelector("button").disabled = false;
+        ended(told ? told.textContent : request.statusText);
       }
     });
-    request.addEventListener("error", () => {
-      status.textContent = form.dataset.failed || request.statusText;
-      form.querySelector("button").disabled = false;
-    });
+    request.addEventListener("error", () => ended(form.dataset.failed));
+    request.addEventListener("abort", () => ended(form.dataset.stopped));
     request.open("POST", form.action);
     request.setRequestHeader("Accept", "text/html");
     request.send(new FormData(form));
