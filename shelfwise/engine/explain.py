@@ -16,7 +16,7 @@ from shelfwise.engine.catalogue import View
 from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, FEATURES, SOURCES, Candidates, Question
 from shelfwise.engine.state import SEARCH
 from shelfwise.model.bundle import Bundle
-from shelfwise.model.sequences import Floats, Ints
+from shelfwise.model.sequences import Floats, Ints, moments_back
 from shelfwise.schema import EventType
 
 Score = Callable[[Floats], Floats]
@@ -239,6 +239,7 @@ class _Companions:
         if self._met is None:
             graph, items = self.bundle.cooccurrence, self.question.items
             newest = items[: -_EVENTS - 1 : -1]
+            fades = (graph.decay ** moments_back(self.question.times))[: -_EVENTS - 1 : -1].astype(np.float32)
             parts = [
                 slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
                 for twin in self.question.view.twin[newest].tolist()
@@ -248,7 +249,7 @@ class _Companions:
             back = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
             ids = np.concatenate([none, *(graph.ids[part] for part in parts)])
             weights = np.concatenate([none.astype(np.float32), *(graph.weights[part] for part in parts)])
-            self._met = ids, weights * np.float32(graph.decay) ** back, len(items) - 1 - back
+            self._met = ids, weights * fades[back], len(items) - 1 - back
         return self._met
 
     def _by_ease(self, known: int) -> int:

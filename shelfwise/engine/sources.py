@@ -22,7 +22,8 @@ from shelfwise.engine.request import Filters
 from shelfwise.engine.state import PURCHASE, SEARCH, Searched
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
-from shelfwise.model.sequences import Floats, Ints, Longs
+from shelfwise.model.cooccurrence import READ
+from shelfwise.model.sequences import Floats, Ints, Longs, moments_back
 
 DAY = 86_400
 
@@ -74,7 +75,6 @@ _POPULAR_THERE = 20
 _CONTENT_STEPS = 5  # newest distinct products that content compares with
 _CONTENT_ASKED = 3  # of these, whose most alike products are proposed
 _CONTENT_FADES = 0.8 ** np.arange(_CONTENT_STEPS, dtype=np.float32)
-_STEPS = 10  # newest events whose neighbours count: at the usual decay of a half the next is below one in a thousand
 _NOW = 5  # events that are "now"
 _INTEREST_DAYS = 60.0  # half life of interest in a category or brand
 _SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index
@@ -343,17 +343,17 @@ class Sources:
     def _neighbours(self, question: Question) -> tuple[Ints, Floats]:
         """Neighbours of the newest events, with repetition: (rows int32 [m], weights float32 [m])."""
         graph, view = self.bundle.cooccurrence, question.view
-        indptr, weight = graph.indptr, 1.0
+        indptr = graph.indptr
         rows: list[Ints] = []
         weights: list[Floats] = []
-        for item in question.items[: -_STEPS - 1 : -1].tolist():
+        fades = graph.decay ** moments_back(question.times[-READ:])
+        for item, weight in zip(question.items[-READ:].tolist(), fades.tolist(), strict=True):
             twin = item if item < view.known else int(view.twin[item])
             start, stop = (int(indptr[twin]), int(indptr[twin + 1])) if twin < view.known else (0, 0)
             if stop > start:
                 like = weight if item < view.known else weight * float(view.likeness[item])
                 rows.append(graph.ids[start:stop])
                 weights.append(graph.weights[start:stop] * np.float32(like))
-            weight *= graph.decay
         if not rows:
             return _NO_ROWS, np.empty(0, np.float32)
         return np.concatenate(rows), np.concatenate(weights)

@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -171,7 +172,6 @@ class _Training:
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self.half = self.device.type == "cuda" or bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
         self.watched = _watched(train, validation, self.settings.seed)
-        self.join: Join | None = None
         self.epochs = self.settings.epochs if model._given is None else model._given.epochs
         self.targets = int(np.maximum(train.lengths() - 1, 0).sum())
         self.batch = int(np.clip(self.targets / _STEPS, _SMALLEST, _LARGEST))
@@ -191,13 +191,13 @@ class _Training:
         mark = fingerprint(self.train, self.items, self.validation, *told)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
-        network = self._begin()
+        network = self._begin(None if resumed is None else resumed[1]["counted"])
         optimizer = _optimizer(self.settings, network)
         if resumed is not None:
             first, best_epoch, best = self._resume(network, optimizer, resumed)
         else:
             first, best_epoch, best = 1, 0, _learned(network)
-            ndcg = math.nan if self.join is None else self.join.remembered
+            ndcg = math.nan if self.watched is None else self.join.remembered
             self._note(Epoch(epoch=0, loss=math.nan, ndcg=ndcg, items_per_second=0.0, seconds=0.0))
         for number in range(first, self.epochs + 1):
             if self._stale(number - 1) or self._share(started, number - 1.0) >= 1:
@@ -205,7 +205,7 @@ class _Training:
             before = [line.ndcg for line in model.curve]
             line = self._epoch(network, optimizer, number, started)
             self._note(line)
-            if self.join is None or line.ndcg > max(before):
+            if self.watched is None or line.ndcg > max(before):
                 best_epoch, best = number, _learned(network)
             if kept is not None:
                 facts = {
@@ -214,40 +214,45 @@ class _Training:
                     "seconds": self.done + time.perf_counter() - started,
                     "curve": [asdict(one) for one in model.curve],
                 }
-                kept.write(facts, {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)})
+                states = {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)}
+                kept.write(facts, states | {"counted": _counted(network)})
         network.load_state_dict(best, strict=False)
         network.to("cpu").attach(self.items)
         network.freeze()
-        if self.join is not None:
-            weight = _weight(network.share)
-            model.plan = Plan(epochs=best_epoch, weight=weight, keep=self.join.keep)
-        else:
-            model.plan = model._given
+        if self.watched is not None:
+            model.plan = Plan(epochs=best_epoch, weight=_weight(network.share), keep=float(network.keep))
         model.earlier = self.done
         if kept is not None and not model._keep:
             kept.clear()
 
-    def _begin(self) -> Network:
-        """A network that remembers and has learned nothing yet; only what is remembered counts."""
+    def _begin(self, counted: dict[str, Tensor] | None) -> Network:
+        """A network that remembers (what an earlier run counted, if given) and has learned nothing yet."""
+        model, given = self.model, self.model._given
         torch.manual_seed(self.settings.seed)
-        self._tell(0, 1, "factorising co-occurrence")
         network = Network(self.config, self.items)
-        remember(network, self.train, self.settings.seed)
         with torch.no_grad():
+            if counted is None:
+                self._tell(0, 1, "factorising co-occurrence")
+                remember(network, self.train, self.settings.seed)
+            else:
+                network.load_state_dict(counted, strict=False)
             network.begin(torch.from_numpy(self.count))
-        given = self.model._given
-        if given is not None:
-            network.keep.fill_(given.keep)
-        network.share.copy_(torch.tensor(share_of(math.inf)))
+            if given is not None:
+                network.keep.fill_(given.keep)
+            weight = math.inf if self.epochs == 0 or self.watched is not None else _UNWATCHED
+            network.share.copy_(torch.tensor(share_of(given.weight if given is not None and given.epochs else weight)))
         network = network.to(self.device)
         network.attach(self.items)
-        if self.watched is not None:
-            histories, relevant = self.watched
-            self.join = Join(network, histories, relevant, _next(histories), repeats=self.shown_again)
-        elif given is None or given.epochs:
-            network.share.copy_(torch.tensor(share_of(_UNWATCHED if given is None else given.weight)))
-        self.model.network, self.model.config, self.model.curve = network, self.config, []
+        model.network, model.config, model.curve = network, self.config, []
         return network
+
+    @cached_property
+    def join(self) -> Join:
+        """Made when first asked: a fit that is over needs none."""
+        assert self.watched is not None
+        assert self.model.network is not None
+        histories, relevant = self.watched
+        return Join(self.model.network, histories, relevant, _next(histories), repeats=self.shown_again)
 
     def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
         network.thaw()
@@ -284,7 +289,7 @@ class _Training:
             items_per_second=learned / max(seconds, 1e-9),
             seconds=seconds,
         )
-        if self.join is None:
+        if self.watched is None:
             return line
         found = self.join.choose(network)
         network.share.copy_(torch.tensor(share_of(found.weight)))
@@ -366,7 +371,7 @@ class _Training:
 
     def _stale(self, epoch: int) -> bool:
         """Has nothing got better for long?"""
-        if self.join is None or epoch <= _PATIENCE:
+        if self.watched is None or epoch <= _PATIENCE:
             return False
         earlier, newest = self.model.curve[:-_PATIENCE], self.model.curve[-_PATIENCE:]
         return all(
@@ -452,6 +457,11 @@ def _learned(network: Network) -> dict[str, Tensor]:
     return {
         name: value.detach().clone() for name, value in network.state_dict().items() if not name.startswith(_COUNTED)
     }
+
+
+def _counted(network: Network) -> dict[str, Tensor]:
+    """The rest."""
+    return {name: value for name, value in network.state_dict().items() if name.startswith(_COUNTED)}
 
 
 def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

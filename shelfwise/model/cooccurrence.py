@@ -2,9 +2,10 @@
 
 An item j that comes `distance` steps after an item i in a customer's sequence adds 1 / distance to the
 weight i → j and `backward` / distance to j → i. A history is answered by the neighbours of its newest items,
-each step back counting half. Weights are deliberately not divided by the popularity of the neighbour: what often
-follows is a good guess, and a cosine, which makes rare pairs strong, lost a quarter of NDCG@10 on Amazon Beauty. The
-popularity of the item that asks divides a little, since a product that everybody buys tells less.
+each step back counting half; what was bought at the same moment is one step, for a basket has no order. Weights are
+deliberately not divided by the popularity of the neighbour: what often follows is a good guess, and a cosine, which
+makes rare pairs strong, lost a quarter of NDCG@10 on Amazon Beauty. The popularity of the item that asks divides a
+little, since a product that everybody buys tells less.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import Floats, Ints, Longs, Sequences, steps_back
 
 #: The share of the weakest possible neighbour that popularity adds: it orders ties, and never wins over a pair.
 _TIE = 1e-4
+#: Newest events of a history that are answered.
+READ = 30
 
 
 class Cooccurrence:
@@ -87,12 +90,9 @@ class Cooccurrence:
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - no clock here
         """float32 [len(histories), n_items]: decayed sum of the neighbours of the newest items."""
         n = len(self.indptr) - 1
-        recent = histories.last(self._reach())
-        lengths = recent.lengths()
-        back = np.repeat(recent.offsets[1:], lengths) - 1 - np.arange(recent.rows)
-        asked = sparse.csr_array(
-            (np.float32(self.decay) ** back.astype(np.float32), recent.item, recent.offsets), shape=(len(recent), n)
-        )
+        recent = histories.last(READ)
+        fades = np.float32(self.decay) ** steps_back(recent).astype(np.float32)
+        asked = sparse.csr_array((fades, recent.item, recent.offsets), shape=(len(recent), n))
         graph = sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
         found: Floats = (asked @ graph).toarray().astype(np.float32, copy=False)
         found += self._popular
@@ -124,12 +124,6 @@ class Cooccurrence:
         model.indptr, model.ids, model.weights = tensors["indptr"], tensors["ids"], tensors["weights"]
         model._popular = tensors["popular"]
         return model
-
-    def _reach(self) -> int:
-        """Steps back after which an event's weight is below one in a million."""
-        if not 0 < self.decay < 1:
-            return 1 if self.decay <= 0 else 1_000
-        return max(1, int(np.ceil(np.log(1e-6) / np.log(self.decay))))
 
 
 def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) -> sparse.csr_array:

@@ -129,6 +129,12 @@ def steps_back(sequences: Sequences) -> Longs:
     return np.repeat(later[sequences.offsets[1:][lengths > 0] - 1], lengths[lengths > 0]) - later
 
 
+def moments_back(time: Longs) -> Longs:
+    """`steps_back` of one customer's events, by their times alone."""
+    later = np.concatenate(([0], np.cumsum(time[1:] != time[:-1])))[: len(time)]
+    return np.asarray(later[-1:] - later, np.int64)
+
+
 def sequences_of(
     items: Sequence[Sequence[int]],
     *,

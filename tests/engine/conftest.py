@@ -61,10 +61,13 @@ def simulated() -> Simulated:
     events = shop.sequences
     network = Network(NetworkConfig(items=N, width=32, hidden=32, text=WIDTH), items)
     with torch.no_grad():
-        # As if trained: products of a group lie together, and what was bought calls for its like.
+        # As if learned: products of a group lie together, and what was bought calls for its like.
         network.id.zero_()
-        assert network.text is not None
-        network.text.weight.copy_(torch.eye(32) * 3)
+        for content in (network.content, network.recall):
+            assert content.text is not None
+            content.text.weight.copy_(torch.eye(32) * 3)
+        network.memory.copy_(network.recall(network.facts()))
+        network.ahead.copy_(network.memory)
     bundle = Bundle.make(
         items=IdMap(f"p{row}" for row in range(N)),
         features=items,

@@ -181,7 +181,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
             [
                 Event(
                     type=EventType.PURCHASE,
-                    customer=f"c{customer}",
+                    customer=f"shopper-{customer}",
                     product=f"p{past.item[row]}",
                     time=from_micros(int(past.time[row]) * 1_000_000),
                 )
@@ -211,7 +211,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     again = Bundle.load(tmp_path / "bundles" / "one")
     assert again.items.outside == bundle.items.outside
     text = b"".join(path.read_bytes() for path in (tmp_path / "bundles" / "one").iterdir())
-    assert b"c17" not in text  # no customer is in a bundle
+    assert b"shopper-17" not in text  # no customer is in a bundle
     Engine(again, Catalogue(again))
 
 

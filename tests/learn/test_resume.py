@@ -25,11 +25,11 @@ from shelfwise.schema import Event, EventType, Product
 from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 
-EPOCHS = 3
+EPOCHS = 10
 SETTINGS = {
     "width": 16,
     "epochs": EPOCHS,
-    "learning_rate": 0.02,
+    "learning_rate": 0.05,
     "dropout": 0.1,
     "threads": 1,
     "text_encoder": "none",
@@ -63,7 +63,7 @@ def environment(**more: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A shop with 12 products and 100 days of 80 customers. After a look comes an even product, after a purchase an odd
-    one: counting pairs, where training starts, cannot know it, so that every fit has epochs worth keeping."""
+    one: counting pairs cannot know it, so that every fit has epochs worth keeping."""
     folder = tmp_path_factory.mktemp("ready") / "shop"
     random = np.random.default_rng(0)
     start = datetime(2024, 1, 1, tzinfo=UTC)
