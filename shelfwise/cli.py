@@ -415,7 +415,9 @@ def benchmark_sequences(
     network: Annotated[str | None, typer.Option(help="lstm, gru or transformer.")] = None,
     refit: Annotated[bool, typer.Option("--refit", help="Fit again with the validation items before testing.")] = False,
     only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
-    minutes: Annotated[float, typer.Option(help="Most minutes of training the network; 0 is no limit.")] = 0,
+    minutes: Annotated[
+        float, typer.Option(help="Most minutes of training the network, with --refit of both fits.")
+    ] = 40,
     baseline_minutes: BaselineMinutes = None,
     as_json: AsJson = False,
 ) -> None:

@@ -81,8 +81,13 @@ class Settings(BaseSettings):
     learning_rate: float = Field(0.001, gt=0, le=10, description="Highest learning rate.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout in the network, 0 to 1.")
     weight_decay: float = Field(0.0, ge=0, le=10, description="L2 weight decay.")
-    epochs: int = Field(30, ge=1, le=10_000, description="Most passes over the data; early stopping may end before.")
-    minutes: float = Field(0, ge=0, le=10_000, description="Most minutes of training the network; 0 is no limit.")
+    epochs: int = Field(15, ge=1, le=10_000, description="Most passes over the data; early stopping may end before.")
+    minutes: float = Field(
+        10,
+        ge=0,
+        le=10_000,
+        description="Most minutes of training the network, all its fits of one training together; 0 is no limit.",
+    )
     baseline_minutes: float = Field(
         1,
         ge=0,

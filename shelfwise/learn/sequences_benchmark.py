@@ -46,6 +46,7 @@ _BATCH = 256
 _LONGEST = 1_000  # characters of a line
 _PURCHASE = 3
 Bools = npt.NDArray[np.bool_]
+_MINUTES = 40.0  # of training the network
 _WIDTH = 640  # long tails of rarely bought items need a high rank: 512 loses 2% of NDCG@10 on validation, 256 a tenth
 
 
@@ -66,11 +67,13 @@ def sequences(
      "interactions", "tested", "network", "epochs", "engine"}
     The row `engine` is not a shop's whole engine: it merges candidates of the sources named, fitted on this file, with
     the engine's `Ranker`; a file of "user item" lines has nothing for its other sources to read.
-    epochs: of the network that were kept; 0 is the factorised co-occurrence it starts from.
+    epochs: of the network that were kept; 0 is what it remembers without training.
     network: lstm, gru or transformer (default: the setting). only: rows to measure (see `ROWS`). minutes: most
-    minutes of training the network. baseline_minutes: most of fitting each of `OTHERS`, both fits together where the
-    benchmark refits; 0 leaves them out, None is no limit but their own number of steps. A row of one that time stopped
-    has "stopped_after", seconds. Raises UnreadableFile, NotEnoughData and InvalidRequest.
+    minutes of training the network, both fits together where the benchmark refits; 0 takes the setting's.
+    baseline_minutes: the same for each of `OTHERS`; 0 leaves them out, None is no limit but their own number of steps.
+    A row of one that time stopped has "stopped_after", seconds.
+
+    Raises UnreadableFile, NotEnoughData and InvalidRequest.
     """
     chosen = tuple(only or ROWS)
     for name in chosen:
@@ -78,9 +81,9 @@ def sequences(
             raise InvalidRequest("only", f"no row is called {name!r}; there are {', '.join(ROWS)}")
     if baseline_minutes == 0:
         chosen = tuple(name for name in chosen if name not in OTHERS)
-    settings = settings or Settings(width=_WIDTH)
-    changes = {"network": network} if network else {}
-    settings = settings.model_copy(update={**changes, **({"minutes": minutes} if minutes else {})})
+    settings = settings or Settings(width=_WIDTH, minutes=_MINUTES)
+    limit = (minutes or settings.minutes) / (2 if refit else 1)
+    settings = settings.model_copy(update={"minutes": limit, "network": network or settings.network})
     everything, n = read_sequences(Path(path), settings.seed)
     lengths = np.repeat(everything.lengths(), everything.lengths())
     place = np.arange(everything.rows) - np.repeat(everything.offsets[:-1], everything.lengths())
