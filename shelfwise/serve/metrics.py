@@ -113,7 +113,7 @@ class Metrics:
         return generate_latest(self._whole(dead=True))
 
     def totals(self) -> Totals:
-        """The counts behind the console's overview: a few milliseconds."""
+        """The counts behind the console's overview: some milliseconds, more with more workers."""
         events = 0.0
         counts: dict[str, list[float]] = {}
         within: dict[str, dict[float, float]] = {}

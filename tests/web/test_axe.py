@@ -43,7 +43,7 @@ def test_a_page_is_accessible_strict_and_fits_a_phone(visit: Visit, signed: Stor
         fits(page)
 
 
-@pytest.mark.parametrize("path", ["/", "/console/training", "/console/reports"])
+@pytest.mark.parametrize("path", ["/", "/search?q=mug&min=5", "/console", "/console/training", "/console/reports"])
 def test_a_page_is_legible_in_the_dark(visit: Visit, signed: StorageState, path: str) -> None:
     with visit(storage_state=signed, color_scheme="dark") as (page, _):
         page.goto(path)

@@ -31,6 +31,7 @@ class FailedPage:
     template: ClassVar[str] = "failed.html"
     status: int
     message: str
+    home: str  # where to go on
 
 
 def mount(app: FastAPI, service: Service) -> None:
@@ -66,7 +67,9 @@ def _told(
             answer = before(request, error)
             return answer if isinstance(answer, Response) else await answer
         refused = as_refused(error)
-        page = render(FailedPage(status=refused.status, message=refused.message), request, refused.status)
+        home = "/console" if request.url.path.startswith("/console") else "/"
+        failed = FailedPage(status=refused.status, message=refused.message, home=home)
+        page = render(failed, request, refused.status)
         page.headers.update(refused.headers)
         return page
 

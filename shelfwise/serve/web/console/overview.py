@@ -217,7 +217,7 @@ def took(seconds: float) -> str:
         return "> 10 s"
     if seconds >= 1:
         return f"{seconds:.1f} s"
-    return f"{seconds * 1_000:.1f} ms" if seconds < 0.01 else f"{seconds * 1_000:.0f} ms"
+    return f"{seconds * 1_000:.1f} ms" if 0 < seconds < 0.01 else f"{seconds * 1_000:.0f} ms"
 
 
 def _charts(reading: Reading, say: Say) -> tuple[Chart, ...]:
@@ -230,7 +230,7 @@ def _charts(reading: Reading, say: Say) -> tuple[Chart, ...]:
             title=say(f"console.overview.{name}"),
             description=say(f"console.overview.{name}_about", minutes=f"{STEPS * STEP / 60:g}", seconds=f"{STEP:g}"),
             x_name=say("console.overview.when"),
-            x_text=lambda x: say("console.overview.ago", minutes=f"{-x:g}"),
+            x_text=lambda x: say("console.overview.ago", minutes=f"{abs(x):g}"),
             number=number,
             from_zero=True,
             height=190,
