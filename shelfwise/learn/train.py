@@ -195,6 +195,7 @@ class _Training:
             sharpness = self._begin(network)
             first, best_epoch, best = 1, 0, _copy(network)
             self._note(Epoch(epoch=0, loss=math.nan, ndcg=self._validate(), items_per_second=0.0, seconds=0.0))
+            self._write(kept, network, optimizer, best, best_epoch, sharpness, started)
         merits = [line.ndcg for line in model.curve]
         for number in range(first, self.epochs + 1):
             if self._stale(number - 1, best_epoch) or self._share(started, number - 1.0) >= 1:
@@ -204,15 +205,7 @@ class _Training:
             if self.watched is None or not line.ndcg <= max(merits):
                 best_epoch, best = number, _copy(network)
             merits.append(line.ndcg)
-            if kept is not None:
-                facts = {
-                    "epoch": number,
-                    "best": best_epoch,
-                    "sharpness": sharpness,
-                    "seconds": self.done + time.perf_counter() - started,
-                    "curve": [asdict(one) for one in model.curve],
-                }
-                kept.write(facts, {"now": network.state_dict(), "best": best, "optimizer": _flat(optimizer)})
+            self._write(kept, network, optimizer, best, best_epoch, sharpness, started)
         network.load_state_dict(best)
         network.to("cpu").attach(self.items)
         network.freeze()
@@ -220,6 +213,27 @@ class _Training:
         model.earlier = self.done
         if kept is not None and not model._keep:
             kept.clear()
+
+    def _write(
+        self,
+        kept: Checkpoint | None,
+        network: Network,
+        optimizer: torch.optim.Optimizer,
+        best: dict[str, Tensor],
+        best_epoch: int,
+        sharpness: float,
+        started: float,
+    ) -> None:
+        if kept is None:
+            return
+        facts = {
+            "epoch": self.model.curve[-1].epoch,
+            "best": best_epoch,
+            "sharpness": sharpness,
+            "seconds": self.done + time.perf_counter() - started,
+            "curve": [asdict(one) for one in self.model.curve],
+        }
+        kept.write(facts, {"now": network.state_dict(), "best": best, "optimizer": _flat(optimizer)})
 
     def _begin(self, network: Network) -> float:
         """Start from the factorised co-occurrence; returns how much it was sharpened into log-odds."""
@@ -382,7 +396,7 @@ class _Training:
     ) -> tuple[int, int, dict[str, Tensor], float]:
         facts, tensors = resumed
         network.load_state_dict(tensors["now"])
-        _unflat(optimizer, tensors["optimizer"])
+        _unflat(optimizer, tensors.get("optimizer", {}))  # empty before the first epoch
         self.model.curve = [Epoch(**line) for line in facts["curve"]]
         self.done = facts["seconds"]
         return facts["epoch"] + 1, facts["best"], tensors["best"], facts["sharpness"]
