@@ -43,6 +43,7 @@ _SMALLEST, _LARGEST = 512, 4_096  # targets of a batch
 _WATCHED = 5_000  # customers on whom an epoch is validated
 _PATIENCE = 3  # epochs in which neither both parts nor the learned one alone got better before stopping
 _WARM = 0.03  # share of training in which the learning rate rises
+_TICKS = 64  # the clock is read so coarsely that it changes nothing where the epochs end first
 _FORGET = 0.1  # share of positions at which the time to the answer is hidden
 _BETAS = (0.9, 0.98)
 _HIDDEN = 128  # dimensions of what is learned, unless the remembered has fewer
@@ -186,19 +187,34 @@ class _Training:
 
     def run(self) -> None:
         model = self.model
-        started = time.perf_counter()
         told = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
         mark = fingerprint(self.train, self.items, self.validation, *told)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
         network = self._begin(None if resumed is None else resumed[1]["counted"])
         optimizer = _optimizer(self.settings, network)
+
+        def keep() -> None:
+            if kept is not None:
+                facts = {
+                    "epoch": model.curve[-1].epoch,
+                    "best": best_epoch,
+                    "seconds": self.done + time.perf_counter() - started,
+                    "curve": [asdict(one) for one in model.curve],
+                }
+                states = {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)}
+                kept.write(facts, states | {"counted": _counted(network)})
+
         if resumed is not None:
             first, best_epoch, best = self._resume(network, optimizer, resumed)
         else:
             first, best_epoch, best = 1, 0, _learned(network)
             ndcg = math.nan if self.watched is None else self.join.remembered
             self._note(Epoch(epoch=0, loss=math.nan, ndcg=ndcg, items_per_second=0.0, seconds=0.0))
+        # The clock starts here: a limit that is not reached changes nothing, however long counting took.
+        started = time.perf_counter()
+        if resumed is None:
+            keep()
         for number in range(first, self.epochs + 1):
             if self._stale(number - 1) or self._share(started, number - 1.0) >= 1:
                 break
@@ -207,15 +223,7 @@ class _Training:
             self._note(line)
             if self.watched is None or line.ndcg > max(before):
                 best_epoch, best = number, _learned(network)
-            if kept is not None:
-                facts = {
-                    "epoch": number,
-                    "best": best_epoch,
-                    "seconds": self.done + time.perf_counter() - started,
-                    "curve": [asdict(one) for one in model.curve],
-                }
-                states = {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)}
-                kept.write(facts, states | {"counted": _counted(network)})
+            keep()
         network.load_state_dict(best, strict=False)
         network.to("cpu").attach(self.items)
         network.freeze()
@@ -357,7 +365,7 @@ class _Training:
     ) -> tuple[int, int, dict[str, Tensor]]:
         facts, tensors = resumed
         network.load_state_dict(tensors["now"], strict=False)
-        _unflat(optimizer, tensors["optimizer"])
+        _unflat(optimizer, tensors.get("optimizer", {}))  # empty before the first epoch
         self.model.curve = [Epoch(**line) for line in facts["curve"]]
         self.done = facts["seconds"]
         return facts["epoch"] + 1, facts["best"], tensors["best"]
@@ -366,7 +374,8 @@ class _Training:
         """How much of the training is over, 0 to 1, in epochs or in minutes."""
         share = epochs / self.epochs
         if self.settings.minutes:
-            share = max(share, (self.done + time.perf_counter() - started) / (60 * self.settings.minutes))
+            passed = (self.done + time.perf_counter() - started) / (60 * self.settings.minutes)
+            share = max(share, math.floor(passed * _TICKS) / _TICKS)
         return share
 
     def _stale(self, epoch: int) -> bool:

@@ -181,7 +181,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
             [
                 Event(
                     type=EventType.PURCHASE,
-                    customer=f"shopper-{customer}",
+                    customer=f"shopper-{customer}",  # nothing that a checksum may hold by chance
                     product=f"p{past.item[row]}",
                     time=from_micros(int(past.time[row]) * 1_000_000),
                 )
@@ -192,8 +192,8 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
         told: list[str] = []
         bundle = learn_bundle(store, tmp_path, SMALL, lambda _done, _total, status: told.append(status))
     assert told
-    # Each of the network's three fits has its folder until the bundle is saved.
-    assert {path.name for path in (tmp_path / "work").iterdir()} == {"network-1", "network-2", "network-3"}
+    # Each of the network's three fits is kept until the bundle is saved.
+    assert len(list((tmp_path / "work").glob("*/checkpoint.json"))) == 3
     forget_work(tmp_path)
     assert not (tmp_path / "work").exists()
     assert bundle.learned["events"] == past.rows
@@ -211,7 +211,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     again = Bundle.load(tmp_path / "bundles" / "one")
     assert again.items.outside == bundle.items.outside
     text = b"".join(path.read_bytes() for path in (tmp_path / "bundles" / "one").iterdir())
-    assert b"shopper-17" not in text  # no customer is in a bundle
+    assert b"shopper-" not in text  # no customer is in a bundle
     Engine(again, Catalogue(again))
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from shelfwise.learn.checkpoint import fingerprint
-from shelfwise.learn.train import NetworkRecommender
+from shelfwise.learn.train import NetworkRecommender, Plan
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.recommender import Items
 from shelfwise.model.sequences import Sequences, sequences_of
@@ -209,6 +209,20 @@ def test_a_fit_that_is_kept_is_its_own_answer(tmp_path: Path) -> None:
     ):
         fit(items, validation)
         assert any(status.startswith("epoch 1/") for status in told)
+
+
+def test_a_fit_whose_start_is_best_is_kept_too(tmp_path: Path) -> None:
+    settings = Settings(width=16, epochs=EPOCHS, threads=1)
+    plan = Plan(epochs=0, weight=2.0, keep=0.4)
+    scores = []
+    told: list[str] = []
+    for _ in range(2):
+        model = NetworkRecommender(settings, None, tmp_path, keep=True, plan=plan)
+        told.clear()
+        model.fit(circle(), ITEMS, progress=lambda *seen: told.append(seen[2]))
+        scores.append(model.scores(circle()))
+    assert not told  # the start is not factorised again
+    np.testing.assert_array_equal(*scores)
 
 
 def test_a_fingerprint_tells_everything_apart() -> None:
