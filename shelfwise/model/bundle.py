@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 _TENSORS, _ITEMS = "tensors.safetensors", "items.json"
 _INDEXES = ("behaviour", "content")
