@@ -20,7 +20,7 @@ from shelfwise.model.sequences import Longs, Sequences
 _KEEPS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 #: Of the remembered part, the learned one counting 1; without end: nothing learned counts.
 _WEIGHTS = (0.0, *(2.0**power for power in range(-3, 13)), math.inf)
-_ALONE = 8.0  # by how much the remembered part counts alone: its scores are then about as far apart as log-odds
+_MOST = 8.0  # by which the remembered part counts: its scores are then about as far apart as log-odds
 _CANDIDATES = 100  # of each part
 _FIRST = 1_500  # questions on which `keep` is chosen
 _BATCH = 128
@@ -115,5 +115,5 @@ class Join:
 
 
 def share_of(weight: float) -> tuple[float, float]:
-    """(learned, remembered), as the network keeps it."""
-    return (0.0, _ALONE) if math.isinf(weight) else (1.0, weight)
+    """(learned, remembered), as the network keeps it: in this proportion, on the scale of log-odds."""
+    return (0.0, _MOST) if math.isinf(weight) else (_MOST / max(weight, _MOST), min(weight, _MOST))

@@ -458,7 +458,7 @@ def _optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
 def _weight(share: Tensor) -> float:
     """The weight that gave this share."""
     learned, remembered = share.tolist()
-    return float(remembered) if learned else math.inf
+    return float(remembered / learned) if learned else math.inf
 
 
 def _learned(network: Network) -> dict[str, Tensor]:
