@@ -440,10 +440,10 @@ class Shop:
                 break
             key = query.casefold()
             if key not in found:
-                found[key] = (seconds, query, self._finds(query))
+                found[key] = (seconds, query, self.finds(query))
         return list(found.values())
 
-    def _finds(self, query: str) -> list[str]:
+    def finds(self, query: str) -> list[str]:
         """The first products a query finds for anybody, remembered until the catalogue changes."""
         search = self.searching
         key = (search.revision, query)

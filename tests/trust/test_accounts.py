@@ -99,6 +99,11 @@ def test_sessions_end_by_idleness_and_by_age(accounts: Accounts, clock: Clock) -
     idle = accounts.sign_in("ada", PASSWORD, "::1")
     clock.go(IDLE + timedelta(seconds=1))
     assert accounts.signed(idle) is None
+    watching = accounts.sign_in("ada", PASSWORD, "::1")
+    clock.go(IDLE / 2)
+    assert accounts.signed(watching, seen=False) is not None
+    clock.go(IDLE / 2 + timedelta(seconds=1))
+    assert accounts.signed(watching) is None, "a page that asks by itself keeps nobody signed in"
     used = accounts.sign_in("ada", PASSWORD, "::1")
     end = clock.time + LIFETIME
     while clock.time + IDLE / 2 < end:

@@ -339,6 +339,8 @@ class Window:
             query = because.query and event.query.casefold() == because.query.casefold()
             return bool(query or (because.product and event.product == because.product))
 
+        if because.query:
+            near |= set(self._shop.finds(because.query))
         told: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
         for event in reversed(self._visitors.past(visitor)):
             if named(event) or event.product in near:

@@ -31,7 +31,12 @@
       for (const piece of [...new DOMParser().parseFromString(data, "text/html").body.children]) replace(piece);
       say("on");
     });
-    source.addEventListener("error", () => say("off")); // it tries again by itself
+    source.addEventListener("error", () => {
+      say("off");
+      if (source?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+      source = null; // refused: there are many streams already, or nobody is signed in
+      setTimeout(listen, 30_000);
+    });
     source.addEventListener("end", () => location.reload()); // the session is over: to the login
   }
 
