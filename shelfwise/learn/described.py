@@ -203,8 +203,11 @@ class _LstmCnn(nn.Module):
         distinct, place = torch.unique(item[row, at] - 1, return_inverse=True)
         pixels = photos[distinct].permute(0, 3, 1, 2).float() / 127.5 - 1
         maps = self.convolution(pixels).mean((2, 3))
-        summed = torch.zeros(len(item), maps.shape[1]).index_add(0, row, maps[place])
-        return summed / torch.bincount(row, minlength=len(item)).clamp(min=1)[:, None]
+        # As a product of matrices, so that the same seed gives the same weights on any number of threads.
+        cells = torch.bincount(row * len(distinct) + place, minlength=len(item) * len(distinct))
+        share = cells.view(len(item), len(distinct)).float()
+        mean: torch.Tensor = share / share.sum(1, keepdim=True).clamp(min=1) @ maps
+        return mean
 
 
 def _convolution() -> nn.Sequential:

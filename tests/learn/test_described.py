@@ -108,7 +108,11 @@ def test_products_without_a_photo_are_passed_over() -> None:
     assert not none.any()
 
 
-def test_a_seed_repeats() -> None:
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_seed_repeats(threads: int) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     for items in (Items(n=12), painted(12)):
         one, other = (Described(width=8, steps=15, seed=4).fit(circle(), items) for _ in range(2))
         np.testing.assert_array_equal(one.scores(circle(5)), other.scores(circle(5)))
+    torch.set_num_threads(before)
