@@ -94,7 +94,7 @@ def stages_of(engine: Engine, shop: Shop | None) -> list[tuple[str, Any, str]]:
         ("  merge", sources, "_merge"),
         ("  features", sources, "_features"),
         ("rank (and rank again for reasons)", engine, "_score"),
-        ("reasons", engine._explainer, "reasons"),
+        ("reasons", engine._explainers[engine._language], "reasons"),
     ]
     return found
 

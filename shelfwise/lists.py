@@ -8,6 +8,7 @@ the workers' shops and a few chunks, whatever the number of customers. Who answe
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import json
 import os
@@ -173,7 +174,7 @@ def _processes(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
 def _ray(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
     """Actors of the cluster that RAY_ADDRESS names, else of one started on this machine."""
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")
     except ImportError:
         raise MissingDependency("lists on Ray need an extra: pip install 'shelfwise[ray]'") from None
     ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)

@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     threads: int = Field(0, ge=0, le=1024, description="Threads for encoding and training; 0 is one a core.")
 
     # Learning
-    network: Literal["lstm", "gru", "transformer"] = Field("gru", description="The sequence tower.")
+    network: Literal["lstm", "gru", "transformer"] = Field("transformer", description="The sequence tower.")
     width: int = Field(128, ge=8, le=2048, description="Dimensions of item and customer vectors.")
     history: int = Field(50, ge=1, le=1000, description="Newest events of a customer the network reads.")
     memory: int = Field(

@@ -152,8 +152,8 @@ def test_on_the_command_line(shop: Shop, tmp_path: Path) -> None:
     assert "ray" in said.output
 
 
-@pytest.mark.skipif(RAY, reason="Ray is installed here")
-def test_without_ray_the_extra_is_named(shop: Shop, tmp_path: Path) -> None:
+def test_without_ray_the_extra_is_named(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
     with pytest.raises(MissingDependency, match=r"shelfwise\[ray\]"):
         shop.lists(tmp_path / "lists.jsonl", on="ray")
 

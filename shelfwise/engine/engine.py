@@ -64,8 +64,6 @@ class Engine:
             raise BundleError("the bundle's ranker reads other features than this version; train again")
         self.bundle = bundle
         self.catalogue = catalogue
-        #: Does an answer depend on what was paid?
-        self.reads_prices = bundle.network is not None and bundle.network.reads_prices
         self._sources = Sources(bundle)
         self._language = language
         self._explainers = {each: Explainer(bundle, each) for each in LANGUAGES}

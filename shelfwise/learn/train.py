@@ -306,7 +306,7 @@ class _Training:
     def _step(self, network: Network, rows: tuple[Longs, Longs], random: np.random.Generator) -> tuple[Tensor, int]:
         starts, lengths = rows
         window, follows = _windows(self.train, starts, lengths)
-        batch = batch_of(window, self.config, self.train.time[starts + lengths])
+        batch = batch_of(window, self.train.time[starts + lengths])
         hidden = torch.from_numpy(random.random(batch.asked.shape) < _FORGET)
         batch = replace(batch, asked=batch.asked.masked_fill(hidden, 0))
         batch = batch.to(self.device)

@@ -6,8 +6,8 @@ Remembered: the factorised co-occurrence of the products (`learn/start.py`). A c
 follows (`ahead`) each of their events, one step back counting `keep` of the one after it; what was bought at the same
 moment is one step. Nothing of it is trained.
 Learned: an item tower (id embedding + text + photo + category + brand + price → one vector) and a sequence tower
-(LSTM, GRU or transformer over the newest events: the items' own vectors, event type, time since the event before,
-price). The id is dropped at random in training, so that the rest learns to stand for a product without history.
+(LSTM, GRU or transformer over the newest events: the items' own vectors, event type, time since the event before). The
+id is dropped at random in training, so that the rest learns to stand for a product without history.
 
 Counting knows rare pairs that no gradient finds in hours; training knows order, time and type. Which of them tells more
 depends on the shop, so validation says how much each counts (`learn/join.py`): on Amazon Beauty nearly all is
@@ -28,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shelfwise.model.network_fast import Gru
+from shelfwise.model.network_fast import Single
 from shelfwise.model.recommender import Items
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences, steps_back
 from shelfwise.schema import EVENT_TYPES
@@ -55,7 +55,7 @@ class NetworkConfig:
     items: int
     width: int = 128
     hidden: int = 128
-    tower: Literal["lstm", "gru", "transformer"] = "gru"
+    tower: Literal["lstm", "gru", "transformer"] = "transformer"
     layers: int = 1
     heads: int = 4
     history: int = 50
@@ -89,13 +89,12 @@ class NetworkConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Histories padded on the right to the longest. item, kind, gap: int64 [b, t]; price: float32 [b, t, 2] (scaled
-    price or 0, known or not); asked: int64 [b, t], bucket of the time to the next event; real: bool [b, t]."""
+    """Histories padded on the right to the longest. item, kind, gap: int64 [b, t]; asked: int64 [b, t], bucket of the
+    time to the next event; real: bool [b, t]."""
 
     item: Tensor
     kind: Tensor
     gap: Tensor
-    price: Tensor
     asked: Tensor
     real: Tensor
 
@@ -125,7 +124,7 @@ class Network(nn.Module):
         self.register_buffer("share", torch.tensor([1.0, 1.0]))
         self._facts: dict[str, Tensor] = {}
         self._vectors: Floats | None = None
-        self._gru: Gru | None = None
+        self._single: Single | None = None
         if items is not None:
             self.attach(items)
 
@@ -133,11 +132,6 @@ class Network(nn.Module):
     def reads(self) -> int:
         """Newest events of a history that matter."""
         return max(self.config.history, _REACH)
-
-    @property
-    def reads_prices(self) -> bool:
-        """Do prices and times of a history change its vector? Not where only what is remembered counts."""
-        return bool(self.share[0] != 0)
 
     def attach(self, items: Items) -> None:
         """Give the item tower what is known of the products; rows are inside ids."""
@@ -187,7 +181,7 @@ class Network(nn.Module):
         """[b, hidden], the learned customer vectors of histories of at least one event. vectors: [m, hidden], of all
         items they hold."""
         recent = histories.last(self.config.history)
-        batch = batch_of(recent, self.config, now).to(self.id.device)
+        batch = batch_of(recent, now).to(self.id.device)
         told = self.tower(functional.embedding(batch.item, vectors), batch)
         last = torch.from_numpy(recent.lengths() - 1).to(told.device)
         found: Tensor = told[torch.arange(len(last), device=told.device), last]
@@ -212,11 +206,11 @@ class Network(nn.Module):
         self.eval()
         with torch.inference_mode():
             self._vectors = torch.cat((self.vectors_of(), self.memory), dim=1).float().cpu().numpy()
-            self._gru = None
+            self._single = None
 
     def thaw(self) -> None:
         """Forget computed vectors: weights are about to change."""
-        self._vectors = self._gru = None
+        self._vectors = self._single = None
 
     def item_vectors(self) -> Floats:
         """float32 [n, hidden + width], every product's vector."""
@@ -254,7 +248,7 @@ class Network(nn.Module):
         """
         recent = sequences.last(self.reads)
         known = self.item_vectors() if vectors is None else vectors
-        if len(sequences) == 1 and Gru.reads(self.config):
+        if len(sequences) == 1 and Single.reads(self.config):
             return self._alone(recent, None if now is None else int(now[0]), known)
         self.eval()
         hidden, lengths = self.config.hidden, recent.lengths()
@@ -279,23 +273,22 @@ class Network(nn.Module):
         found = np.zeros((1, self.config.dimensions), np.float32)
         if not recent.rows:
             return found
-        if self._gru is None:
-            self._gru = Gru(self)
-        gru, item = self._gru, recent.item
-        weight = gru.kept[steps_back(recent)] * gru.remembered
-        if int(item.max()) < len(gru.ahead):
-            found[0, hidden:] = weight @ gru.ahead[item]
+        if self._single is None:
+            self._single = Single(self)
+        single, item = self._single, recent.item
+        weight = single.kept[steps_back(recent)] * single.remembered
+        if int(item.max()) < len(single.ahead):
+            found[0, hidden:] = weight @ single.ahead[item]
         else:
-            known = item < len(gru.ahead)
-            found[0, hidden:] = weight[known] @ gru.ahead[item[known]]
-        if gru.learned:
+            known = item < len(single.ahead)
+            found[0, hidden:] = weight[known] @ single.ahead[item[known]]
+        if single.learned:
             newest = recent.last(self.config.history)
             gap, asked = np.zeros(newest.rows, np.int64), _UNKNOWN
             gap[1:] = gap_bucket(np.diff(newest.time))
             if now is not None:
                 asked = int(gap_bucket(now - newest.time[-1:])[0])
-            price = _scaled_price(newest.price, self.config)
-            found[0, :hidden] = gru.last(vectors[newest.item, :hidden], newest.kind, gap, price, asked)
+            found[0, :hidden] = single.last(vectors[newest.item, :hidden], newest.kind, gap, asked)
         return found
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
@@ -364,7 +357,7 @@ class Content(nn.Module):
 
 
 class _Tower(nn.Module):
-    """What order, type, time and price of the events tell of what comes next."""
+    """What order, type and time of the events tell of what comes next."""
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
@@ -372,9 +365,8 @@ class _Tower(nn.Module):
         hidden = config.hidden
         self.kind = nn.Embedding(len(EVENT_TYPES), hidden)
         self.gap = nn.Embedding(_GAPS, hidden, padding_idx=_UNKNOWN)
-        self.price = nn.Linear(2, hidden, bias=False)
         self.asked = nn.Embedding(_GAPS, hidden, padding_idx=_UNKNOWN)
-        for part in (self.kind, self.gap, self.price, self.asked):
+        for part in (self.kind, self.gap, self.asked):
             nn.init.normal_(part.weight, std=_NORMAL)
         with torch.no_grad():
             self.gap.weight[_UNKNOWN] = 0
@@ -392,9 +384,7 @@ class _Tower(nn.Module):
         self.leave = nn.Linear(hidden, hidden)
 
     def forward(self, vectors: Tensor, batch: Batch) -> Tensor:
-        told = (
-            vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap) + self.price(batch.price)
-        )
+        told = vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap)
         if isinstance(self.steps, nn.ModuleList):
             told = told + self.place[: told.shape[1]]
         told = functional.dropout(self.enter(told), self.dropout, self.training)
@@ -434,15 +424,13 @@ class _Block(nn.Module):
         return told + functional.dropout(said, self.dropout, self.training)
 
 
-def batch_of(sequences: Sequences, config: NetworkConfig, now: Longs | None = None) -> Batch:
-    """Pad sequences, none of them longer than config.history. now: int64 [b], when the last answer is asked for."""
+def batch_of(sequences: Sequences, now: Longs | None = None) -> Batch:
+    """Pad sequences. now: int64 [b], when the last answer is asked for."""
     b, lengths = len(sequences), sequences.lengths()
     t = int(lengths.max(initial=0))
     real = np.arange(t) < lengths[:, None]
     item, kind, time = (np.zeros((b, t), np.int64) for _ in range(3))
-    price = np.full((b, t), np.nan, np.float32)
     item[real], kind[real], time[real] = sequences.item, sequences.kind, sequences.time
-    price[real] = sequences.price
     gap, asked = np.zeros((b, t), np.int64), np.zeros((b, t), np.int64)
     if t:
         asked[:, :-1] = np.where(real[:, 1:], gap_bucket(np.diff(time, axis=1)), _UNKNOWN)
@@ -455,7 +443,6 @@ def batch_of(sequences: Sequences, config: NetworkConfig, now: Longs | None = No
         item=torch.from_numpy(item),
         kind=torch.from_numpy(kind),
         gap=torch.from_numpy(gap),
-        price=torch.from_numpy(_scaled_price(price, config)),
         asked=torch.from_numpy(asked),
         real=torch.from_numpy(real),
     )

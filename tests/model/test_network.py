@@ -153,7 +153,6 @@ def test_what_counts_nothing_is_not_in_the_customers_vector() -> None:
     whole = network.encode(asked)
     network.share.copy_(torch.tensor([0.0, 0.5]))
     network.thaw()
-    assert not network.reads_prices
     for found in (network.encode(asked), np.concatenate([network.encode(asked.select(np.array([i]))) for i in (0, 1)])):
         assert not found[:, :12].any()
         np.testing.assert_allclose(found[:, 12:], whole[:, 12:], rtol=1e-5, atol=1e-6)
@@ -201,7 +200,7 @@ class TestEncode:
             read = network.encode(replace(asked, item=new))[0, part]
             assert (read != found[0, part]).any()
 
-    def test_order_type_price_and_time_all_tell(self, tower: Tower) -> None:
+    def test_order_type_and_time_all_tell(self, tower: Tower) -> None:
         network = lively(config(tower=tower))
         asked = histories([5])
         now = np.array([asked.time[-1] + 60])
@@ -209,7 +208,6 @@ class TestEncode:
         for changed in (
             network.encode(replace(asked, item=asked.item[::-1].copy()), now),
             network.encode(replace(asked, kind=(asked.kind + 1) % 6), now),
-            network.encode(replace(asked, price=np.full(5, 9, np.float32)), now),
             network.encode(replace(asked, time=asked.time * 64), now * 64),
             network.encode(asked, now + 864_000),
             network.encode(asked),

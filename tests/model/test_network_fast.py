@@ -12,7 +12,7 @@ N, WIDTH, HISTORY = 40, 24 + 32, 12
 
 def network(*, trained: bool) -> Network:
     torch.manual_seed(1)
-    made = Network(NetworkConfig(items=N, width=32, hidden=24, history=HISTORY, price_mean=1.0, price_spread=0.5))
+    made = Network(NetworkConfig(items=N, width=32, hidden=24, history=HISTORY))
     with torch.no_grad():
         made.ahead.normal_(std=0.3)
         made.share.copy_(torch.tensor([0.7 if trained else 0.0, 1.3]))
