@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     # Learning
     network: Literal["lstm", "gru", "transformer"] = Field("transformer", description="The sequence tower.")
     width: int = Field(128, ge=8, le=2048, description="Dimensions of item and customer vectors.")
-    history: int = Field(50, ge=1, le=1000, description="Newest events of a customer the network reads.")
+    history: int = Field(30, ge=1, le=1000, description="Newest events of a customer the network reads.")
     memory: int = Field(
         1000, ge=1, le=10_000, description="Newest events of a customer the engine reads: what was bought, how often."
     )

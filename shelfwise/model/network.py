@@ -58,7 +58,7 @@ class NetworkConfig:
     tower: Literal["lstm", "gru", "transformer"] = "transformer"
     layers: int = 1
     heads: int = 4
-    history: int = 50
+    history: int = 30
     dropout: float = 0.3
     id_dropout: float = 0.1
     text: int = 0

@@ -27,6 +27,7 @@ from shelfwise.shop import Shop
 
 EPOCHS = 10
 SETTINGS = {
+    "network": "gru",  # learns this small shop within the epochs
     "width": 16,
     "epochs": EPOCHS,
     "learning_rate": 0.05,
