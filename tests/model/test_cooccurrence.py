@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from shelfwise.model.cooccurrence import Cooccurrence, directed_pairs
 from shelfwise.model.recommender import Items
@@ -24,3 +25,14 @@ def test_tensors_come_back() -> None:
     model = Cooccurrence(window=3).fit(sequences_of([[0, 1, 2, 3], [3, 1]]), Items(n=4))
     asked = sequences_of([[0, 3], []])
     assert np.array_equal(Cooccurrence.from_tensors(model.tensors()).scores(asked), model.scores(asked))
+
+
+def test_a_basket_asks_as_one_step() -> None:
+    # 0 → 5, 1 → 6, 2 → 7, each as often; the history bought 0, then 1 and 2 together.
+    model = Cooccurrence(specific=0.0).fit(sequences_of([[0, 5], [1, 6], [2, 7]]), Items(n=8))
+    asked = sequences_of([[0, 1, 2], [0, 1, 2]], times=[[0, 60, 60], [0, 60, 61]])
+    together, apart = model.scores(asked)
+    assert together[6] == together[7] > 0
+    assert together[6] == pytest.approx(2 * together[5], rel=1e-3)
+    assert apart[7] == pytest.approx(2 * apart[6], rel=1e-3)
+    assert apart[6] == pytest.approx(2 * apart[5], rel=1e-3)
