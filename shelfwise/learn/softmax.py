@@ -12,13 +12,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_CHUNK = 64_000_000  # logits at a time
+CHUNK = 64_000_000  # logits at a time
 _SAFE = 60.0  # largest logit that may be exponentiated without a shift
 
 
 class _Softmax(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, query: Tensor, vectors: Tensor, target: Tensor, share: Tensor | None, half: bool) -> Tensor:
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        vectors: Tensor,
+        target: Tensor,
+        share: Tensor | None,
+        half: bool,
+        room: Tensor | None,
+    ) -> Tensor:
         kind = torch.bfloat16 if half else torch.float32
         low, table = query.detach().to(kind), vectors.detach().to(kind)
         found = vectors.detach()
@@ -28,13 +36,16 @@ class _Softmax(torch.autograd.Function):
         wide = float(query.detach().norm(dim=1).max()) * float(found.norm(dim=1).max()) > _SAFE
         by_query, by_vector = torch.empty_like(query), torch.zeros_like(vectors)
         total = torch.zeros((), device=query.device)
-        step = max(1, _CHUNK // max(1, len(vectors)))
+        step = max(1, CHUNK // max(1, len(vectors)))
         ones = (
             torch.ones(len(vectors), 1, dtype=kind, device=query.device) if share is None else share[:, None].to(kind)
         )
         for start in range(0, len(query), step):
             part = slice(start, start + step)
-            raised = low[part] @ table.T
+            some = low[part]
+            size = len(some) * len(table)
+            fits = room is not None and room.dtype == kind and len(room) >= size
+            raised = torch.mm(some, table.T, out=room[:size].view(len(some), -1) if fits and room is not None else None)
             if wide:
                 top = raised.amax(1, keepdim=True)
                 raised -= top
@@ -50,7 +61,7 @@ class _Softmax(torch.autograd.Function):
             if wide:
                 total += top.sum(dtype=torch.float32)
             by_query[part] = (raised @ table).float() / mass
-            by_vector += (raised.T @ (low[part] / mass).to(kind)).float()
+            by_vector += (raised.T @ (some / mass).to(kind)).float()
         by_query -= found[target]
         by_vector.index_add_(0, target, query.detach(), alpha=-1.0)
         ctx.save_for_backward(by_query, by_vector)
@@ -58,21 +69,29 @@ class _Softmax(torch.autograd.Function):
         return total / len(query)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         by_query, by_vector = ctx.saved_tensors
         scale = gradient / ctx.count
-        return by_query.mul_(scale), by_vector.mul_(scale), None, None, None
+        return by_query.mul_(scale), by_vector.mul_(scale), None, None, None, None
 
 
 def softmax_loss(
-    query: Tensor, vectors: Tensor, target: Tensor, *, share: Tensor | None = None, half: bool = False
+    query: Tensor,
+    vectors: Tensor,
+    target: Tensor,
+    *,
+    share: Tensor | None = None,
+    half: bool = False,
+    room: Tensor | None = None,
 ) -> Tensor:
     """Mean of -log softmax(query · vectorsᵀ)[target].
 
     query: float32 [p, d]. vectors: float32 [m, d]. target: int64 [p], rows of `vectors`.
     share: float32 [m], how many products of the catalogue each row stands for (1 / its chance to have been drawn:
     the log-Q correction of Bengio & Senécal 2008); None for the whole catalogue. half: multiply in bfloat16.
+    room: any tensor of one dimension, of that type, in which logits are made where they fit: asking the system for new
+    memory a hundred megabytes at a time takes as long as the sums.
     Differentiable once; backward may be called only once.
     """
-    loss: Tensor = _Softmax.apply(query, vectors, target, share, half)  # type: ignore[no-untyped-call]
+    loss: Tensor = _Softmax.apply(query, vectors, target, share, half, room)  # type: ignore[no-untyped-call]
     return loss

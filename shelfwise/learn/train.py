@@ -28,7 +28,7 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.learn.checkpoint import Checkpoint, fingerprint
 from shelfwise.learn.join import Join, share_of
 from shelfwise.learn.metrics import Relevant
-from shelfwise.learn.softmax import softmax_loss
+from shelfwise.learn.softmax import CHUNK, softmax_loss
 from shelfwise.learn.start import remember
 from shelfwise.model.network import Network, NetworkConfig, batch_of
 from shelfwise.model.recommender import Items, Progress
@@ -183,6 +183,8 @@ class _Training:
         self.offered = self.count > 0 if self.config.content else np.ones(items.n, np.bool_)
         self.drawn = 0 if items.n <= _WHOLE and work <= _WORK else min(_DRAWN, items.n)
         self.shown_again = _repeats(train)
+        logits = min(CHUNK, 2 * self.batch * (2 * (self.batch + self.drawn) if self.drawn else items.n))
+        self.room = torch.empty(logits, dtype=torch.bfloat16 if self.half else torch.float32, device=self.device)
         self.done = 0.0  # seconds of earlier runs of this fit
 
     def run(self) -> None:
@@ -325,12 +327,12 @@ class _Training:
             rest = torch.searchsorted(need, seen).to(self.device)
             query = network(batch, embedding(place, table))
             target = torch.searchsorted(seen, target.cpu()).to(self.device)
-            loss = softmax_loss(query, embedding(rest, table), target, share=stands, half=self.half)
+            loss = softmax_loss(query, embedding(rest, table), target, share=stands, half=self.half, room=self.room)
         else:
             table = network.vectors_of()
             query = network(batch, embedding(batch.item, table))
             offered = None if self.offered.all() else torch.from_numpy(self.offered.astype(np.float32)).to(self.device)
-            loss = softmax_loss(query, table, target, share=offered, half=self.half)
+            loss = softmax_loss(query, table, target, share=offered, half=self.half, room=self.room)
         return loss, len(target)
 
     def _batches(self, random: np.random.Generator) -> Iterator[tuple[Longs, Longs]]:

@@ -291,7 +291,7 @@ def whole(query: torch.Tensor, vectors: torch.Tensor, target: torch.Tensor) -> t
 @pytest.mark.parametrize("scale", [0.1, 1.0, 4.0, 8.0, 50.0])  # within one shift, with one, and each row with its own
 @pytest.mark.parametrize("chunk", [1, 37 * 7, 64_000_000])
 def test_chunks_are_the_cross_entropy_of_torch(scale: float, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(softmax, "_CHUNK", chunk)
+    monkeypatch.setattr(softmax, "CHUNK", chunk)
     for ours, theirs in zip(graded(softmax_loss, *made(scale=scale)), graded(whole, *made(scale=scale)), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
 
@@ -319,6 +319,16 @@ def test_bfloat16_is_close() -> None:
         assert ours.dtype == torch.float32
         assert float(torch.cosine_similarity(ours.flatten(), theirs.flatten(), dim=0)) > 0.999
         assert float(ours.norm()) == pytest.approx(float(theirs.norm()), rel=0.01)
+
+
+@pytest.mark.parametrize("size", [10, 37 * 50, 5_000])
+@pytest.mark.parametrize("scale", [1.0, 50.0])
+def test_room_for_logits_changes_nothing(size: int, scale: float) -> None:
+    room = torch.full((size,), math.nan)
+    roomy = graded(lambda *given: softmax_loss(*given, room=room), *made(scale=scale))
+    for ours, theirs in zip(roomy, graded(softmax_loss, *made(scale=scale)), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert bool(room.isnan().all()) == (size < 37 * 50)
 
 
 def test_a_sample_of_everything_is_the_whole() -> None:
