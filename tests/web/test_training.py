@@ -86,7 +86,10 @@ def test_a_step_is_told_in_both_languages() -> None:
 
 def test_only_what_differs_from_the_settings_is_asked_of_a_training(drawn_shop: Path) -> None:
     with Shop(drawn_shop) as shop:
-        assert chosen(shop.settings, {"network": "transformer", "epochs": "1", "minutes": "", "validation_days": "14"}) == {}
+        assert (
+            chosen(shop.settings, {"network": "transformer", "epochs": "1", "minutes": "", "validation_days": "14"})
+            == {}
+        )
         assert chosen(shop.settings, {"epochs": "2", "name": "x"}) == {"epochs": "2"}
         for name, value in (("epochs", "0"), ("minutes", "many"), ("network", "perceptron"), ("validation_days", "-1")):
             with pytest.raises(ValueError, match=f"^{name}$"):
