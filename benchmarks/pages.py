@@ -37,6 +37,7 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="only JSON on standard output")
     arguments = parser.parse_args()
 
+    from shelfwise.serve.metrics import Metrics
     from shelfwise.serve.web.visiting import Visitors
     from shelfwise.settings import FILE
     from shelfwise.shop import Shop
@@ -52,7 +53,7 @@ def main() -> None:
         copy = Path(room) / "shop"
         shutil.copytree(arguments.shop, copy)
         with Shop(copy) as shop:
-            personas = [persona.id for persona in Visitors(shop).personas()]
+            personas = [persona.id for persona in Visitors(shop, Metrics()).personas()]
             products = [item.product for item in shop.recommend(customer=personas[0], k=50).items]
             words = [shop.title(product).split()[0] for product in products]
             results["shop"] = {"products": shop.product_count, "personas": len(personas)}
