@@ -40,7 +40,7 @@ class State:
     """The newest events of one customer or session, oldest first.
 
     events: one-row `Sequences` of positive events (`schema.POSITIVE_TYPES`); items are catalogue rows. Long enough
-            for personal frequency (`settings.memory`); the network reads the newest `settings.history` of it.
+            for personal frequency (`settings.memory`); the network reads the newest `Network.reads` of it.
     now:    seconds, when the answer is asked for.
     cart:   rows in the cart: added, and neither removed nor bought since.
     searches: the last searches, newest first. The first products each finds stand among `events` with the kind

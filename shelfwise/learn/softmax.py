@@ -44,8 +44,10 @@ class _Softmax(torch.autograd.Function):
             part = slice(start, start + step)
             some = low[part]
             size = len(some) * len(table)
-            fits = room is not None and room.dtype == kind and len(room) >= size
-            raised = torch.mm(some, table.T, out=room[:size].view(len(some), -1) if fits and room is not None else None)
+            made = None
+            if room is not None and room.dtype == kind and len(room) >= size:
+                made = room[:size].view(len(some), -1)
+            raised = torch.mm(some, table.T, out=made)
             if wide:
                 top = raised.amax(1, keepdim=True)
                 raised -= top

@@ -91,7 +91,7 @@ def remember(network: Network, train: Sequences, seed: int) -> None:
     ahead, memory = factorise(train, n, width, seed)
     known = memory.abs().sum(1) > 0
     if known.any():
-        # As long as learned vectors are at first: products are compared by both parts together.
+        # Of length one on average, the scale moved to the other side: products are compared by both parts together.
         size = memory[known].norm(dim=1).mean()
         memory /= size
         ahead *= size
