@@ -98,8 +98,9 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
     table = Table("product", "title", "price", "why", "score", box=None, header_style="bold")
     if explain:
         table.add_column("parts")
+    products = shop.store.products(hit.product for hit in answer.items)
     for hit in answer.items:
-        product = shop.store.product(hit.product)
+        product = products.get(hit.product)
         title = Text(hit.title or hit.product)
         for start, end in hit.highlights.get("title", ()):
             title.stylize("bold green", start, end)

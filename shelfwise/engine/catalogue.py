@@ -425,7 +425,7 @@ def _indexed(view: View) -> View:
     def extend(index: VectorIndex | None, vectors: Floats | None, *, anew: bool = False) -> VectorIndex | None:
         if index is None or vectors is None:
             return None
-        return VectorIndex.build(vectors[: view.n]) if anew else index.extended(vectors[view.indexed : view.n])
+        return index.rebuilt(vectors[: view.n]) if anew else index.extended(vectors[view.indexed : view.n])
 
     return _replaced(
         view,

@@ -47,6 +47,7 @@ _TICKS = 64  # the clock is read so coarsely that it changes nothing where the e
 _FORGET = 0.1  # share of positions at which the time to the answer is hidden
 _BETAS = (0.9, 0.98)
 _HIDDEN = 128  # dimensions of what is learned, unless the remembered has fewer
+_MEASURED = 1_000  # customers whose vectors say how large such vectors are
 _UNWATCHED = 4.0  # weight of the remembered part without validation
 _REPEATS = 0.01  # share of events on products the customer had before, from which on answers may repeat
 _COUNTED = ("ahead", "memory", "recall.")  # what training does not change
@@ -229,6 +230,8 @@ class _Training:
         network.load_state_dict(best, strict=False)
         network.to("cpu").attach(self.items)
         network.freeze()
+        there = np.flatnonzero(self.train.lengths())
+        network.measure(self.train.select(there[:: max(1, len(there) // _MEASURED)]))
         if self.watched is not None:
             model.plan = Plan(epochs=best_epoch, weight=_weight(network.share), keep=float(network.keep))
         model.earlier = self.done

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 _TENSORS, _ITEMS = "tensors.safetensors", "items.json"
 _INDEXES = ("behaviour", "content")
@@ -125,7 +125,9 @@ class Bundle:
             network=network,
             ranker=ranker,
             item_vectors=vectors,
-            behaviour_index=None if vectors is None else VectorIndex.build(vectors),
+            behaviour_index=None
+            if vectors is None or network is None
+            else VectorIndex.build(vectors, scale=network.spread.numpy()),
             content=content,
             content_vectors=content_vectors,
             content_index=None if content_vectors is None else VectorIndex.build(content_vectors),

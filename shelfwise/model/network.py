@@ -110,6 +110,7 @@ class Network(nn.Module):
     memory: Tensor  # [n, width], what an item is to those before it
     keep: Tensor
     share: Tensor  # [2], by how much the learned and the remembered part of a customer count
+    spread: Tensor  # [hidden + width], root mean square of customers' vectors
 
     def __init__(self, config: NetworkConfig, items: Items | None = None) -> None:
         super().__init__()
@@ -122,6 +123,7 @@ class Network(nn.Module):
         self.register_buffer("memory", torch.zeros(config.items, config.width))
         self.register_buffer("keep", torch.tensor(_KEEP))
         self.register_buffer("share", torch.tensor([1.0, 1.0]))
+        self.register_buffer("spread", torch.ones(config.dimensions))
         self._facts: dict[str, Tensor] = {}
         self._vectors: Floats | None = None
         self._single: Single | None = None
@@ -207,6 +209,11 @@ class Network(nn.Module):
         with torch.inference_mode():
             self._vectors = torch.cat((self.vectors_of(), self.memory), dim=1).float().cpu().numpy()
             self._single = None
+
+    def measure(self, histories: Sequences) -> None:
+        """Learn from these customers how large their vectors are."""
+        found = np.square(self.encode(histories)).mean(axis=0) ** 0.5
+        self.spread.copy_(torch.from_numpy(found))
 
     def thaw(self) -> None:
         """Forget computed vectors: weights are about to change."""

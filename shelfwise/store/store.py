@@ -91,8 +91,11 @@ class Store:
             return products.remove(connection, id)
 
     def product(self, id: str) -> Product | None:
-        with self._database.read() as connection:
-            return products.one(connection, id)
+        return self.products([id]).get(id)
+
+    def products(self, ids: Iterable[str]) -> dict[str, Product]:
+        """Those of these products that there are, by id, in the order asked: one read for all."""
+        return products.some(self._database, ids)
 
     def products_frame(self) -> pl.DataFrame:
         """PRODUCT_COLUMNS of every product that was not deleted, in the order they first came."""

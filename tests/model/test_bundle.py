@@ -129,7 +129,7 @@ def test_a_damaged_file_is_refused(bundle: Bundle, tmp_path: Path, name: str) ->
     ("change", "told"),
     [
         ({"format": "somebody-else"}, "not written by Shelfwise"),
-        ({"format_version": 99}, "has format 99, this Shelfwise reads 2; upgrade"),
+        ({"format_version": 99}, "has format 99, this Shelfwise reads 3; upgrade"),
         ({"files": {}}, "incomplete or foreign"),
         ({"files": {"../../etc/passwd": {"sha256": ""}}}, "outside the bundle"),
         ({"files": 3}, "lacks its files"),
@@ -221,6 +221,28 @@ def test_index_exact_and_in_cells_agree_with_arithmetic() -> None:
         assert longer.search(vectors[:1], 1)[0][0, 0] == 6_000
     with pytest.raises(BundleError, match="train again"):
         VectorIndex.from_bytes(b"not an index")
+
+
+def test_cells_are_cut_where_the_questions_look() -> None:
+    """As a network's vectors are: all customers ask for popularity alike, by one dimension in which products hardly
+    differ, and a few products are long."""
+    random = np.random.default_rng(0)
+    vectors = random.standard_normal((8_000, 24)).astype(np.float32)
+    vectors *= (0.05 * random.lognormal(0, 1, (8_000, 1))).astype(np.float32)
+    queries = random.standard_normal((200, 24)).astype(np.float32)
+    queries[:, 0] = 50
+    truth = np.argsort(-(queries @ vectors.T), axis=1)[:, :20]
+
+    def recall(index: VectorIndex) -> float:
+        found, scores = index.search(queries, 20, cells=8)
+        np.testing.assert_allclose(scores, np.take_along_axis(queries @ vectors.T, found, axis=1), atol=1.5)
+        return float(np.mean([len(set(a) & set(b)) / 20 for a, b in zip(found, truth, strict=True)]))
+
+    scale = np.sqrt(np.square(queries[:100]).mean(axis=0))
+    cut = VectorIndex.build(vectors, scale=scale, exact=1_000)
+    assert recall(cut) >= 0.95 > 0.8 > recall(VectorIndex.build(vectors, exact=1_000))
+    assert recall(VectorIndex.from_bytes(cut.to_bytes())) == recall(cut)
+    assert recall(cut.rebuilt(vectors)) >= 0.95
 
 
 def test_content_space_keeps_what_is_alike_together() -> None:

@@ -138,8 +138,10 @@ class Visitors:
 
     def _likes(self, customer: str) -> str:
         found: Counter[str] = Counter()
-        for event in self._shop.last_events(customer=customer, n=_LIKED):
-            product = self._shop.store.product(event.product) if event.product else None
+        events = self._shop.last_events(customer=customer, n=_LIKED)
+        products = self._shop.store.products(event.product for event in events)
+        for event in events:
+            product = products.get(event.product)
             if product is not None and product.product_type:
                 found[product.product_type.rpartition(" > ")[2]] += 1
         return found.most_common(1)[0][0] if found else ""

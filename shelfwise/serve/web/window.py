@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -237,7 +238,7 @@ class Window:
 
         def page() -> CartPage:
             known = self._visitors.past(visitor)
-            there = [product for id in cart_of(known) if (product := self._shop.store.product(id)) is not None]
+            there = list(self._shop.store.products(cart_of(known)).values())
             seeds = tuple(product.id for product in there if self._shop.knows(product.id))[:10]
             fits = self._recommended("fits", visitor, surface="cart", seeds=seeds) if seeds else None
             return CartPage(
@@ -346,22 +347,20 @@ class Window:
             if named(event) or event.product in near:
                 told.setdefault((event.product, event.query.casefold(), event.type), event)
         newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
-        titles = {id: self._shop.store.product(id) if id else None for id in {event.product for event in newest}}
+        products = self._shop.store.products(event.product for event in newest)
+        titles = {id: product.title or id for id, product in products.items()}
         return WhyPage(
-            behind=tuple(
-                (event, event.product or event.query if (product := titles[event.product]) is None else product.title)
-                for event in newest
-            )
+            behind=tuple((event, titles.get(event.product, event.product or event.query)) for event in newest)
         )
 
     def _items(self, items: Iterable[Item], k: int, beside: Product | None = None) -> tuple[Shown, ...]:
         """The first k, one of each group of variants."""
         groups = {beside.item_group_id or beside.id} if beside else set()
         found: list[Shown] = []
-        for item in items:
-            product = self._shop.store.product(item.product)
-            group = "" if product is None else product.item_group_id or product.id
-            if product is not None and group not in groups and len(found) < k:
+        told = {item.product: item for item in items}
+        for id, product in self._shop.store.products(told).items():
+            item, group = told[id], product.item_group_id or id
+            if group not in groups and len(found) < k:
                 groups.add(group)
                 found.append(
                     Shown(
@@ -376,18 +375,18 @@ class Window:
         return tuple(found)
 
     def _hits(self, hits: Iterable[Hit]) -> tuple[Shown, ...]:
+        marks = {hit.product: hit.highlights.get("title", ()) for hit in hits}
         return tuple(
-            Shown(product=product, title=_parted(product.title or product.id, hit.highlights.get("title", ())))
-            for hit in hits
-            if (product := self._shop.store.product(hit.product)) is not None
+            Shown(product=product, title=_parted(product.title or id, marks[id]))
+            for id, product in self._shop.store.products(marks).items()
         )
 
     def _seen(self, known: Sequence[Event], without: str = "") -> tuple[Shown, ...]:
         kinds = (EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.ADD_TO_CART)
         ids = dict.fromkeys(event.product for event in reversed(known) if event.type in kinds and event.product)
-        products = (self._shop.store.product(id) for id in ids if id != without)
-        found = [Shown(product=product, title=_whole(product)) for product in products if product is not None]
-        return tuple(found[:ROW])
+        ids.pop(without, None)
+        products = islice(self._shop.store.products(ids).values(), ROW)
+        return tuple(Shown(product=product, title=_whole(product)) for product in products)
 
     def _frame(self, visitor: Visitor, known: Sequence[Event], query: str = "") -> Frame:
         settings = self._shop.settings

@@ -146,7 +146,7 @@ def _searched(
     named = shop.store.product(query.strip()) if query.strip() and not after else None
     if query and "popular" in answer.relaxed:
         return ([named], 1, "", ()) if named else ([], 0, "", ())
-    found = [product for hit in answer.items if (product := shop.store.product(hit.product)) is not None]
+    found = list(shop.store.products(hit.product for hit in answer.items).values())
     if named is not None:
         found = [named, *(product for product in found if product.id != named.id)]
     return found, answer.total, answer.after, answer.facets
@@ -177,7 +177,7 @@ def _listed(
     values = tuple((str(name), int(count)) for name, count in kinds.iter_rows() if name)
     start = int(after or 0)
     ids = frame["id"][start : start + PAGE].to_list()
-    found = [product for name in ids if (product := shop.store.product(name)) is not None]
+    found = list(shop.store.products(ids).values())
     more = str(start + PAGE) if frame.height > start + PAGE else ""
     return found, frame.height, more, (Facet(name="category", values=values),)
 

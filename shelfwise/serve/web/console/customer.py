@@ -89,17 +89,16 @@ def customer_page(
         return CustomerPage(kind=kind, id="", recent=recent(shop), done=done)
     customer, session = (id, "") if kind == "customer" else ("", id)
     events = shop.last_events(customer=customer, session=session, n=shop.settings.memory)
-    titles: dict[str, str | None] = {"": ""}
-    for event in events:
-        if event.product not in titles:
-            product = shop.store.product(event.product)
-            titles[event.product] = None if product is None else product.title or product.id
+    products = shop.store.products(event.product for event in events)
+    titles: dict[str, str | None] = {event.product: None for event in events}
+    titles |= {id: product.title or id for id, product in products.items()} | {"": ""}
     bought = {event.product for event in events if event.type == "purchase"}
     learned, shown = True, []
     try:
         answer = shop.recommend(customer=customer, session=session, k=SHOWN, exclude_purchased=new, language=language)
+        products = shop.store.products(item.product for item in answer.items)
         for item in answer.items:
-            product = shop.store.product(item.product)
+            product = products.get(item.product)
             shown.append(
                 Shown(
                     id=item.product,
