@@ -435,7 +435,7 @@ class Shop:
         now = time.time() if request.now is None else request.now.timestamp()
         found: dict[str, tuple[int, str, list[str]]] = {}
         for place, query in sorted(history.queries.items(), reverse=True):
-            seconds = int(history.times[place]) // 1_000_000
+            seconds = int(history.times[place])
             if now - seconds > SEARCH_KEPT or len(found) == SEARCHES_KEPT:
                 break
             key = query.casefold()

@@ -38,7 +38,7 @@ _MOST_EXTRA = 200  # further products sought where the bought ones will be left 
 class Columns(Protocol):
     """Someone's last events in columns, oldest first (the store's `last_rows`).
 
-    products: ids, "" for none. kinds: int8 codes. times: int64 microseconds. prices: float32, NaN unknown.
+    products: ids, "" for none. kinds: int8 codes. times: int64 seconds. prices: float32, NaN unknown.
     """
 
     @property
@@ -84,7 +84,7 @@ class Engine:
         state = state_of(
             rows_of(rows.products, known),
             rows.kinds,
-            rows.times // 1_000_000,
+            rows.times,
             rows.prices,
             now=int(now),
         )

@@ -22,6 +22,7 @@ from shelfwise.schema import EventType
 Score = Callable[[Floats], Floats]
 
 _TITLE = 80  # characters of a product's title inside a sentence
+_USUAL = 64  # candidates, about, whose median stands for all
 _EVENTS = 20  # newest events a reason may name
 _TEXTS: dict[str, dict[str, str]] = {
     "en": {
@@ -272,8 +273,9 @@ class _Companions:
 def _weights(candidates: Candidates, chosen: Ints, score: Score) -> npt.NDArray[np.float32]:
     """What each source is worth to each chosen candidate: float32 [sources, k], -inf where it says nothing of it."""
     features = candidates.features[chosen]
-    middle = len(candidates.ids) // 2
-    usual = np.partition(np.ascontiguousarray(candidates.features.T), middle, axis=1)[:, middle]
+    some = candidates.features[:: max(1, len(candidates.ids) // _USUAL)]
+    middle = len(some) // 2
+    usual = np.partition(np.ascontiguousarray(some.T), middle, axis=1)[:, middle]
     k = len(chosen)
     without = np.where(_TAKEN[:, None], usual, features).reshape(-1, features.shape[1])
     scores = score(np.concatenate((features, without))).reshape(len(_TAKEN) + 1, k)

@@ -48,7 +48,7 @@ class Cooccurrence:
         window: int = 5,
         backward: float = 0.15,
         decay: float = 0.5,
-        neighbours: int = 300,
+        neighbours: int = 100,
         specific: float = 0.25,
         normalise: float = 0.0,
     ) -> None:

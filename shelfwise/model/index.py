@@ -13,6 +13,7 @@ none of the 60 best of 92,000 products for a network's customers, whose vectors 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import faiss
@@ -96,17 +97,17 @@ class VectorIndex:
         k = min(k, self.n)
         if k <= 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
-        selector = None
-        if allowed is not None:
-            bits = np.packbits(allowed[: self.n], bitorder="little")
-            selector = _faiss.IDSelectorBitmap(bits)
         if self._cells:
             asked = np.zeros((len(queries), self.dimension + 1), np.float32)
             np.divide(queries, self._scale, out=asked[:, :-1])
-            parameters = _faiss.SearchParametersIVF(nprobe=cells, sel=selector)
+            told = {"nprobe": cells}
         else:
-            asked = _whole(queries)
-            parameters = _faiss.SearchParameters(sel=selector)
+            asked, told = _whole(queries), {}
+        if allowed is None:
+            parameters = _usual(cells) if self._cells else None
+        else:
+            selector = _faiss.IDSelectorBitmap(np.packbits(allowed[: self.n], bitorder="little"))
+            parameters = (_faiss.SearchParametersIVF if self._cells else _faiss.SearchParameters)(**told, sel=selector)
         scores, rows = self._index.search(asked, k, params=parameters)
         return rows, scores
 
@@ -134,6 +135,11 @@ class VectorIndex:
         except (RuntimeError, ValueError, OverflowError) as error:
             raise BundleError(f"not a vector index ({error}); train again: `shelfwise train`") from None
         return cls(index, head[2:].copy(), reach)
+
+
+@lru_cache
+def _usual(cells: int) -> Any:
+    return _faiss.SearchParametersIVF(nprobe=cells)
 
 
 def _whole(vectors: Floats) -> Floats:

@@ -30,7 +30,7 @@ from torch.nn import functional
 
 from shelfwise.model.network_fast import Single
 from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences, steps_back
+from shelfwise.model.sequences import Floats, Ints, Longs, Sequences, moments_back, steps_back
 from shelfwise.schema import EVENT_TYPES
 
 _GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
@@ -283,7 +283,7 @@ class Network(nn.Module):
         if self._single is None:
             self._single = Single(self)
         single, item = self._single, recent.item
-        weight = single.kept[steps_back(recent)] * single.remembered
+        weight = single.kept[moments_back(recent.time)] * single.remembered
         if int(item.max()) < len(single.ahead):
             found[0, hidden:] = weight @ single.ahead[item]
         else:

@@ -68,7 +68,7 @@ class Trees:
     def __init__(self, text: str) -> None:
         self.text = text
         self._booster = lightgbm.Booster(model_str=text)
-        self._forest = Forest.of(self._booster.dump_model())
+        self.forest = Forest.of(self._booster.dump_model())
 
     @property
     def width(self) -> int:
@@ -77,8 +77,8 @@ class Trees:
     def score(self, features: Floats) -> Floats:
         if not len(features):
             return np.zeros(0, np.float32)
-        if self._forest is not None:
-            return self._forest.score(features)
+        if self.forest is not None:
+            return self.forest.score(features)
         # One thread: waking a second costs more than a few hundred candidates.
         found = self._booster.predict(features, num_threads=1, raw_score=True)
         return np.asarray(found, np.float32)
@@ -100,12 +100,16 @@ class Sum:
         self.first = first
         self.second = second
         self.weight = np.float32(weight)
+        one, other = first.forest, second.forest
+        self._forest = None if one is None or other is None else one.plus(other, float(self.weight))
 
     @property
     def width(self) -> int:
         return self.first.width
 
     def score(self, features: Floats) -> Floats:
+        if self._forest is not None and len(features):
+            return self._forest.score(features)
         return np.asarray(self.first.score(features) + self.weight * self.second.score(features), np.float32)
 
     def tensor(self) -> npt.NDArray[np.uint8]:

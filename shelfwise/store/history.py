@@ -39,8 +39,8 @@ _SEARCHES = f"CASE WHEN type = '{EventType.SEARCH}' THEN sequence END"
 class History:
     """Someone's last n events in columns, oldest first.
 
-    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], microseconds since
-    1970 UTC. prices: float32 [n], of one piece, NaN unknown or not asked for. queries: the words of searches by their
+    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], seconds since 1970
+    UTC. prices: float32 [n], of one piece, NaN unknown or not asked for. queries: the words of searches by their
     place among the n.
     """
 
@@ -114,7 +114,7 @@ def _sql(sqlite: bool, whose: str, prices: bool, searches: bool) -> str:
 
     columns = (
         joined("product", "x'1f'" if sqlite else "chr(31)"),
-        joined("time", "','"),
+        joined("time / 1000000", "','"),  # shorter texts
         joined(_CODES, "''"),
         joined("coalesce(CAST(price AS text), 'nan')", "','") if prices else "NULL",
         joined(_SEARCHES, "','") if searches else "NULL",

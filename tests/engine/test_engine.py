@@ -40,7 +40,7 @@ def rows(*events: tuple[EventType, str], start: int = 1_720_000_000) -> Rows:
     return Rows(
         [product for _, product in events],
         np.array([kind.code for kind, _ in events], np.int8),
-        (start + np.arange(n)) * 1_000_000,
+        start + np.arange(n),
         np.full(n, np.nan, np.float32),
     )
 
@@ -126,7 +126,7 @@ def test_live_state_is_the_state_of_evaluation(simulated: Simulated, engine: Eng
     """The columns of the record and the cut of the dataset give the same answer."""
     until = simulated.bundle.until
     history = simulated.shop.sequences.select(slice(7, 8))
-    told = Rows([f"p{row}" for row in history.item], history.kind, history.time * 1_000_000, history.price)
+    told = Rows([f"p{row}" for row in history.item], history.kind, history.time, history.price)
     request = Request(customer="c", now=datetime.fromtimestamp(until, UTC))
     live = engine.recommend(request, engine.state(request, told))
     offline = engine.recommend(request, states_of(history, until)[0])

@@ -115,7 +115,7 @@ def test_the_dataset_is_what_the_live_state_is(told: list[tuple[EventType, str, 
             asked = {"session": "s"} if who == "session:s" else {"customer": who}
             rows = store.last_rows(**asked, n=100, prices=True)  # type: ignore[arg-type]
             items = np.array([known.index(name) if name in known else -1 for name in rows.products], np.int32)
-            state = state_of(items, rows.kinds, rows.times // 1_000_000, rows.prices, now=int(cut.timestamp()))
+            state = state_of(items, rows.kinds, rows.times, rows.prices, now=int(cut.timestamp()))
             events = zip(
                 state.events.item.tolist(), state.events.kind.tolist(), state.events.time.tolist(), strict=True
             )

@@ -79,7 +79,7 @@ def test_rows_say_the_same_as_events(store: Store) -> None:
     events, rows = store.last_events(customer="A", n=4), store.last_rows(customer="A", n=4)
     assert rows.products == [one.product for one in events]
     assert rows.kinds.tolist() == [one.type.code for one in events]
-    assert rows.times.tolist() == [to_micros(one.time) for one in events]
+    assert rows.times.tolist() == [to_micros(one.time) // 1_000_000 for one in events]
     assert str(rows.prices.tolist()) == "[nan, nan, nan, 2.5]"
     assert str(store.last_rows(customer="A", n=2, prices=False).prices.tolist()) == "[nan, nan]"
     assert (rows.queries, store.last_rows(customer="nobody", n=4).products) == ({}, [])
