@@ -13,8 +13,6 @@ my-shop/
 from __future__ import annotations
 
 import json
-import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,37 +22,27 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
-from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
-from shelfwise.engine.search.clicks import TYPES, Clicks
-from shelfwise.engine.search.meaning import ShopEncoders
 from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.engine.search.search import Search
-from shelfwise.engine.search.suggest import Entry, Suggestion, popular_queries
+from shelfwise.engine.search.suggest import Suggestion
 from shelfwise.engine.search.synonyms import TURNED_TO, Proposal, mined
-from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
+from shelfwise.live import Live
 from shelfwise.model.bundle import Bundle, Bundles
-from shelfwise.model.encoders import VectorCache, encode_products
 from shelfwise.model.recommender import Progress
-from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, EventType, Product, from_micros
+from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
 from shelfwise.settings import FILE, Settings, load_settings, template
-from shelfwise.store import Appended, Counts, History, Store, open_store
-from shelfwise.store.rows import product_row
+from shelfwise.store import Appended, Counts, Store, open_store
 from shelfwise.trust.keys import KeyRing
 
 _LOADS = 20  # reports of loads that `check` shows
-_FINDS = 30  # products of a search that count for the next recommendation
-_SOUGHT_KEPT = 2_000  # queries whose products are remembered
 
 if TYPE_CHECKING:
     from shelfwise.learn.results import Evaluation
-
-_ARRIVALS = 10_000  # events read at once to follow what searchers turn to
-_LIKED = 200  # products the engine would show that count for a search
 
 
 class Shop:
@@ -70,15 +58,6 @@ class Shop:
         self.settings: Settings = load_settings(self.folder)
         self.keys = KeyRing(self.folder)
         self._bundles = Bundles(self.folder / "bundles")
-        self._engine: Engine | None = None
-        self._version = ""
-        self._revision = -1
-        self._refreshing = threading.Lock()
-        self._search: Search | None = None
-        self._searching = threading.Lock()
-        self._steered = -1
-        self._arrived = 0
-        self._sought: dict[tuple[int, str], list[str]] = {}
 
     @classmethod
     def create(cls, folder: Path | str, **settings: Any) -> Self:
@@ -184,15 +163,13 @@ class Shop:
     def put_products(self, products: Sequence[Product]) -> int:
         """Insert or replace products: durable, and recommendable by content, when this returns."""
         stored = self.store.put_products(products)
-        if self._engine is not None or self._search is not None:
-            self.refresh()
+        self._changed()
         return stored
 
     def delete_product(self, product: str) -> bool:
         """Take a product out of the catalogue; False when there is none of this id."""
         found = self.store.delete_product(product)
-        if self._engine is not None or self._search is not None:
-            self.refresh()
+        self._changed()
         return found
 
     def append_events(self, events: Sequence[Event]) -> Appended:
@@ -274,70 +251,35 @@ class Shop:
 
     # Answers
 
+    @cached_property
+    def _live(self) -> Live:
+        return Live(self.folder, self.settings, self.store, self._bundles)
+
+    def _changed(self) -> None:
+        if "_live" in self.__dict__:
+            self._live.changed()
+
     @property
     def engine(self) -> Engine:
         """The engine in use. Raises BundleError when nothing was learned yet."""
-        if self._engine is None:
-            self.refresh()
-        if self._engine is None:
-            raise BundleError("nothing was learned yet; run `shelfwise train`")
-        return self._engine
+        return self._live.engine
 
     @property
     def bundle_version(self) -> str:
-        return self._version
+        """Of the bundle in use, "" before one is."""
+        return self._live.version
 
     @property
     def product_count(self) -> int:
-        return len(self._engine.catalogue) if self._engine else self.counts().products
+        catalogue = self._live.catalogue
+        return self.counts().products if catalogue is None else len(catalogue)
 
     def refresh(self) -> None:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
 
         A bundle that cannot be loaded raises BundleError and leaves the one in use serving.
         """
-        with self._refreshing:
-            version = self._bundles.current()
-            if version and version != self._version:
-                self._swap(version)
-            if self._engine is not None and self.store.product_revision() != self._revision:
-                self._revision, changes = self.store.product_changes(self._revision)
-                self._apply(self._engine.catalogue, [c.product for c in changes if c.product is not None])
-                for change in changes:
-                    if change.product is None:
-                        self._engine.catalogue.delete(change.id)
-            self._steer()
-            if self._search is not None:
-                self._search.follow()
-                self._arrived, events = self.store.events_since(self._arrived, _ARRIVALS)
-                if events.height:
-                    self._search.clicks.learn(events)
-
-    def _swap(self, version: str) -> None:
-        bundle = self._bundles.load(version)
-        revision = self.store.product_revision()
-        frame = self.store.products_frame()
-        # The bundle brings the vectors of the products it knows.
-        known = bundle.items.inside_all(frame["id"]) >= 0
-        catalogue = Catalogue(bundle, frame=frame.filter(known))
-        late = frame.filter(~known)
-        if late.height:
-            catalogue.upsert(late, *self._vectors(late))
-        self._engine = Engine(bundle, catalogue, language=self.settings.language)
-        self._version, self._revision = version, revision
-        self._steered = -1
-
-    def _apply(self, catalogue: Catalogue, products: list[Product]) -> None:
-        if products:
-            frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
-            catalogue.upsert(products, *self._vectors(frame))
-
-    def _vectors(self, frame: pl.DataFrame) -> tuple[Any, Any]:
-        return encode_products(frame, self.folder, self.settings, self._cache)
-
-    @cached_property
-    def _cache(self) -> VectorCache:
-        return VectorCache(self.folder / "cache")
+        self._live.refresh()
 
     def recommend(
         self,
@@ -364,10 +306,7 @@ class Shop:
             now=now,
             language=language,
         )
-        engine = self.engine
-        history = self._history(request)
-        searches = self._searches(history, request) if history.queries else ()
-        return engine.recommend(request, engine.state(request, history, searches))
+        return self._live.recommend(request)
 
     def recommend_many(
         self,
@@ -379,21 +318,8 @@ class Shop:
     ) -> list[list[tuple[str, float]]]:
         """For each customer the products that `recommend` gives for the home page, best first, with their scores but
         without reasons: a fraction of the time. Raises InvalidRequest."""
-        now = now or datetime.now(UTC)
-        everyone = Request(k=k, exclude_purchased=exclude_purchased, now=now)
-        engine = self.engine
-        states = []
-        for customer in customers:
-            request = replace(everyone, customer=customer)
-            history = self._history(request)
-            searches = self._searches(history, request) if history.queries else ()
-            states.append(engine.state(request, history, searches))
-        rows, scores = engine.recommend_many(states, everyone)
-        ids = engine.catalogue.view.ids
-        return [
-            [(ids[row], score) for row, score in zip(found.tolist(), values.tolist(), strict=True) if row >= 0]
-            for found, values in zip(rows, scores, strict=True)
-        ]
+        request = Request(k=k, exclude_purchased=exclude_purchased, now=now or datetime.now(UTC))
+        return self._live.recommend_many(customers, request)
 
     def lists(
         self,
@@ -430,75 +356,17 @@ class Shop:
             progress=progress,
         )
 
-    def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:
-        """The last searches of a history, a day old at most, newest first: seconds, words, products found now."""
-        now = time.time() if request.now is None else request.now.timestamp()
-        found: dict[str, tuple[int, str, list[str]]] = {}
-        for place, query in sorted(history.queries.items(), reverse=True):
-            seconds = int(history.times[place])
-            if now - seconds > SEARCH_KEPT or len(found) == SEARCHES_KEPT:
-                break
-            key = query.casefold()
-            if key not in found:
-                found[key] = (seconds, query, self.finds(query))
-        return list(found.values())
-
-    def finds(self, query: str) -> list[str]:
-        """The first products a query finds for anybody, remembered until the catalogue changes."""
-        search = self.searching
-        key = (search.revision, query)
-        products = self._sought.get(key)
-        if products is None:
-            answer = search.search(SearchRequest(query=query, k=_FINDS, personal=False))
-            # What was found by giving up words or filters is not what was sought.
-            products = [] if answer.relaxed else [hit.product for hit in answer.items]
-            if len(self._sought) >= _SOUGHT_KEPT:
-                self._sought.clear()
-            self._sought[key] = products
-        return products
-
     @property
     def searching(self) -> Search:
         """Search over this shop's products; its index is opened, or built, when first asked for."""
-        return self._search or self._opened_search(None)
+        return self._live.search
 
     def index(self, progress: Progress | None = None) -> None:
         """Make search ready: word index and vectors of all products, which else the first search begins with."""
-        search = self._opened_search(progress)
+        search = self._live.open_search(progress)
         if progress is not None:
             progress(0, 0, "waiting for the vectors of products")
         search.complete()
-
-    def _opened_search(self, progress: Progress | None) -> Search:
-        if self._search is None:
-            with self._searching:
-                if self._search is None:
-                    search = Search(
-                        self.store,
-                        self.folder / "search",
-                        ShopEncoders(self.folder, self.settings, self._cache),
-                        language=self.settings.language,
-                        progress=progress,
-                    )
-                    self._arrived = self.store.newest_sequence()
-                    search.learn(*self._shoppers(search.clicks))
-                    search.steer(self.store.rules(), self.store.synonyms())
-                    self._search = search
-                    self._steered = -1
-        return self._search
-
-    def _steer(self) -> None:
-        """Follow the merchants' rules and synonyms."""
-        if self._engine is None and self._search is None:
-            return
-        revision = self.store.steering_revision()
-        if revision != self._steered:
-            rules = self.store.rules()
-            if self._engine is not None:
-                self._engine.steer(rules)
-            if self._search is not None:
-                self._search.steer(rules, self.store.synonyms())
-            self._steered = revision
 
     def suggested_synonyms(self, limit: int = 100) -> list[Proposal]:
         """Synonyms that shoppers' behaviour proposes, for a person to accept; best founded first. Reads every search
@@ -516,14 +384,6 @@ class Shop:
         ]
         return mined(pl.concat(frames), self.store.synonyms(), limit)
 
-    def _shoppers(self, clicks: Clicks) -> tuple[list[Entry], dict[str, float]]:
-        """Popular queries, and pieces sold by product id; what searchers turned to goes to `clicks`."""
-        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])])
-        if asked.height:
-            for frame in self.store.event_frames(types=TYPES):
-                clicks.learn(frame)
-        return popular_queries(asked), self.store.sold()
-
     def suggest(self, prefix: str, *, k: int = 8) -> list[Suggestion]:
         """Completions of what is being typed: popular queries, categories, brands, products."""
         return self.searching.suggest(prefix, k)
@@ -537,33 +397,17 @@ class Shop:
         request = SearchRequest(query=query, filters=filters or SearchFilters(), **options)
         return self.searching.search(request, self.taste(request))
 
+    def taste(self, request: SearchRequest) -> Taste | None:
+        """What who searches turned to, and what the engine would show them; None where that is not to count."""
+        return self._live.taste(request)
+
+    def finds(self, query: str) -> list[str]:
+        """The first products a query finds for anybody."""
+        return self._live.finds(query)
+
     def search_image(self, photo: bytes, *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
         return self.searching.look(photo, SearchRequest(filters=filters or SearchFilters(), **options))
-
-    def taste(self, request: SearchRequest) -> Taste | None:
-        """What the asker turned to, and what the engine would show them."""
-        if not request.personal or not (request.customer or request.session):
-            return None
-        asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
-        rows = self._history(asked)
-        products = [product for product in rows.products if product]
-        if not products:
-            return None
-        liked: dict[str, float] = {}
-        if self._engine is not None:
-            found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
-            ids = self._engine.catalogue.view.ids
-            liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
-        return Taste(products, liked)
-
-    def _history(self, request: Request) -> History:
-        return self.store.last_rows(
-            customer=request.customer,
-            session=request.session,
-            n=self.settings.memory,
-            prices=False,  # no answer depends on what was paid
-        )
 
     def similar(self, product: str, *, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
         """Products like this one or bought with it. Raises UnknownProduct."""
@@ -571,9 +415,8 @@ class Shop:
 
     def knows(self, product: str) -> bool:
         """Is there such a product, in the live catalogue or in the record?"""
-        if self._engine is not None and product in self._engine.catalogue:
-            return True
-        return self.store.product(product) is not None
+        catalogue = self._live.catalogue
+        return (catalogue is not None and product in catalogue) or self.store.product(product) is not None
 
     def title(self, product: str) -> str:
         """The product's title. Raises UnknownProduct."""

@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "learn": {"schema", "errors", "settings", "store", "model", "engine"},
     "testing": {"schema", "errors", "settings", "store", "model"},
 }
+MAY_IMPORT["live"] = {"schema", "errors", "settings", "store", "model", "engine"}
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
 MAY_IMPORT["serve"] = {

@@ -93,7 +93,7 @@ class View:
     #: Code of the first level of each category, [names + 1]; the last entry is for unknown ones.
     top: Ints
     kinds: Kinds
-    #: Rows and cosines by the bytes of a content vector, found once (filled by sources.py); shared by views over the
+    #: Rows and cosines by the bytes of a content vector, found once (filled by similar.py); shared by views over the
     #: same index.
     likes: dict[bytes, tuple[Ints, Floats]]
     _matches: dict[Filters, Ints] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer, Reason
 from shelfwise.engine.request import MAX_K, Answer, Because, Filters, Item, Request, check_k, check_language
 from shelfwise.engine.search.rules import Rules, arranged
+from shelfwise.engine.similar import similar
 from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
@@ -158,7 +159,7 @@ class Engine:
         explainer = self._explainers[language or self._language]
         view = self.catalogue.view
         row = view.require(product)
-        rows, scores, worth = self._sources.similar(view, row, filters or Filters(), k)
+        rows, scores, worth = similar(self.bundle, view, row, filters or Filters(), k)
         chosen = best(scores, rows, k)
         items = []
         for position in chosen.tolist():

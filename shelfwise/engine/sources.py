@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
+from shelfwise.engine.similar import SCANNED, alike, top
 from shelfwise.engine.state import PURCHASE, SEARCH, Searched
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
@@ -77,10 +78,6 @@ _CONTENT_ASKED = 3  # of these, whose most alike products are proposed
 _CONTENT_FADES = 0.8 ** np.arange(_CONTENT_STEPS, dtype=np.float32)
 _NOW = 5  # events that are "now"
 _INTEREST_DAYS = 60.0  # half life of interest in a category or brand
-_SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index
-_LIKES_KEPT = 50_000
-# What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
-_WEIGHT_TOGETHER, _WEIGHT_CONTENT, _WEIGHT_BEHAVIOUR = 0.35, 0.4, 0.25
 _NO_ROWS = np.empty(0, np.int32)
 _RECIPROCALS = (1 / np.arange(1, 2_049)).astype(np.float32)
 
@@ -184,53 +181,6 @@ class Sources:
             scratch.total[touched] = 0
         return Candidates(rows, features, bits, question.visit)
 
-    def similar(self, view: View, row: int, filters: Filters, k: int) -> tuple[Ints, Floats, dict[str, Floats]]:
-        """Products beside one: (rows int32 [c], scores float32 [c], what each source adds to the score).
-
-        Content and the network are cosines, neighbours their share of the strongest; a new product has content only,
-        and its twin's neighbours as far as it is like it.
-        """
-        proposals: list[Ints] = []
-        if view.content is not None and view.content_index is not None:
-            proposals.append(alike(view, row, CONTENT + 2 * k)[0])
-        if view.behaviour is not None and view.behaviour_index is not None:
-            found, _ = view.behaviour_index.search(view.behaviour[row][None], BEHAVIOUR + k)
-            proposals.append(found[0][found[0] >= 0].astype(np.int32))
-        graph, twin = self.bundle.cooccurrence, int(view.twin[row])
-        part = slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
-        ids, weights = graph.ids[part], graph.weights[part] * view.likeness[row]
-        proposals.append(ids[:BEHAVIOUR])
-        proposals.append(view.scanned())
-        rows = np.unique(np.concatenate(proposals))
-        rows = rows[view.allowed(filters, rows) & (rows != row)]
-        if len(rows) < k or filters.narrow:
-            inside = view.matching(filters.shared())
-            if len(inside) > AGAIN:
-                merit = self.bundle.popularity.weight[view.twin[inside]] * view.likeness[inside]
-                picked = [inside[_top(merit, POPULAR + k)]]
-                if len(inside) <= _SCANNED:
-                    picked += [
-                        inside[_top(vectors[inside] @ vectors[row], BEHAVIOUR)]
-                        for vectors in (view.content, view.behaviour)
-                        if vectors is not None
-                    ]
-                inside = np.concatenate(picked)
-            rows = np.unique(np.concatenate((rows, inside)))
-            rows = rows[view.allowed(filters, rows) & (rows != row)]
-        together = np.zeros(len(rows), np.float32)
-        if len(ids):
-            order = np.argsort(ids)
-            known = view.twin[rows]
-            at = order[np.minimum(np.searchsorted(ids, known, sorter=order), len(ids) - 1)]
-            together = np.where(ids[at] == known, weights[at] / graph.weights[part].max() * view.likeness[rows], 0)
-        worth = {"neighbours": _WEIGHT_TOGETHER * together}
-        for name, vectors, weight in (
-            ("content", view.content, _WEIGHT_CONTENT),
-            ("behaviour", view.behaviour, _WEIGHT_BEHAVIOUR),
-        ):
-            worth[name] = np.zeros(len(rows), np.float32) if vectors is None else weight * _cosine(vectors, rows, row)
-        return rows, np.asarray(sum(worth.values()), np.float32), worth
-
     # Proposals
 
     def _propose(
@@ -247,7 +197,7 @@ class Sources:
             found.append(("behaviour", self._visible(question.hits[question.hits >= 0])[:BEHAVIOUR]))
         if len(touched):
             shown = self._visible(touched)
-            found.append(("neighbours", shown[_top(total[shown], NEIGHBOURS)]))
+            found.append(("neighbours", shown[top(total[shown], NEIGHBOURS)]))
         if ease is not None:
             rows, scores = ease
             missing = ~self._scratch.flag[rows]
@@ -256,10 +206,10 @@ class Sources:
                 place = self.bundle.ease.place(again[0])
                 missing[place[place >= 0]] = False
             rows, scores = rows[missing], scores[missing]
-            found.append(("neighbours", rows[_top(scores, EASE_NEW if question.exclude_purchased else EASE)]))
+            found.append(("neighbours", rows[top(scores, EASE_NEW if question.exclude_purchased else EASE)]))
         found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
         if len(again[0]):
-            found.append(("again", again[0][_top(again[1], AGAIN)]))
+            found.append(("again", again[0][top(again[1], AGAIN)]))
         looked = question.items[(question.kinds != PURCHASE) & (question.kinds != SEARCH)]
         if len(looked):
             found.append(("again", looked[-LOOKED:]))
@@ -290,8 +240,8 @@ class Sources:
             score += view.behaviour[view.known : view.n] @ question.vector
         if len(recent) and view.content is not None:
             near = view.content[view.known : view.n] @ view.content[recent[0]]
-            return np.concatenate((late[_top(score, FRESH // 2)], late[_top(near, FRESH // 2)]))
-        return late[_top(score, FRESH)]
+            return np.concatenate((late[top(score, FRESH // 2)], late[top(near, FRESH // 2)]))
+        return late[top(score, FRESH)]
 
     def _alike(self, view: View, row: int) -> Ints:
         """The products most like this one by content, those of the index found once and remembered."""
@@ -308,17 +258,17 @@ class Sources:
             return [("popular", rows)]
         deep = POPULAR + question.k
         known = view.twin[rows]
-        found = [("popular", rows[_top(self.bundle.popularity.weight[known] * view.likeness[rows], deep)])]
+        found = [("popular", rows[top(self.bundle.popularity.weight[known] * view.likeness[rows], deep)])]
         if question.vector is not None and view.behaviour is not None:
-            if len(rows) <= _SCANNED or view.behaviour_index is None:
-                found.append(("behaviour", rows[_top(view.behaviour[rows] @ question.vector, BEHAVIOUR)]))
+            if len(rows) <= SCANNED or view.behaviour_index is None:
+                found.append(("behaviour", rows[top(view.behaviour[rows] @ question.vector, BEHAVIOUR)]))
             else:
                 allowed = np.zeros(view.n, np.bool_)
                 allowed[rows] = True
                 hits, _ = view.behaviour_index.search(question.vector[None], BEHAVIOUR, allowed=allowed)
                 found.append(("behaviour", hits[0][hits[0] >= 0].astype(np.int32)))
-        if len(recent) and view.content is not None and len(rows) <= _SCANNED:
-            found.append(("content", rows[_top(view.content[rows] @ view.content[recent[0]], CONTENT)]))
+        if len(recent) and view.content is not None and len(rows) <= SCANNED:
+            found.append(("content", rows[top(view.content[rows] @ view.content[recent[0]], CONTENT)]))
         return found
 
     def _merge(self, question: Question, proposals: list[tuple[str, Ints]]) -> tuple[Ints, npt.NDArray[np.uint8]]:
@@ -493,43 +443,6 @@ def merged(features: Floats, exclude_purchased: bool) -> Floats:
     return np.asarray(score, np.float32)
 
 
-def alike(view: View, row: int, k: int) -> tuple[Ints, Floats]:
-    """Products most like this one by content, itself left out: (rows int32, cosines float32), best first."""
-    assert view.content is not None
-    assert view.content_index is not None
-    query = view.content[row]
-    if not query.any():
-        return _NO_ROWS, np.empty(0, np.float32)
-    key = query.tobytes()  # products with the same text share an answer
-    found = view.likes.get(key)
-    if found is None or len(found[0]) <= k:
-        rows, scores = view.content_index.search(query[None], k + 1)
-        found = (rows[0].astype(np.int32), scores[0])
-        if len(view.likes) >= _LIKES_KEPT:
-            view.likes.clear()
-        view.likes[key] = found
-    keep = (found[0] >= 0) & (found[0] != row)
-    found = found[0][keep], found[1][keep]
-    if view.n == view.indexed and not len(view.changed):
-        return found[0][:k], found[1][:k]
-    late = view.scanned()
-    late = late[late != row]
-    if len(view.changed):
-        known = ~np.isin(found[0], view.changed)
-        found = found[0][known], found[1][known]
-    rows, scores = np.concatenate((found[0], late)), np.concatenate((found[1], view.content[late] @ query))
-    best = _top(scores, k)
-    best = best[np.argsort(-scores[best], kind="stable")]
-    return rows[best].astype(np.int32), scores[best].astype(np.float32)
-
-
-def _top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
-    """Positions of the k highest, in no order."""
-    if len(scores) <= k:
-        return np.arange(len(scores))
-    return np.argpartition(scores, len(scores) - k)[len(scores) - k :]
-
-
 def _distinct(rows: Ints, slot: Ints) -> Ints:
     """Each row once, in the order of its last mention; linear, by writing places into `slot` and reading them back."""
     place = np.arange(len(rows), dtype=np.int32)
@@ -568,10 +481,3 @@ def _shared(table: Floats, name: str, score: Floats) -> None:
     best = float(score.max())
     if best > 0:
         table[COLUMN[f"{name}_share"]] = np.maximum(score, 0) / best
-
-
-def _cosine(vectors: Floats, rows: Ints, row: int) -> Floats:
-    """Cosine of each of `rows` with `row`, float32 [m]; 0 for zero vectors."""
-    asked, one = vectors[rows], vectors[row]
-    length = np.linalg.norm(asked, axis=1) * np.linalg.norm(one)
-    return np.asarray(asked @ one / np.where(length > 0, length, 1), np.float32)

@@ -11,7 +11,7 @@ from shelfwise.engine import catalogue as module
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.sources import alike
+from shelfwise.engine.similar import alike
 from shelfwise.engine.state import empty_state, states_of
 from shelfwise.errors import UnknownProduct
 from shelfwise.model.sequences import Sequences, sequences_of

@@ -1,0 +1,236 @@
+"""Live: what a shop answers with, kept abreast of what any process changes.
+
+The bundle in use and its engine, the catalogue as the record has it, search with the merchants' rules, and the states
+of those who ask. Made when first asked for; `refresh` follows, and costs little when nothing changed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shelfwise.engine.catalogue import Catalogue
+from shelfwise.engine.engine import Engine
+from shelfwise.engine.request import Answer, Request
+from shelfwise.engine.search.clicks import TYPES, Clicks
+from shelfwise.engine.search.meaning import ShopEncoders
+from shelfwise.engine.search.personal import Taste
+from shelfwise.engine.search.request import SearchRequest
+from shelfwise.engine.search.search import Search
+from shelfwise.engine.search.suggest import Entry, popular_queries
+from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State
+from shelfwise.errors import BundleError
+from shelfwise.model.bundle import Bundles
+from shelfwise.model.encoders import VectorCache, encode_products
+from shelfwise.model.recommender import Progress
+from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType, Product
+from shelfwise.settings import Settings
+from shelfwise.store import History, Store
+from shelfwise.store.rows import product_row
+
+_FINDS = 30  # products of a search that count for the next recommendation
+_SOUGHT_KEPT = 2_000  # queries whose products are remembered
+_ARRIVALS = 10_000  # events read at once to follow what searchers turn to
+_LIKED = 200  # products the engine would show that count for a search
+
+
+class Live:
+    """One shop's engine and search. Thread-safe.
+
+    version: of the bundle in use, "" before one is.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, store: Store, bundles: Bundles) -> None:
+        self.version = ""
+        self._folder, self._settings, self._store, self._bundles = folder, settings, store, bundles
+        self._cache = VectorCache(folder / "cache")
+        self._engine: Engine | None = None
+        self._revision = -1
+        self._refreshing = threading.Lock()
+        self._search: Search | None = None
+        self._searching = threading.Lock()
+        self._steered = -1
+        self._arrived = 0
+        self._sought: dict[tuple[int, str], list[str]] = {}
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What is for sale this second; None while nothing that was learned is in use."""
+        return None if self._engine is None else self._engine.catalogue
+
+    @property
+    def engine(self) -> Engine:
+        """The engine in use. Raises BundleError when nothing was learned yet."""
+        if self._engine is None:
+            self.refresh()
+        if self._engine is None:
+            raise BundleError("nothing was learned yet; run `shelfwise train`")
+        return self._engine
+
+    @property
+    def search(self) -> Search:
+        """Search over the products; its index is opened, or built, when first asked for."""
+        return self._search or self.open_search()
+
+    def open_search(self, progress: Progress | None = None) -> Search:
+        if self._search is None:
+            with self._searching:
+                if self._search is None:
+                    search = Search(
+                        self._store,
+                        self._folder / "search",
+                        ShopEncoders(self._folder, self._settings, self._cache),
+                        language=self._settings.language,
+                        progress=progress,
+                    )
+                    self._arrived = self._store.newest_sequence()
+                    search.learn(*self._shoppers(search.clicks))
+                    search.steer(self._store.rules(), self._store.synonyms())
+                    self._search = search
+                    self._steered = -1
+        return self._search
+
+    def refresh(self) -> None:
+        """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
+
+        A bundle that cannot be loaded raises BundleError and leaves the one in use serving.
+        """
+        with self._refreshing:
+            version = self._bundles.current()
+            if version and version != self.version:
+                self._swap(version)
+            if self._engine is not None and self._store.product_revision() != self._revision:
+                self._revision, changes = self._store.product_changes(self._revision)
+                self._apply(self._engine.catalogue, [c.product for c in changes if c.product is not None])
+                for change in changes:
+                    if change.product is None:
+                        self._engine.catalogue.delete(change.id)
+            self._steer()
+            if self._search is not None:
+                self._search.follow()
+                self._arrived, events = self._store.events_since(self._arrived, _ARRIVALS)
+                if events.height:
+                    self._search.clicks.learn(events)
+
+    def changed(self) -> None:
+        """This process changed the catalogue: follow, if anything here answers from it."""
+        if self._engine is not None or self._search is not None:
+            self.refresh()
+
+    def recommend(self, request: Request) -> Answer:
+        engine = self.engine
+        return engine.recommend(request, self._state(engine, request))
+
+    def recommend_many(self, customers: Sequence[str], request: Request) -> list[list[tuple[str, float]]]:
+        """For each customer the products of `recommend` with their scores, best first, without reasons."""
+        engine = self.engine
+        states = [self._state(engine, replace(request, customer=customer)) for customer in customers]
+        rows, scores = engine.recommend_many(states, request)
+        ids = engine.catalogue.view.ids
+        return [
+            [(ids[row], score) for row, score in zip(found.tolist(), values.tolist(), strict=True) if row >= 0]
+            for found, values in zip(rows, scores, strict=True)
+        ]
+
+    def finds(self, query: str) -> list[str]:
+        """The first products a query finds for anybody, remembered until the catalogue changes."""
+        key = (self.search.revision, query)
+        products = self._sought.get(key)
+        if products is None:
+            answer = self.search.search(SearchRequest(query=query, k=_FINDS, personal=False))
+            # What was found by giving up words or filters is not what was sought.
+            products = [] if answer.relaxed else [hit.product for hit in answer.items]
+            if len(self._sought) >= _SOUGHT_KEPT:
+                self._sought.clear()
+            self._sought[key] = products
+        return products
+
+    def taste(self, request: SearchRequest) -> Taste | None:
+        """What who searches turned to, and what the engine would show them."""
+        if not request.personal or not (request.customer or request.session):
+            return None
+        asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
+        rows = self._history(asked)
+        products = [product for product in rows.products if product]
+        if not products:
+            return None
+        liked: dict[str, float] = {}
+        if self._engine is not None:
+            found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
+            ids = self._engine.catalogue.view.ids
+            liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
+        return Taste(products, liked)
+
+    def _swap(self, version: str) -> None:
+        bundle = self._bundles.load(version)
+        revision = self._store.product_revision()
+        frame = self._store.products_frame()
+        # The bundle brings the vectors of the products it knows.
+        known = bundle.items.inside_all(frame["id"]) >= 0
+        catalogue = Catalogue(bundle, frame=frame.filter(known))
+        late = frame.filter(~known)
+        if late.height:
+            catalogue.upsert(late, *self._vectors(late))
+        self._engine = Engine(bundle, catalogue, language=self._settings.language)
+        self.version, self._revision = version, revision
+        self._steered = -1
+
+    def _apply(self, catalogue: Catalogue, products: list[Product]) -> None:
+        if products:
+            frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
+            catalogue.upsert(products, *self._vectors(frame))
+
+    def _vectors(self, frame: pl.DataFrame) -> tuple[Any, Any]:
+        return encode_products(frame, self._folder, self._settings, self._cache)
+
+    def _steer(self) -> None:
+        """Follow the merchants' rules and synonyms."""
+        if self._engine is None and self._search is None:
+            return
+        revision = self._store.steering_revision()
+        if revision != self._steered:
+            rules = self._store.rules()
+            if self._engine is not None:
+                self._engine.steer(rules)
+            if self._search is not None:
+                self._search.steer(rules, self._store.synonyms())
+            self._steered = revision
+
+    def _shoppers(self, clicks: Clicks) -> tuple[list[Entry], dict[str, float]]:
+        """Popular queries, and pieces sold by product id; what searchers turned to goes to `clicks`."""
+        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
+        if asked.height:
+            for frame in self._store.event_frames(types=TYPES):
+                clicks.learn(frame)
+        return popular_queries(asked), self._store.sold()
+
+    def _state(self, engine: Engine, request: Request) -> State:
+        history = self._history(request)
+        return engine.state(request, history, self._searches(history, request) if history.queries else ())
+
+    def _history(self, request: Request) -> History:
+        return self._store.last_rows(
+            customer=request.customer,
+            session=request.session,
+            n=self._settings.memory,
+            prices=False,  # no answer depends on what was paid
+        )
+
+    def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:
+        """The last searches of a history, a day old at most, newest first: seconds, words, products found now."""
+        now = time.time() if request.now is None else request.now.timestamp()
+        found: dict[str, tuple[int, str, list[str]]] = {}
+        for place, query in sorted(history.queries.items(), reverse=True):
+            seconds = int(history.times[place])
+            if now - seconds > SEARCH_KEPT or len(found) == SEARCHES_KEPT:
+                break
+            key = query.casefold()
+            if key not in found:
+                found[key] = (seconds, query, self.finds(query))
+        return list(found.values())
