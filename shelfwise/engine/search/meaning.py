@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from shelfwise.engine.search.documents import Mask
+from shelfwise.engine.search.columns import Mask
 from shelfwise.model.encoders import VectorCache, encode_products, image_encoder, text_encoder
 from shelfwise.model.index import VectorIndex
 from shelfwise.model.recommender import Progress

@@ -21,7 +21,8 @@ import polars as pl
 
 from shelfwise.engine.search import paging, ranking
 from shelfwise.engine.search.clicks import Clicks
-from shelfwise.engine.search.documents import Documents, DocumentsView, Mask, frame_of
+from shelfwise.engine.search.columns import Mask
+from shelfwise.engine.search.documents import Documents, DocumentsView, frame_of
 from shelfwise.engine.search.highlights import Highlights
 from shelfwise.engine.search.lexicon import Lexicon, Understood
 from shelfwise.engine.search.meaning import Encoders, Meaning

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.engine.search.reading import Facts, Reader
+from shelfwise.engine.search.facts import Facts
+from shelfwise.engine.search.reading import Reader
 from shelfwise.engine.search.spelling import Spelling
 from shelfwise.schema import Product
 
