@@ -379,7 +379,7 @@ class Sources:
             table[COLUMN["looked"], place[there]] = _reciprocals(len(looked))[::-1][there]
         if len(question.items):
             self._interest(table, question, rows)
-        return np.ascontiguousarray(table.T)
+        return table.T
 
     def _interest(self, table: Floats, question: Question, rows: Ints) -> None:
         """Features of the candidate's kind against the history's kinds."""

@@ -6,6 +6,7 @@ aside): trees that learn the order (LambdaMART, Burges 2010), trees that learn e
 Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al. 2007), and every single feature by
 itself, so that the merge is never worse there than the best source alone. The winner then learns from all questions.
 The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
+Trees see all right candidates and some of the many wrong ones, which teaches them as much in a quarter of the time.
 """
 
 from __future__ import annotations
@@ -24,12 +25,14 @@ from shelfwise.model.sequences import Floats, Ints, Longs
 
 Bools = npt.NDArray[np.bool_]
 
-TREES = 100  # most trees; early stopping may end before
+TREES = 100  # most trees; fewer where the questions kept aside say so
 LEAVES = 7  # 15 found more in the window they were chosen on, and less in the next
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
 _L2 = 0.03  # of the linear head, on features of unit variance
-_MARGIN = 0.01  # the share by which one kind of trees must win over something simpler or steadier
+_WRONG = 120  # wrong candidates a question, on average, that trees learn from
+_SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
+_MARGIN = 0.01  # the share by which trees must win over something simpler, and two kinds of them over one
 _LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
 
 
@@ -61,6 +64,12 @@ class Questions:
     def answerable(self) -> int:
         """How many questions have at least one right candidate."""
         return len(np.unique(np.searchsorted(self.offsets, np.flatnonzero(self.found), side="right")))
+
+    def thinned(self, wrong: int, seed: int) -> Questions:
+        """With about so many wrong candidates a question, by chance, and all right ones."""
+        kept = self.found | (np.random.default_rng(seed).random(len(self.found)) < wrong * len(self) / len(self.found))
+        offsets = np.concatenate(([0], np.cumsum(kept)))[self.offsets]
+        return Questions(self.features[kept], self.found[kept], offsets, self.relevant)
 
     def joined(self, *others: Questions) -> Questions:
         """These, then those of the others."""
@@ -136,7 +145,7 @@ def fit_ranker(
 
     repeats, new, visits: the questions of each window, oldest first; without visits they have no head of their own. A
     head without enough to learn from orders by the feature `fallback` (default: the first). trees: the most there may
-    be, of so many leaves; the questions kept aside may stop them earlier. threads: 0 is one a core.
+    be, of so many leaves; the questions kept aside may say fewer. threads: 0 is one a core.
     Deterministic for a given seed and threads.
     """
     heads: dict[str, Head] = {}
@@ -177,7 +186,8 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
     competitors |= {"linear": _linear(train), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
-    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN if name in _LOSSES else 1))
+    price = {"sum": 2, "linear": 0} | dict.fromkeys(alone, 0)
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * price.get(name, 1)))
     fit = Fit(best, merits)
     del train  # a few hundred megabytes
     if best in alone:
@@ -212,13 +222,14 @@ def _trees(
             params={"verbose": -1, "max_bin": 127},
         )
 
+    train = train.thinned(_WRONG, growth.seed)
     parameters = {
         "objective": loss,
         "metric": "ndcg",
         "eval_at": [12],
         "lambdarank_truncation_level": 20,
         "num_leaves": growth.leaves,
-        "learning_rate": 0.07,
+        "learning_rate": 0.12,
         # A leaf of a few candidates learns one window by heart.
         "min_data_in_leaf": int(np.clip(len(train.found) // 1000, 20, 500)),
         "lambda_l2": 20.0,
@@ -231,16 +242,24 @@ def _trees(
         "num_threads": growth.threads,
         "verbose": -1,
     }
-    learn = dataset(train)
-    booster = lightgbm.train(
-        parameters,
-        learn,
-        growth.trees,
-        valid_sets=[] if held is None else [dataset(held, learn)],
-        callbacks=[] if held is None else [lightgbm.early_stopping(25, verbose=False)],
-    )
-    size = booster.best_iteration if held is not None and booster.best_iteration > 0 else growth.trees
+    learn, size = dataset(train), growth.trees
+    if held is None:
+        booster = lightgbm.train(parameters, learn, size)
+    else:
+        curve: dict[str, dict[str, list[float]]] = {}
+        told = [lightgbm.record_evaluation(curve)]
+        booster = lightgbm.train(
+            parameters, learn, size, valid_sets=[dataset(held.thinned(_WRONG, growth.seed), learn)], callbacks=told
+        )
+        size = _size(curve["valid_0"]["ndcg@12"])
     return Trees(booster.model_to_string(num_iteration=size)), size
+
+
+def _size(curve: Sequence[float]) -> int:
+    """How many trees are best, by the NDCG after each."""
+    side = _SMOOTHED // 2
+    means = np.convolve(np.pad(curve, side, mode="edge"), np.full(_SMOOTHED, 1 / _SMOOTHED), mode="valid")
+    return int(np.argmax(means)) + 1
 
 
 def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
