@@ -35,7 +35,7 @@ from shelfwise.learn.contest import (
 from shelfwise.learn.dataset import Dataset, levels, read_dataset
 from shelfwise.learn.metrics import Doubles, Estimate, Mask, Relevant
 from shelfwise.learn.results import MAIN, SEGMENT_METRICS, Evaluation, Facts, Result, Segment, Table
-from shelfwise.model.recommender import Items, Progress, Recommender, recommend
+from shelfwise.model.recommender import Items, Progress, Recommender, recommend_both
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
@@ -54,13 +54,11 @@ class Row:
     """What one model reached on the same customers as every other row of its table.
 
     ids: int32 [n, max(ks)], what it recommended. values: float64 [n] a metric, as `metrics.ranking` gives.
-    fit_seconds is 0 for models that came fitted.
     """
 
     name: str
     ids: Ints = field(repr=False)
     values: dict[str, Doubles] = field(repr=False)
-    fit_seconds: float
     score_seconds: float
 
     def mean(self, metric: str) -> float:
@@ -74,46 +72,33 @@ class Row:
 
 def compare(
     models: Sequence[Recommender | Lister],
-    train: Sequences | None,
     histories: Sequences,
-    relevant: Relevant,
-    items: Items,
+    wanted: Sequence[tuple[Relevant, bool]],
     ks: Sequence[int] = (10, 20),
-    exclude_seen: bool = False,
     progress: Progress | None = None,
     *,
-    validation: Sequences | None = None,
     now: Longs | None = None,
-) -> list[Row]:
-    """Fit each model on `train` (None: they are fitted already) and measure its top max(ks) of the whole catalogue.
+) -> list[list[Row]]:
+    """Measure each fitted model's top max(ks) of the whole catalogue: a table of rows for each of `wanted`.
 
-    histories[i] is the query of customer i and relevant[i] what followed; customers without anything relevant count
-    in no metric. exclude_seen leaves the products of the history out of the lists. now: int64 [n], seconds.
+    histories[i] is the query of customer i. wanted: what followed, relevant[i], and whether lists leave out the
+    products of the history; customers without anything relevant count in no metric. now: int64 [n], seconds.
     """
-    rows: list[Row] = []
+    tables: list[list[Row]] = [[] for _ in wanted]
+    excluding = [exclude for _, exclude in wanted]
     for place, model in enumerate(models):
-        started = time.perf_counter()
-        if train is not None and isinstance(model, Recommender):
-            _tell(progress, place, len(models), f"fitting {model.name}")
-            model.fit(train, items, validation=validation, progress=progress)
-        fitted = time.perf_counter()
         _tell(progress, place, len(models), f"measuring {model.name}")
+        started = time.perf_counter()
         if isinstance(model, Lister):
-            ids = model.recommend(histories, max(ks), now=now, exclude_seen=exclude_seen)[0]
+            lists = [model.recommend(histories, max(ks), now=now, exclude_seen=exclude) for exclude in excluding]
         else:
-            ids = recommend(model, histories, max(ks), now=now, exclude_seen=exclude_seen)[0]
-        scored = time.perf_counter()
-        rows.append(
-            Row(
-                name=model.name,
-                ids=ids,
-                values=metrics.ranking(ids, relevant, ks),
-                fit_seconds=0.0 if train is None else fitted - started,
-                score_seconds=scored - fitted,
-            )
-        )
+            lists = recommend_both(model, histories, max(ks), excluding, now=now)
+        seconds = (time.perf_counter() - started) / len(wanted)
+        for table, (relevant, _), (ids, _) in zip(tables, wanted, lists, strict=True):
+            values = metrics.ranking(ids, relevant, ks)
+            table.append(Row(name=model.name, ids=ids, values=values, score_seconds=seconds))
     _tell(progress, len(models), len(models), "measured")
-    return rows
+    return tables
 
 
 def _tell(progress: Progress | None, done: int, total: int, status: str) -> None:
@@ -215,23 +200,21 @@ def measure(
     baselines = {one.model.name for one in models if one.baseline}
     stopped = {one.model.name: getattr(one.model, "stopped_after", None) for one in models}
     tables = []
-    for key, wanted, exclude_seen in (("everything", relevant, False), ("new", relevant.keep(~again), True)):
-        rows = compare(
-            [one.model for one in models],
-            None,
-            histories,
-            wanted,
-            dataset.features,
-            KS,
-            exclude_seen,
-            progress,
-            now=np.full(len(asked), cutoff, np.int64),
-        )
+    wanted = {"everything": relevant, "new": relevant.keep(~again)}
+    compared = compare(
+        [one.model for one in models],
+        histories,
+        [(relevant, False), (wanted["new"], True)],
+        KS,
+        progress,
+        now=np.full(len(asked), cutoff, np.int64),
+    )
+    for (key, told), rows in zip(wanted.items(), compared, strict=True):
         rows = [row for row in rows if (row.ids >= 0).any()]  # "again" has no answer when nothing seen may be shown
         tables.append(
             Table(
                 key=key,
-                n=int((wanted.lengths() > 0).sum()),
+                n=int((told.lengths() > 0).sum()),
                 rows=tuple(
                     replace(
                         ground.result(row, rows, baselines, seconds.get(row.name, 0.0)),
@@ -239,7 +222,7 @@ def measure(
                     )
                     for row in rows
                 ),
-                segments=tuple(ground.segments(rows, wanted)),
+                segments=tuple(ground.segments(rows, told)),
             )
         )
     return Evaluation(

@@ -99,9 +99,7 @@ def measure(
     histories, everything = past.select(asked), Relevant.distinct(window.select(asked))
     new = unseen(everything, histories, dataset.features.n)
     now = np.full(len(asked), cut, np.int64)
-    tables: list[list[Row]] = []
-    for relevant, exclude in ((everything, False), (new, True)):
-        tables.append(compare(models, None, histories, relevant, dataset.features, (K,), exclude, progress, now=now))
+    tables = compare(models, histories, [(everything, False), (new, True)], (K,), progress, now=now)
     return {
         "rows": [
             _row(row, new_row, seconds.get(row.name, 0.0), stopped[row.name])

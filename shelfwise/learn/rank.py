@@ -110,8 +110,10 @@ def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
     """Mean NDCG@k of the candidates ordered by `scores` [rows]; a product bought and not proposed counts as missed."""
     if not len(questions):
         return 0.0
-    owner = np.repeat(np.arange(len(questions)), np.diff(questions.offsets))
-    order = np.lexsort((-scores, owner))
+    short = np.uint16 if len(questions) < 1 << 16 else np.int64  # sorted in linear time
+    owner = np.repeat(np.arange(len(questions), dtype=short), np.diff(questions.offsets))
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.argsort(owner[order], kind="stable")]
     rank = np.arange(len(order)) - np.repeat(questions.offsets[:-1], np.diff(questions.offsets))
     hit = questions.found[order] & (rank < k)
     gains = 1 / np.log2(np.arange(2, k + 2))

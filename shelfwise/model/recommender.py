@@ -6,7 +6,7 @@ A network, a baseline and the engine's sources all keep it, so that one contract
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -100,17 +100,34 @@ def recommend(
     batch: int = 64,
 ) -> tuple[Ints, Floats]:
     """Top k of the whole catalogue for each history: (ids int32 [n, k], scores float32 [n, k])."""
-    ids: list[Ints] = []
-    best: list[Floats] = []
+    return recommend_both(model, histories, k, (exclude_seen,), now=now, batch=batch)[0]
+
+
+def recommend_both(
+    model: Recommender,
+    histories: Sequences,
+    k: int,
+    excluding: Sequence[bool],
+    *,
+    now: Longs | None = None,
+    batch: int = 64,
+) -> list[tuple[Ints, Floats]]:
+    """`recommend` for each of these values of `exclude_seen`, the catalogue scored once for all."""
+    parts: list[list[tuple[Ints, Floats]]] = [[(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]]
     for start in range(0, len(histories), batch):
         part = histories.select(slice(start, min(start + batch, len(histories))))
         scores = model.scores(part, now=None if now is None else now[start : start + batch])
-        if exclude_seen:
-            scores = scores.copy()
-            scores[np.repeat(np.arange(len(part)), part.lengths()), part.item] = -np.inf
-        found = top_k(scores, k)
-        ids.append(found[0])
-        best.append(found[1])
-    if not ids:
-        return np.empty((0, k), np.int32), np.empty((0, k), np.float32)
-    return np.concatenate(ids), np.concatenate(best)
+        found = []
+        for exclude_seen in excluding:
+            open_to = scores
+            if exclude_seen:
+                open_to = scores.copy()
+                open_to[np.repeat(np.arange(len(part)), part.lengths()), part.item] = -np.inf
+            found.append(top_k(open_to, k))
+        parts.append(found)
+    if len(parts) == 1:
+        return [parts[0][0] for _ in excluding]
+    return [
+        (np.concatenate([ids for ids, _ in one]), np.concatenate([best for _, best in one]))
+        for one in zip(*parts[1:], strict=True)
+    ]
