@@ -17,7 +17,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 # Few threads each: libraries that all take every core at once only stand in each other's way.
 THREADS ?= 2
-ONE_POOL := OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) POLARS_MAX_THREADS=$(THREADS)
+ONE_POOL = OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) POLARS_MAX_THREADS=$(THREADS)
+# Test files run side by side, with one thread each.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 # What `make demo` starts with, for example ARGS="--port 8001".
 ARGS ?=
 
@@ -31,8 +33,9 @@ install: $(VENV)/.installed-dev  ## Make .venv with the shelfwise command and ev
 demo: $(VENV)/.installed  ## Learn from a real retailer's year and answer on http://127.0.0.1:8000 (SHELFWISE_PORT)
 	$(BIN)/shelfwise demo $(ARGS)
 
+test: THREADS = 1
 test: check .postgres .chromium  ## Check, then run every test
-	$(ONE_POOL) $(BIN)/python -m pytest -q --durations=10
+	$(ONE_POOL) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=10
 
 check: $(VENV)/.installed-dev  ## Lint, formatting, strict types, import rules
 	$(BIN)/ruff check .

@@ -29,6 +29,9 @@ _AMONG = 20_000  # newest events among which personas are found
 _LIKED = 60  # newest events of a persona that tell what they like
 _PAST = 400  # newest events that the cart and "seen lately" are read from
 _YEAR = 365 * 86_400
+_ADD = EventType.ADD_TO_CART.code
+_TAKES = frozenset({EventType.REMOVE_FROM_CART.code, EventType.PURCHASE.code})
+_LOOKS = frozenset({EventType.VIEW_ITEM.code, EventType.SELECT_ITEM.code, _ADD})
 #: What a page may tell of its own visitor.
 COLLECTED = frozenset(
     {EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.VIEW_ITEM_LIST, EventType.SEARCH, EventType.ADD_TO_CART}
@@ -60,6 +63,16 @@ class Visitor:
         return "" if self.customer else self.name
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a visitor did lately. events: how much, without what they were merely shown. looked: products turned to, the
+    newest first. cart: products put in and neither taken out nor bought since."""
+
+    events: int
+    looked: tuple[str, ...]
+    cart: tuple[str, ...]
+
+
 class Visitors:
     """The visitors of one shop."""
 
@@ -89,10 +102,24 @@ class Visitors:
             self._personas = tuple(Persona(person.id, self._likes(person.id)) for person in people[:PERSONAS])
         return self._personas
 
-    def past(self, visitor: Visitor) -> list[Event]:
-        """What they did, the oldest first; without what they were merely shown."""
-        known = self._shop.last_events(customer=visitor.customer, session=visitor.session, n=_PAST)
-        return [event for event in known if event.type != EventType.VIEW_ITEM_LIST]
+    def past(self, visitor: Visitor) -> Past:
+        rows = self._shop.store.last_rows(customer=visitor.customer, session=visitor.session, n=_PAST, prices=False)
+        looked: dict[str, None] = {}
+        cart: dict[str, None] = {}
+        for product, kind in zip(rows.products, rows.kinds.tolist(), strict=True):
+            if kind in _LOOKS and product:
+                looked.pop(product, None)
+                looked[product] = None
+            if kind == _ADD:
+                cart[product] = None
+            elif kind in _TAKES:
+                cart.pop(product, None)
+        done = len(rows.products) - int((rows.kinds == EventType.VIEW_ITEM_LIST.code).sum())
+        return Past(done, tuple(reversed(looked)), tuple(cart))
+
+    def events(self, visitor: Visitor) -> list[Event]:
+        """What they did, the oldest first."""
+        return self._shop.last_events(customer=visitor.customer, session=visitor.session, n=_PAST)
 
     def record(self, visitor: Visitor, kind: EventType, products: Sequence[str]) -> None:
         """What they did on purpose. (A program that takes no cookies would be a new visitor with each page.)"""
@@ -150,17 +177,6 @@ class Visitors:
 def kept(response: Response, visitor: Visitor) -> Response:
     response.set_cookie("visitor", visitor.name, max_age=_YEAR, httponly=True, samesite="lax")
     return response
-
-
-def cart_of(known: Sequence[Event]) -> list[str]:
-    """Products put in and neither taken out nor bought since."""
-    there: dict[str, None] = {}
-    for event in known:
-        if event.type is EventType.ADD_TO_CART:
-            there[event.product] = None
-        elif event.type in (EventType.REMOVE_FROM_CART, EventType.PURCHASE):
-            there.pop(event.product, None)
-    return list(there)
 
 
 async def own_form(request: Request) -> dict[str, str]:

@@ -7,7 +7,7 @@ but this machine can reach a shop without keys, one may also look through the ey
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.search import check_photo
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.render import render
-from shelfwise.serve.web.visiting import Visitor, Visitors, cart_of, check_origin, kept, own_form
+from shelfwise.serve.web.visiting import Past, Visitor, Visitors, check_origin, kept, own_form
 from shelfwise.serve.web.window_pages import (
     CartPage,
     Frame,
@@ -238,7 +238,7 @@ class Window:
 
         def page() -> CartPage:
             known = self._visitors.past(visitor)
-            there = list(self._shop.store.products(cart_of(known)).values())
+            there = list(self._shop.store.products(known.cart).values())
             seeds = tuple(product.id for product in there if self._shop.knows(product.id))[:10]
             fits = self._recommended("fits", visitor, surface="cart", seeds=seeds) if seeds else None
             return CartPage(
@@ -259,7 +259,7 @@ class Window:
 
         def change() -> None:
             if act == "buy":
-                self._visitors.record(visitor, EventType.PURCHASE, cart_of(self._visitors.past(visitor)))
+                self._visitors.record(visitor, EventType.PURCHASE, self._visitors.past(visitor).cart)
             elif self._shop.store.product(id) is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             else:
@@ -279,16 +279,16 @@ class Window:
             response.delete_cookie("persona")
         return response
 
-    def _home_rows(self, visitor: Visitor, known: Sequence[Event]) -> tuple[Row, ...]:
+    def _home_rows(self, visitor: Visitor, known: Past) -> tuple[Row, ...]:
         """Each product once: what stands in a row is left out of those below."""
         seen = self._seen(known)
-        cart = tuple(id for id in cart_of(known) if self._shop.knows(id))[:10]
-        asked: list[tuple[str, dict[str, Any]]] = [("for_you" if known else "popular", {})]
+        cart = tuple(id for id in known.cart if self._shop.knows(id))[:10]
+        asked: list[tuple[str, dict[str, Any]]] = [("for_you" if known.events else "popular", {})]
         if seen:
             asked.append(("because", {"surface": "product", "seeds": (seen[0].product.id,)}))
         if cart:
             asked.append(("fits", {"surface": "cart", "seeds": cart}))
-        asked.append(("new_for_you" if known else "more", {"new": True}))
+        asked.append(("new_for_you" if known.events else "more", {"new": True}))
         rows: list[Row] = []
         for name, how in asked:
             there = {one.product.id for row in rows for one in row.products}
@@ -343,7 +343,7 @@ class Window:
         if because.query:
             near |= set(self._shop.finds(because.query))
         told: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
-        for event in reversed(self._visitors.past(visitor)):
+        for event in reversed(self._visitors.events(visitor)):
             if named(event) or event.product in near:
                 told.setdefault((event.product, event.query.casefold(), event.type), event)
         newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
@@ -357,10 +357,15 @@ class Window:
         """The first k, one of each group of variants."""
         groups = {beside.item_group_id or beside.id} if beside else set()
         found: list[Shown] = []
-        told = {item.product: item for item in items}
-        for id, product in self._shop.store.products(told).items():
-            item, group = told[id], product.item_group_id or id
-            if group not in groups and len(found) < k:
+        waiting = {item.product: item for item in items}
+        while waiting and len(found) < k:
+            ids = list(islice(waiting, 2 * k))  # as a rule enough
+            products = self._shop.store.products(ids)
+            for id in ids:
+                item, product = waiting.pop(id), products.get(id)
+                group = "" if product is None else product.item_group_id or id
+                if product is None or group in groups:
+                    continue
                 groups.add(group)
                 found.append(
                     Shown(
@@ -372,7 +377,7 @@ class Window:
                         because=item.because,
                     )
                 )
-        return tuple(found)
+        return tuple(found[:k])
 
     def _hits(self, hits: Iterable[Hit]) -> tuple[Shown, ...]:
         marks = {hit.product: hit.highlights.get("title", ()) for hit in hits}
@@ -381,14 +386,12 @@ class Window:
             for id, product in self._shop.store.products(marks).items()
         )
 
-    def _seen(self, known: Sequence[Event], without: str = "") -> tuple[Shown, ...]:
-        kinds = (EventType.VIEW_ITEM, EventType.SELECT_ITEM, EventType.ADD_TO_CART)
-        ids = dict.fromkeys(event.product for event in reversed(known) if event.type in kinds and event.product)
-        ids.pop(without, None)
+    def _seen(self, known: Past, without: str = "") -> tuple[Shown, ...]:
+        ids = [id for id in known.looked if id != without][: 2 * ROW]  # some may be gone
         products = islice(self._shop.store.products(ids).values(), ROW)
         return tuple(Shown(product=product, title=_whole(product)) for product in products)
 
-    def _frame(self, visitor: Visitor, known: Sequence[Event], query: str = "") -> Frame:
+    def _frame(self, visitor: Visitor, known: Past, query: str = "") -> Frame:
         settings = self._shop.settings
         return Frame(
             shop=settings.name,
@@ -396,8 +399,8 @@ class Window:
             persona=visitor.customer,
             personas=self._visitors.personas(),
             consent=visitor.consent,
-            cart=len(cart_of(known)),
-            events=len(known),
+            cart=len(known.cart),
+            events=known.events,
             query=query,
         )
 
