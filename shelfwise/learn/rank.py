@@ -188,8 +188,8 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
     competitors |= {"linear": _linear(train), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
-    price = {"sum": 2, "linear": 0} | dict.fromkeys(alone, 0)
-    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * price.get(name, 1)))
+    kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
     fit = Fit(best, merits)
     del train  # a few hundred megabytes
     if best in alone:
