@@ -13,7 +13,6 @@ none of the 60 best of 92,000 products for a network's customers, whose vectors 
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 import faiss
@@ -62,9 +61,7 @@ class VectorIndex:
             flat.add(vectors)
             return cls(flat, scale, 0.0)
         cells = max(64, min(int(4 * n**0.5), n // _TRAINING_ROWS_A_CELL))
-        stretched = vectors * scale
-        reach = float(np.einsum("nd,nd->n", stretched, stretched).max())
-        placed = _placed(stretched, reach)
+        placed, reach = _placed(vectors, scale)
         # Products are assigned to cells, and cells to questions, by distance; inside them inner products are compared.
         index = faiss.IndexIVFScalarQuantizer(
             faiss.IndexFlatL2(dimension + 1),
@@ -97,24 +94,23 @@ class VectorIndex:
         k = min(k, self.n)
         if k <= 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        selector = None
+        if allowed is not None:
+            selector = _faiss.IDSelectorBitmap(np.packbits(allowed[: self.n], bitorder="little"))
         if self._cells:
             asked = np.zeros((len(queries), self.dimension + 1), np.float32)
             np.divide(queries, self._scale, out=asked[:, :-1])
-            told = {"nprobe": cells}
+            parameters = _faiss.SearchParametersIVF(nprobe=cells, sel=selector)
         else:
-            asked, told = _whole(queries), {}
-        if allowed is None:
-            parameters = _usual(cells) if self._cells else None
-        else:
-            selector = _faiss.IDSelectorBitmap(np.packbits(allowed[: self.n], bitorder="little"))
-            parameters = (_faiss.SearchParametersIVF if self._cells else _faiss.SearchParameters)(**told, sel=selector)
+            asked = _whole(queries)
+            parameters = _faiss.SearchParameters(sel=selector)
         scores, rows = self._index.search(asked, k, params=parameters)
         return rows, scores
 
     def extended(self, vectors: Floats) -> VectorIndex:
         """A new index with these rows [m, d] after the present ones; this one stays as it is."""
         index = faiss.clone_index(self._index)
-        index.add(_placed(vectors * self._scale, self._reach) if self._cells else _whole(vectors))
+        index.add(_placed(vectors, self._scale, self._reach)[0] if self._cells else _whole(vectors))
         return VectorIndex(index, self._scale, self._reach)
 
     def rebuilt(self, vectors: Floats) -> VectorIndex:
@@ -137,16 +133,16 @@ class VectorIndex:
         return cls(index, head[2:].copy(), reach)
 
 
-@lru_cache
-def _usual(cells: int) -> Any:
-    return _faiss.SearchParametersIVF(nprobe=cells)
-
-
 def _whole(vectors: Floats) -> Floats:
     return np.ascontiguousarray(vectors, np.float32)
 
 
-def _placed(vectors: Floats, reach: float) -> Floats:
-    """float32 [m, d + 1]: with a last dimension that makes the squared length of all `reach`."""
-    rest = np.sqrt(np.maximum(reach - np.einsum("nd,nd->n", vectors, vectors), 0))
-    return np.ascontiguousarray(np.concatenate((vectors, rest[:, None]), axis=1), np.float32)
+def _placed(vectors: Floats, scale: Floats, reach: float | None = None) -> tuple[Floats, float]:
+    """float32 [m, d + 1], stretched and with a last dimension that makes the squared length of all `reach`; and that,
+    by default the longest one's."""
+    placed = np.empty((len(vectors), len(scale) + 1), np.float32)
+    stretched = np.multiply(vectors, scale, out=placed[:, :-1])
+    length = np.einsum("nd,nd->n", stretched, stretched)
+    reach = float(length.max()) if reach is None else reach
+    placed[:, -1] = np.sqrt(np.maximum(reach - length, 0))
+    return placed, reach

@@ -113,21 +113,18 @@ def recommend_both(
     batch: int = 64,
 ) -> list[tuple[Ints, Floats]]:
     """`recommend` for each of these values of `exclude_seen`, the catalogue scored once for all."""
-    parts: list[list[tuple[Ints, Floats]]] = [[(np.empty((0, k), np.int32), np.empty((0, k), np.float32))]]
+    nothing = np.empty((0, k), np.int32), np.empty((0, k), np.float32)
+    found: list[list[tuple[Ints, Floats]]] = [[] for _ in excluding]
     for start in range(0, len(histories), batch):
         part = histories.select(slice(start, min(start + batch, len(histories))))
         scores = model.scores(part, now=None if now is None else now[start : start + batch])
-        found = []
-        for exclude_seen in excluding:
-            open_to = scores
+        for lists, exclude_seen in zip(found, excluding, strict=True):
+            allowed = scores
             if exclude_seen:
-                open_to = scores.copy()
-                open_to[np.repeat(np.arange(len(part)), part.lengths()), part.item] = -np.inf
-            found.append(top_k(open_to, k))
-        parts.append(found)
-    if len(parts) == 1:
-        return [parts[0][0] for _ in excluding]
+                allowed = scores.copy()
+                allowed[np.repeat(np.arange(len(part)), part.lengths()), part.item] = -np.inf
+            lists.append(top_k(allowed, k))
     return [
-        (np.concatenate([ids for ids, _ in one]), np.concatenate([best for _, best in one]))
-        for one in zip(*parts[1:], strict=True)
+        (np.concatenate([ids for ids, _ in lists]), np.concatenate([best for _, best in lists])) if lists else nothing
+        for lists in found
     ]
