@@ -103,7 +103,7 @@ def fit(asked: Sequence[Question]) -> Floats:
                 worth = (better * (discount[:, None] - discount[None])).abs() * (better > 0) / ideal
             certain = SCALE * (score[:, None] - score[None])
             loss = loss + share / len(asked) * (worth * torch.nn.functional.softplus(-certain)).sum()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         steps.step()
         with torch.no_grad():
             weights.copy_(torch.where(weights * begin.sign() < 0, torch.zeros(()), weights))

@@ -16,7 +16,7 @@ import polars as pl
 
 from shelfwise.errors import MissingDependency, UnreadableFile
 from shelfwise.intake.grocer import product_frame
-from shelfwise.intake.report import Findings, Progress, QualityReport
+from shelfwise.intake.report import Findings, Outcome, Progress, QualityReport
 from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Campaign, EventType
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ def complete_journey(store: Store, progress: Progress | None = None, *, tables: 
                 ),
             }
             for kind, (condition, why) in flags.items():
-                outcome = "mended" if kind in ("no_quantity", "fuel_quantity") else "flagged"
-                findings.add_rows(kind, outcome, why, part.filter(condition), *shown)  # type: ignore[arg-type]
+                outcome: Outcome = "mended" if kind in ("no_quantity", "fuel_quantity") else "flagged"
+                findings.add_rows(kind, outcome, why, part.filter(condition), *shown)
             findings.flagged += part.filter(
                 pl.any_horizontal(flags[kind][0] for kind in ("given_away", "unknown_product", "impossible_quantity"))
             ).height

@@ -7,6 +7,7 @@ The till's names are capitals, cut at 30 characters and abbreviated: "FRZN JCE C
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import orjson
 import polars as pl
@@ -117,11 +118,11 @@ def product_frame(raw: pl.DataFrame, sold: pl.DataFrame) -> pl.DataFrame:
             name: given.get(name, empty if kind == pl.String() else pl.lit(None))
             for name, kind in PRODUCT_COLUMNS.items()
         }
-    ).cast(dict(PRODUCT_COLUMNS))  # type: ignore[arg-type]
+    ).cast(pl.Schema(PRODUCT_COLUMNS))
 
 
-def _translated(column: pl.Series, translate: object) -> pl.Series:
+def _translated(column: pl.Series, translate: Callable[[str], str]) -> pl.Series:
     """Each distinct text translated once."""
     distinct = column.unique().drop_nulls()
-    new = [translate(text) for text in distinct]  # type: ignore[operator]
+    new = [translate(text) for text in distinct]
     return column.replace_strict(distinct, new, default=None, return_dtype=pl.String)

@@ -277,12 +277,11 @@ def _encoded(
     return features
 
 
-_Rows = TypeVar("_Rows", bound=npt.NDArray[Any])
+_Kind = TypeVar("_Kind", bound=np.generic)
 
 
-def _padded(rows: _Rows | None, n: int) -> _Rows | None:
+def _padded(rows: npt.NDArray[_Kind] | None, n: int) -> npt.NDArray[_Kind] | None:
     """Zero rows for the products that only events name."""
     if rows is None or len(rows) == n:
         return rows
-    padded: _Rows = np.concatenate((rows, np.zeros((n - len(rows), *rows.shape[1:]), rows.dtype)))  # type: ignore[assignment]
-    return padded
+    return np.concatenate((rows, np.zeros((n - len(rows), *rows.shape[1:]), rows.dtype)))

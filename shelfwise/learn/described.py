@@ -116,7 +116,7 @@ class Described:
             logits = network(*_padded(train, np.maximum(first[rows], rows - self.history), rows))
             loss = self._loss(logits, torch.from_numpy(train.item[rows].astype(np.int64))) + self._penalty(network)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             if looks.stop(step + 1, loss.item()):
                 break

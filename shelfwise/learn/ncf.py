@@ -96,8 +96,8 @@ class Ncf:
             loss = nn.functional.binary_cross_entropy_with_logits(logits, wanted)
             optimiser.zero_grad()
             dense.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()  # type: ignore[no-untyped-call]
+            loss.backward()
+            optimiser.step()
             dense.step()
             if looks.stop(step + 1, loss.item()):
                 break

@@ -95,5 +95,6 @@ def softmax_loss(
     memory a hundred megabytes at a time takes as long as the sums.
     Differentiable once; backward may be called only once.
     """
+    # torch gives `apply` no types.
     loss: Tensor = _Softmax.apply(query, vectors, target, share, half, room)  # type: ignore[no-untyped-call]
     return loss

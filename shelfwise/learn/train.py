@@ -284,7 +284,7 @@ class _Training:
                 group["lr"] = rate
             loss, size = self._step(network, rows, random)
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             learned += size
             summed += float(loss.detach()) * size

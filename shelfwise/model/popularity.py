@@ -76,7 +76,7 @@ class Popularity:
             progress(1, 1, f"popularity: half life {half_life:g} days")
         return self
 
-    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - as said below
         """The weights, the same row for each history: time fades all of them alike, so `now` changes no order."""
         row = np.where(self.weight > 0, self.weight, -np.inf).astype(np.float32)
         return np.tile(row, (len(histories), 1))

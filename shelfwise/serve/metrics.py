@@ -149,15 +149,15 @@ class Metrics:
         for path in Path(os.environ[DIRECTORY]).glob("gauge_live*.db") if dead else ():
             number = int(path.stem.rpartition("_")[2])
             if not _runs(number):  # killed hard: it could not take its gauges back itself
-                multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
+                multiprocess.mark_process_dead(number)
         registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        multiprocess.MultiProcessCollector(registry)
         return registry
 
     def stopped(self) -> None:
         """This worker ends: its gauges no longer count."""
         if self._shared:
-            multiprocess.mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
+            multiprocess.mark_process_dead(os.getpid())
 
 
 def _runs(process: int) -> bool:

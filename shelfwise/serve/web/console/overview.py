@@ -189,7 +189,7 @@ class Pages:
 class Stream(StreamingResponse):
     """What is sent for as long as its reader is there."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - as ASGI calls it
         reader = asyncio.create_task(self.listen_for_disconnect(receive))
         writer = asyncio.create_task(self.stream_response(send))
         try:
