@@ -22,6 +22,7 @@ import polars as pl
 
 from shelfwise.engine.request import Filters
 from shelfwise.errors import UnknownProduct
+from shelfwise.model.alike import Alike
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.index import VectorIndex
 from shelfwise.model.sequences import Floats, Ints, Longs
@@ -93,9 +94,10 @@ class View:
     #: Code of the first level of each category, [names + 1]; the last entry is for unknown ones.
     top: Ints
     kinds: Kinds
-    #: Rows and cosines by the bytes of a content vector, found once (filled by similar.py); shared by views over the
-    #: same index.
-    likes: dict[bytes, tuple[Ints, Floats]]
+    #: What the content index finds of popular products, while it is the bundle's.
+    alike: Alike | None
+    #: Rows by the bytes of a content vector, found once (filled by similar.py); shared by views over the same index.
+    likes: dict[bytes, Ints]
     _matches: dict[Filters, Ints] = field(default_factory=dict)
 
     def row(self, product: str) -> int | None:
@@ -226,6 +228,7 @@ class Catalogue:
             brand_names=list(facts.brand_names),
             top=top,
             kinds=Kinds.made(category, top, brand, len(facts.category_names), len(facts.brand_names)),
+            alike=bundle.alike,
             likes={},
         )
         if frame is not None:
@@ -433,5 +436,6 @@ def _indexed(view: View) -> View:
         changed=view.changed[:0],
         behaviour_index=extend(view.behaviour_index, view.behaviour),
         content_index=extend(view.content_index, view.content, anew=bool(len(view.changed))),
+        alike=None,
         likes={},
     )

@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
-from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, FEATURES, SOURCES, Candidates, Question
+from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, DAY, FEATURES, SOURCES, Candidates, Neighbours, Question
 from shelfwise.engine.state import SEARCH
 from shelfwise.model.bundle import Bundle
-from shelfwise.model.sequences import Floats, Ints, moments_back
+from shelfwise.model.sequences import Floats, Ints
 from shelfwise.schema import EventType
 
 Score = Callable[[Floats], Floats]
@@ -109,7 +109,7 @@ class Explainer:
             return []
         weight = _weights(candidates, chosen, score)
         decisive, orders = weight.argmax(axis=0).tolist(), np.argsort(-weight, axis=0, kind="stable").T.tolist()
-        companions = _Companions(question, self.bundle)
+        companions = _Companions(question, candidates.near, self.bundle)
         proposed = ((candidates.sources[chosen] & _BITS) > 0).T.tolist()
         found = []
         for row, values, source, by, order in zip(
@@ -216,42 +216,24 @@ class Explainer:
 
 
 class _Companions:
-    """Which event of a question's history a product goes with. Neighbours are gathered once, when first asked for."""
+    """Which event of a question's history a product goes with. near: the newest events' neighbours."""
 
-    def __init__(self, question: Question, bundle: Bundle) -> None:
+    def __init__(self, question: Question, near: Neighbours, bundle: Bundle) -> None:
         self.question = question
+        self.near = near
         self.bundle = bundle
-        self._met: tuple[Ints, Floats, Ints] | None = None
 
     def of(self, row: int) -> int:
         """The event whose neighbour this is most, by co-occurrence or else by EASE; -1 for none."""
         known = int(self.question.view.twin[row])
-        ids, weights, places = self._neighbours()
-        at = np.flatnonzero(ids == known)
-        at = at[self.question.items[places[at]] != row]
+        near = self.near
+        at = np.flatnonzero(near.rows == known)[::-1]  # the newest first
+        at = at[self.question.items[near.place[at]] != row]
         if len(at):
-            best = at[int(weights[at].argmax())]
-            if weights[best] > 0:
-                return int(places[best])
+            best = at[int(near.weights[at].argmax())]
+            if near.weights[best] > 0:
+                return int(near.place[best])
         return self._by_ease(known)
-
-    def _neighbours(self) -> tuple[Ints, Floats, Ints]:
-        """Of the newest events, newest first: neighbour, weight, place of the event; [m] each."""
-        if self._met is None:
-            graph, items = self.bundle.cooccurrence, self.question.items
-            newest = items[: -_EVENTS - 1 : -1]
-            fades = (graph.decay ** moments_back(self.question.times))[: -_EVENTS - 1 : -1].astype(np.float32)
-            parts = [
-                slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
-                for twin in self.question.view.twin[newest].tolist()
-            ]
-            none = np.empty(0, np.int32)
-            sizes = [part.stop - part.start for part in parts]
-            back = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
-            ids = np.concatenate([none, *(graph.ids[part] for part in parts)])
-            weights = np.concatenate([none.astype(np.float32), *(graph.weights[part] for part in parts)])
-            self._met = ids, weights * fades[back], len(items) - 1 - back
-        return self._met
 
     def _by_ease(self, known: int) -> int:
         question, ease = self.question, self.bundle.ease

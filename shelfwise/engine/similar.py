@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
+from shelfwise.model.alike import NEAR
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints
 
@@ -28,7 +29,7 @@ def similar(bundle: Bundle, view: View, row: int, filters: Filters, k: int) -> t
     """
     proposals: list[Ints] = []
     if view.content is not None and view.content_index is not None:
-        proposals.append(alike(view, row, _ALIKE + 2 * k)[0])
+        proposals.append(alike(view, row, _ALIKE + 2 * k))
     if view.behaviour is not None and view.behaviour_index is not None:
         found, _ = view.behaviour_index.search(view.behaviour[row][None], _LEARNED + k)
         proposals.append(found[0][found[0] >= 0].astype(np.int32))
@@ -68,34 +69,41 @@ def similar(bundle: Bundle, view: View, row: int, filters: Filters, k: int) -> t
     return rows, np.asarray(sum(worth.values()), np.float32), worth
 
 
-def alike(view: View, row: int, k: int) -> tuple[Ints, Floats]:
-    """Products most like this one by content, itself left out: (rows int32, cosines float32), best first."""
+def alike(view: View, row: int, k: int) -> Ints:
+    """Products most like this one by content, itself left out, best first: int32 [k or fewer]."""
     assert view.content is not None
-    assert view.content_index is not None
     query = view.content[row]
     if not query.any():
-        return _NO_ROWS, np.empty(0, np.float32)
+        return _NO_ROWS
+    ours = _found(view, row, k)
+    found: Ints = ours[(ours >= 0) & (ours != row)]
+    if view.n == view.indexed and not len(view.changed):
+        return found[:k]
+    late = view.scanned()
+    rows = np.concatenate((found[~np.isin(found, view.changed)], late[late != row]))
+    scores = view.content[rows] @ query
+    best = top(scores, k)
+    return np.asarray(rows[best[np.argsort(-scores[best], kind="stable")]], np.int32)
+
+
+def _found(view: View, row: int, k: int) -> Ints:
+    """What the index finds for a product's content: at least k + 1 rows, best first, -1 for no more."""
+    assert view.content is not None
+    assert view.content_index is not None
+    if view.alike is not None and k < NEAR and not np.any(view.changed == row):
+        found = view.alike.of(row)
+        if found is not None:
+            return found
+    query = view.content[row]
     key = query.tobytes()  # products with the same text share an answer
     found = view.likes.get(key)
-    if found is None or len(found[0]) <= k:
-        rows, scores = view.content_index.search(query[None], k + 1)
-        found = (rows[0].astype(np.int32), scores[0])
+    if found is None or len(found) <= k:
+        rows, _ = view.content_index.search(query[None], k + 1)
+        found = rows[0].astype(np.int32)
         if len(view.likes) >= _LIKES_KEPT:
             view.likes.clear()
         view.likes[key] = found
-    keep = (found[0] >= 0) & (found[0] != row)
-    found = found[0][keep], found[1][keep]
-    if view.n == view.indexed and not len(view.changed):
-        return found[0][:k], found[1][:k]
-    late = view.scanned()
-    late = late[late != row]
-    if len(view.changed):
-        known = ~np.isin(found[0], view.changed)
-        found = found[0][known], found[1][known]
-    rows, scores = np.concatenate((found[0], late)), np.concatenate((found[1], view.content[late] @ query))
-    best = top(scores, k)
-    best = best[np.argsort(-scores[best], kind="stable")]
-    return rows[best].astype(np.int32), scores[best].astype(np.float32)
+    return found
 
 
 def top(scores: Floats, k: int) -> npt.NDArray[np.intp]:

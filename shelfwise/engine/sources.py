@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -108,15 +109,26 @@ class Question:
     searches: tuple[Searched, ...] = ()
 
 
+class Neighbours(NamedTuple):
+    """What goes with the newest events, with repetition. rows: int32 [m]. weights: float32 [m], of co-occurrence, each
+    step back counting less. place: int64 [m], the event, by its place in the history."""
+
+    rows: Ints
+    weights: Floats
+    place: Longs
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
     """ids: int32 [c], catalogue rows (the bundle's inside ids, then later products), distinct.
-    features: float32 [c, len(FEATURES)]. sources: uint8 [c], bits of who proposed each. visit: the question's."""
+    features: float32 [c, len(FEATURES)]. sources: uint8 [c], bits of who proposed each. visit: the question's.
+    near: the newest events' neighbours."""
 
     ids: Ints
     features: Floats
     sources: npt.NDArray[np.uint8]
     visit: bool
+    near: Neighbours
 
 
 class _Scratch(threading.local):
@@ -165,9 +177,9 @@ class Sources:
         hidden = np.concatenate((question.excluded, bought)) if question.exclude_purchased else question.excluded
         scratch.flag[hidden] = True
         scratch.hides = bool(len(hidden))
-        neighbours, weights = self._neighbours(question)
-        touched = _distinct(neighbours, scratch.slot)
-        np.add.at(scratch.total, neighbours, weights)
+        near = self._neighbours(question)
+        touched = _distinct(near.rows, scratch.slot)
+        np.add.at(scratch.total, near.rows, near.weights)
         try:
             ease = self._ease(question)
             again = self._again(question)
@@ -179,7 +191,7 @@ class Sources:
         finally:
             scratch.flag[hidden] = False
             scratch.total[touched] = 0
-        return Candidates(rows, features, bits, question.visit)
+        return Candidates(rows, features, bits, question.visit, near)
 
     # Proposals
 
@@ -244,11 +256,10 @@ class Sources:
         return late[top(score, FRESH)]
 
     def _alike(self, view: View, row: int) -> Ints:
-        """The products most like this one by content, those of the index found once and remembered."""
+        """The products most like this one by content."""
         if view.content is None or view.content_index is None:
             return _NO_ROWS
-        rows, _ = alike(view, row, CONTENT)
-        return rows
+        return alike(view, row, CONTENT)
 
     def _within(self, question: Question, recent: Ints) -> list[tuple[str, Ints]]:
         """Proposals sought inside what passes the filters, so that an answer has k products wherever there are k."""
@@ -290,23 +301,21 @@ class Sources:
 
     # Numbers
 
-    def _neighbours(self, question: Question) -> tuple[Ints, Floats]:
-        """Neighbours of the newest events, with repetition: (rows int32 [m], weights float32 [m])."""
+    def _neighbours(self, question: Question) -> Neighbours:
         graph, view = self.bundle.cooccurrence, question.view
-        indptr = graph.indptr
-        rows: list[Ints] = []
-        weights: list[Floats] = []
-        fades = graph.decay ** moments_back(question.times[-READ:])
-        for item, weight in zip(question.items[-READ:].tolist(), fades.tolist(), strict=True):
-            twin = item if item < view.known else int(view.twin[item])
-            start, stop = (int(indptr[twin]), int(indptr[twin + 1])) if twin < view.known else (0, 0)
-            if stop > start:
-                like = weight if item < view.known else weight * float(view.likeness[item])
-                rows.append(graph.ids[start:stop])
-                weights.append(graph.weights[start:stop] * np.float32(like))
-        if not rows:
-            return _NO_ROWS, np.empty(0, np.float32)
-        return np.concatenate(rows), np.concatenate(weights)
+        items = question.items[-READ:]
+        weight = graph.decay ** moments_back(question.times[-READ:])
+        if len(items) and int(items.max()) >= view.known:
+            weight, items = weight * view.likeness[items], view.twin[items]
+        if not view.known or not len(items):
+            return Neighbours(_NO_ROWS, np.empty(0, np.float32), np.empty(0, np.int64))
+        start = graph.indptr[items]
+        sizes = graph.indptr[items + 1] - start
+        ends = np.cumsum(sizes)
+        at = np.arange(int(ends[-1])) + np.repeat(start - ends + sizes, sizes)
+        weights = np.take(graph.weights, at) * np.repeat(weight.astype(np.float32), sizes)
+        place = np.arange(len(question.items) - len(items), len(question.items))
+        return Neighbours(np.take(graph.ids, at), weights, np.repeat(place, sizes))
 
     def _ease(self, question: Question) -> tuple[Ints, Floats] | None:
         ease = self.bundle.ease

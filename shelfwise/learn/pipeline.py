@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -109,6 +110,7 @@ class EngineModel:
         self._begun = 0  # fits of the network
         self._network_fits = network_fits or (2 if refit else 1)
         self._engine: Engine | None = None
+        self._content: tuple[tuple[Any, Any], dict[str, Any]] | None = None  # texts and photos, what was made of them
 
     def fit(
         self,
@@ -248,9 +250,12 @@ class EngineModel:
         return {model.name: model for model in models}
 
     def _bundle(self, counted: dict[str, Any], items: Items, network: Any, train: Sequences, **more: Any) -> Bundle:
-        return Bundle.make(
+        """What follows from texts and photos alone is made once, and again only for other ones."""
+        told = items.text, items.image
+        made = self._content if self._content and all(map(is_, self._content[0], told)) else None
+        bundle = Bundle.make(
             items=self._names or IdMap(map(str, range(items.n))),
-            features=items,
+            features=replace(items, text=None, image=None) if made else items,
             popularity=counted["popularity"],
             again=counted["again"],
             cooccurrence=counted["item-knn"],
@@ -260,6 +265,10 @@ class EngineModel:
             settings=self.settings.model_dump(mode="json", exclude=set(_NOT_LEARNING)),
             **more,
         )
+        if made:
+            return replace(bundle, **made[1])
+        self._content = told, {name: getattr(bundle, name) for name in _OF_CONTENT}
+        return bundle
 
     def _fit_ranker(self, windows: list[Window], items: Items, network: Any, progress: Progress | None) -> Any:
         bundle: Bundle | None = None
@@ -348,6 +357,7 @@ class EngineModel:
 
 _ALL = Filters(availability=None)
 _WORK = "work"
+_OF_CONTENT = ("content", "content_vectors", "content_index", "alike")
 _NOT_LEARNING = ("store", "host", "port", "workers", "durable", "event_columns", "product_columns")
 
 

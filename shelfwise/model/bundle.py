@@ -34,6 +34,7 @@ from safetensors.numpy import save as write_tensors
 
 from shelfwise.errors import BundleError
 from shelfwise.model.again import Again
+from shelfwise.model.alike import Alike
 from shelfwise.model.content import ContentSpace
 from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
@@ -69,7 +70,7 @@ class Bundle:
     items: the products learned from; a row of every array below is an inside id of it.
     facts: categories, brands, prices, creation times of those products (no vectors).
     item_vectors: float32 [n, d], the network's; content_vectors: float32 [n, dc] in `content`'s space.
-    behaviour_index, content_index: over these two.
+    behaviour_index, content_index: over these two. alike: what the second finds of popular products.
     until: seconds; the newest event learned from.
     learned: counts and time range of what was learned from. metrics: what evaluation measured. settings: as used.
     version: the folder's name, "" before it is saved.
@@ -88,6 +89,7 @@ class Bundle:
     content: ContentSpace | None = None
     content_vectors: Floats | None = None
     content_index: VectorIndex | None = None
+    alike: Alike | None = None
     until: int = 0
     learned: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -114,7 +116,11 @@ class Bundle:
         """Put fitted parts together: item vectors, the content space of `features`' text and image, and indexes."""
         vectors = None if network is None else np.ascontiguousarray(np.asarray(network.item_vectors(), np.float32))
         content = ContentSpace.fit(features.text, features.image)
-        content_vectors = None if content is None else content.vectors(features.n, features.text, features.image)
+        content_vectors = content_index = alike = None
+        if content is not None:
+            content_vectors = content.vectors(features.n, features.text, features.image)
+            content_index = VectorIndex.build(content_vectors)
+            alike = Alike.find(content_vectors, content_index, popularity.order)
         return cls(
             items=items,
             facts=replace(features, text=None, image=None),
@@ -130,7 +136,8 @@ class Bundle:
             else VectorIndex.build(vectors, scale=network.spread.numpy()),
             content=content,
             content_vectors=content_vectors,
-            content_index=None if content_vectors is None else VectorIndex.build(content_vectors),
+            content_index=content_index,
+            alike=alike,
             until=until,
             learned=learned or {},
             metrics=metrics or {},
@@ -200,6 +207,7 @@ class Bundle:
             "network": self.network,
             "ranker": self.ranker,
             "content": self.content,
+            "alike": self.alike,
         }
 
     def _files(self) -> dict[str, bytes]:
@@ -259,6 +267,7 @@ class Bundle:
             item_vectors=tensors.get("item_vectors") if network is None else network.item_vectors(),
             content=ContentSpace.from_tensors(parts["content"]) if "content" in parts else None,
             content_vectors=None if content_vectors is None else content_vectors.astype(np.float32),
+            alike=Alike.from_tensors(parts["alike"]) if "alike" in parts else None,
             until=int(manifest["until"]),
             learned=manifest["learned"],
             metrics=manifest["metrics"],

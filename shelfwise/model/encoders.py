@@ -201,7 +201,7 @@ def _short_attributes(attributes: Any) -> list[str]:
             return []
     if not isinstance(attributes, Mapping):
         return []
-    values = [value.strip() for value in attributes.values() if isinstance(value, str)]
+    values = [_PACK.sub("", value).strip() for value in attributes.values() if isinstance(value, str)]
     return [value for value in values if 1 < len(value) <= _ATTRIBUTE and not value.isdigit()][:_ATTRIBUTES]
 
 

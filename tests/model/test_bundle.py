@@ -108,7 +108,7 @@ def test_the_manifest_is_readable_and_holds_no_pickle(bundle: Bundle, tmp_path: 
     assert names == ["behaviour.faiss", "content.faiss", "items.json", "manifest.json", "tensors.safetensors"]
     manifest = json.loads((tmp_path / "v1" / "manifest.json").read_text())
     assert set(manifest["files"]) == set(names) - {"manifest.json"}
-    assert manifest["parts"] == ["popularity", "again", "cooccurrence", "ease", "network", "ranker", "content"]
+    assert manifest["parts"] == ["popularity", "again", "cooccurrence", "ease", "network", "ranker", "content", "alike"]
     assert not list(tmp_path.glob(".*")), "nothing is left of the writing"
     with pytest.raises(BundleError, match="never overwritten"):
         bundle.save(tmp_path / "v1")
