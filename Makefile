@@ -76,7 +76,7 @@ $(VENV)/.made:
 	touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e .
+	$(PIP) install --no-compile -c constraints.txt -e .  # what is imported is compiled then, the rest never
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { \
 		echo "LightGBM needs the OpenMP library of this system. On Debian or Ubuntu: sudo apt-get install libgomp1" >&2; exit 1; }
 	touch $@

@@ -46,7 +46,6 @@ _FEATURES: tuple[tuple[str, str], ...] = (
     ("content_newest", "content"),  # cosine with the newest product
     ("popular", "popular"),  # log(1 + decayed customer-days)
     ("popular_week", "popular"),  # log(1 + customer-days of the last week)
-    ("popular_trend", "popular"),  # log of the last week's rate over the weeks before
     ("again", "again"),  # Again.of
     *((f"again_{name}", "again") for name in Again.FEATURES),
     ("looked", "again"),  # 1 / steps back to the newest event that was no purchase
@@ -68,12 +67,12 @@ COLUMNS_OF: dict[str, list[int]] = {
 }
 _AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.FEATURES[-1]] + 1)
 
-# How many each source proposes. Proposals overlap; about 400 candidates reach the ranker.
-BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 50, 60, 30, 40, 150, 30, 32
-EASE_NEW = 150  # where nothing is proposed that was bought: what is new lies further down
+# How many each source proposes. Proposals overlap; about 250 candidates reach the ranker, 400 were no better.
+BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 40, 40, 10, 40, 100, 30, 32
+EASE_NEW, CONTENT_NEW = 150, 30  # where nothing is proposed that was bought: what is new lies further down
 SEARCHED = 30  # of each of the last searches
 _CATEGORIES = 3  # of the customer's interest, whose most popular products are proposed
-_POPULAR_THERE = 20
+_POPULAR_THERE = 10
 _CONTENT_STEPS = 5  # newest distinct products that content compares with
 _CONTENT_ASKED = 3  # of these, whose most alike products are proposed
 _CONTENT_FADES = 0.8 ** np.arange(_CONTENT_STEPS, dtype=np.float32)
@@ -163,9 +162,7 @@ class Sources:
         self.bundle = bundle
         self._scratch = _Scratch()
         popularity = bundle.popularity
-        self._popular = np.stack(
-            (np.log1p(popularity.weight), np.log1p(popularity.week), popularity.trend), axis=1
-        ).astype(np.float32)
+        self._popular = np.stack((np.log1p(popularity.weight), np.log1p(popularity.week)), axis=1).astype(np.float32)
 
     def candidates(self, question: Question) -> Candidates:
         """Propose, drop what may not be shown, and compute every feature of the rest."""
@@ -219,7 +216,8 @@ class Sources:
                 missing[place[place >= 0]] = False
             rows, scores = rows[missing], scores[missing]
             found.append(("neighbours", rows[top(scores, EASE_NEW if question.exclude_purchased else EASE)]))
-        found += [("content", self._alike(view, int(row))) for row in recent[:_CONTENT_ASKED]]
+        most = CONTENT_NEW if question.exclude_purchased or question.visit else CONTENT
+        found += [("content", self._alike(view, int(row), most)) for row in recent[:_CONTENT_ASKED]]
         if len(again[0]):
             found.append(("again", again[0][top(again[1], AGAIN)]))
         looked = question.items[(question.kinds != PURCHASE) & (question.kinds != SEARCH)]
@@ -255,11 +253,11 @@ class Sources:
             return np.concatenate((late[top(score, FRESH // 2)], late[top(near, FRESH // 2)]))
         return late[top(score, FRESH)]
 
-    def _alike(self, view: View, row: int) -> Ints:
-        """The products most like this one by content."""
+    def _alike(self, view: View, row: int, k: int) -> Ints:
+        """The k products most like this one by content."""
         if view.content is None or view.content_index is None:
             return _NO_ROWS
-        return alike(view, row, CONTENT)
+        return alike(view, row, k)
 
     def _within(self, question: Question, recent: Ints) -> list[tuple[str, Ints]]:
         """Proposals sought inside what passes the filters, so that an answer has k products wherever there are k."""
@@ -369,10 +367,10 @@ class Sources:
             for step in range(1, len(recent)):
                 np.maximum(nearest, cosine[:, step] * _CONTENT_FADES[step], out=nearest)
         first = COLUMN["popular"]
-        table[first : first + 3] = np.take(self._popular, known, axis=0).T
+        table[first : first + 2] = np.take(self._popular, known, axis=0).T
         if like is not None:
             borrowed = [COLUMN["neighbours"], COLUMN["neighbours_share"], COLUMN["ease"], COLUMN["ease_share"]]
-            table[[*borrowed, first, first + 1, first + 2]] *= like
+            table[[*borrowed, first, first + 1]] *= like
             table[COLUMN["fresh"]] = late
         scratch.slot[rows] = np.arange(len(rows), dtype=np.int32)
         if len(again[0]):

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 _TENSORS, _ITEMS = "tensors.safetensors", "items.json"
 _INDEXES = ("behaviour", "content")

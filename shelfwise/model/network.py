@@ -457,7 +457,7 @@ def batch_of(sequences: Sequences, now: Longs | None = None) -> Batch:
 
 def gap_bucket(seconds: Longs) -> Longs:
     """1 for no time, then 2 + ⌊log2(seconds)⌋."""
-    size = np.log2(np.maximum(seconds, 1).astype(np.float64)).astype(np.int64)
+    size = (np.maximum(seconds, 1).astype(np.float64).view(np.int64) >> 52) - 1023  # the exponent of a float64
     return np.where(seconds <= 0, 1, np.minimum(2 + size, _GAPS - 1))
 
 

@@ -2,7 +2,7 @@
 
 The weight of a product is Σ 2^(-age / half life) over the days on which a customer turned to it (one customer, one
 product, one day counts once, so that neither a bot nor a crate of forty shifts it). The half life is chosen among a
-few on validation. Beside it stand the last week's count, the trend, and the order within each category.
+few on validation. Beside it stand the last week's count and the order within each category.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ class Popularity:
     After `fit`, each [n_items]:
     weight: float32, decayed count of customer-days, as of the last event.
     week:   float32, count of customer-days in the last seven days.
-    trend:  float32, log of the last week's rate over the four weeks' before it, shrunk to 0 where counts are small.
     order:  int32, products best first.
     """
 
@@ -42,7 +41,6 @@ class Popularity:
         self.time = 0
         self.weight: Floats = np.empty(0, np.float32)
         self.week: Floats = np.empty(0, np.float32)
-        self.trend: Floats = np.empty(0, np.float32)
         self.order: Ints = np.empty(0, np.int32)
         self._category: Ints = np.empty(0, np.int32)
         self._starts: Longs = np.zeros(1, np.int64)
@@ -66,10 +64,7 @@ class Popularity:
                 half_life = HALF_LIVES[int(np.argmax(merits))]
         self.half_life = half_life
         self.weight = self._decayed(item, time, half_life, items.n)
-        age = self.time - time
-        self.week = np.bincount(item[age < WEEK], minlength=items.n).astype(np.float32)
-        earlier = np.bincount(item[(age >= WEEK) & (age < 5 * WEEK)], minlength=items.n) / 4
-        self.trend = np.log((self.week + 5) / (earlier + 5)).astype(np.float32)
+        self.week = np.bincount(item[self.time - time < WEEK], minlength=items.n).astype(np.float32)
         self._category = np.full(items.n, -1, np.int32) if items.category is None else items.category
         self._arrange()
         if progress:
@@ -92,7 +87,6 @@ class Popularity:
         return {
             "weight": self.weight,
             "week": self.week,
-            "trend": self.trend,
             "category": self._category,
             "half_life": np.array([self.half_life or 0.0], np.float64),
             "time": np.array([self.time], np.int64),
@@ -102,7 +96,7 @@ class Popularity:
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
         model = cls(half_life=float(tensors["half_life"][0]))
         model.time = int(tensors["time"][0])
-        model.weight, model.week, model.trend = tensors["weight"], tensors["week"], tensors["trend"]
+        model.weight, model.week = tensors["weight"], tensors["week"]
         model._category = tensors["category"]
         model._arrange()
         return model

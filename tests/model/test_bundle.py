@@ -129,7 +129,7 @@ def test_a_damaged_file_is_refused(bundle: Bundle, tmp_path: Path, name: str) ->
     ("change", "told"),
     [
         ({"format": "somebody-else"}, "not written by Shelfwise"),
-        ({"format_version": 99}, "has format 99, this Shelfwise reads 3; upgrade"),
+        ({"format_version": 99}, "has format 99, this Shelfwise reads 4; upgrade"),
         ({"files": {}}, "incomplete or foreign"),
         ({"files": {"../../etc/passwd": {"sha256": ""}}}, "outside the bundle"),
         ({"files": 3}, "lacks its files"),

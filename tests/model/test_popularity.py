@@ -19,7 +19,6 @@ def test_lately_popular_beats_popular_once_with_a_short_half_life() -> None:
     assert counting.order.tolist()[:2] == [0, 1]
     assert counting.weight.tolist() == [3, 2, 0]
     assert fading.week.tolist() == [0, 2, 0]
-    assert fading.trend[1] > 0
 
 
 def test_a_crate_in_one_day_counts_once() -> None:
