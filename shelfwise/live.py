@@ -38,6 +38,7 @@ _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _ARRIVALS = 10_000  # events read at once to follow what searchers turn to
 _LIKED = 200  # products the engine would show that count for a search
+_EVER = 10_000  # events read where nothing may be shown that was ever bought
 
 
 class Live:
@@ -218,7 +219,7 @@ class Live:
         return self._store.last_rows(
             customer=request.customer,
             session=request.session,
-            n=self._settings.memory,
+            n=_EVER if request.exclude_purchased else self._settings.memory,
             prices=False,  # no answer depends on what was paid
         )
 

@@ -75,7 +75,11 @@ class Settings(BaseSettings):
     width: int = Field(128, ge=8, le=2048, description="Dimensions of item and customer vectors.")
     history: int = Field(30, ge=1, le=1000, description="Newest events of a customer the network reads.")
     memory: int = Field(
-        700, ge=1, le=10_000, description="Newest events of a customer the engine reads: what was bought, how often."
+        700,
+        ge=1,
+        le=10_000,
+        description="Newest events of a customer the engine reads: what was bought, how often. Of all is read what was "
+        "bought, where that may not be shown.",
     )
     optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adamw", description="Optimiser of the network.")
     learning_rate: float = Field(0.001, gt=0, le=10, description="Highest learning rate.")

@@ -87,6 +87,16 @@ def test_already_bought_can_be_left_out(trained):
     assert not bought & {item.product for item in answer.items}
 
 
+def test_what_was_bought_long_ago_is_left_out_too(trained, monkeypatch):
+    monkeypatch.setenv("SHELFWISE_MEMORY", "1")
+    with Shop(trained.folder) as forgetful:
+        bought = {e.product for e in forgetful.last_events(customer="c0", n=1000) if e.type is EventType.PURCHASE}
+        assert len(bought) > 1
+        answer = forgetful.recommend(customer="c0", k=40, exclude_purchased=True)
+        assert not bought & {item.product for item in answer.items}
+        assert bought & {item.product for item in forgetful.recommend(customer="c0", k=60).items}
+
+
 def test_bundles_roll_back(trained):
     first = trained.bundles()[0]["version"]
     second = trained.train()

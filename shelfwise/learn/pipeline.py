@@ -164,7 +164,8 @@ class EngineModel:
         other = exclude_seen and bool((histories.kind != _PURCHASE).any())
         asked = min(_DEEPEST, 4 * k + 50) if other else k
         request = Request(session="evaluation", k=asked, exclude_purchased=exclude_seen, filters=_ALL)
-        ids, scores = self._engine.recommend_many(states_of(histories.last(self.settings.memory), times), request)
+        states = states_of(self._read(histories, exclude_seen), times)
+        ids, scores = self._engine.recommend_many(states, request)
         if not other:
             return ids, scores
         kept = np.full((len(ids), k), -1, np.int32), np.full((len(ids), k), -np.inf, np.float32)
@@ -182,6 +183,10 @@ class EngineModel:
         ids, found = self.recommend(histories, min(_DEEPEST, n), now=now)
         np.put_along_axis(result, np.where(ids >= 0, ids, n), found, 1)
         return result[:, :n]
+
+    def _read(self, histories: Sequences, new: bool) -> Sequences:
+        """What serving reads of histories: all, where nothing bought before may be shown."""
+        return histories if new else histories.last(self.settings.memory)
 
     @contextmanager
     def _timed(self, name: str, *, alone: bool = True) -> Iterator[None]:
@@ -336,7 +341,7 @@ class EngineModel:
     ) -> Questions:
         engine = Engine(bundle, Catalogue(bundle))
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
-        answers = engine.candidates_many(states_of(before.last(self.settings.memory), now), request)
+        answers = engine.candidates_many(states_of(self._read(before, new), now), request)
         return collect(
             ((found.ids, found.features) for found in answers),
             [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],
