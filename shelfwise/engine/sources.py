@@ -162,6 +162,7 @@ class Sources:
         self.bundle = bundle
         self._scratch = _Scratch()
         popularity = bundle.popularity
+        self._fades = (bundle.cooccurrence.decay ** np.arange(READ)).astype(np.float32)
         self._popular = np.stack((np.log1p(popularity.weight), np.log1p(popularity.week)), axis=1).astype(np.float32)
 
     def candidates(self, question: Question) -> Candidates:
@@ -302,7 +303,7 @@ class Sources:
     def _neighbours(self, question: Question) -> Neighbours:
         graph, view = self.bundle.cooccurrence, question.view
         items = question.items[-READ:]
-        weight = graph.decay ** moments_back(question.times[-READ:])
+        weight = self._fades[moments_back(question.times[-READ:])]
         if len(items) and int(items.max()) >= view.known:
             weight, items = weight * view.likeness[items], view.twin[items]
         if not view.known or not len(items):
@@ -311,7 +312,7 @@ class Sources:
         sizes = graph.indptr[items + 1] - start
         ends = np.cumsum(sizes)
         at = np.arange(int(ends[-1])) + np.repeat(start - ends + sizes, sizes)
-        weights = np.take(graph.weights, at) * np.repeat(weight.astype(np.float32), sizes)
+        weights = np.take(graph.weights, at) * np.repeat(weight, sizes)
         place = np.arange(len(question.items) - len(items), len(question.items))
         return Neighbours(np.take(graph.ids, at), weights, np.repeat(place, sizes))
 

@@ -199,7 +199,7 @@ class Analyzer:
         before: re.Match[str] | None = None
         for match in _CHUNK.finditer(spelled):
             at = match.start()
-            if before is not None and _model_number(before[0], match[0]) and before.end() + 1 == at:
+            if before is not None and _model_number(before[0], match[0]):
                 found.append((before[0] + match[0], before.start(), match.end()))
             found += [(term, at + start, at + end) for term, start, end in self._spans(match[0])]
             before = match
