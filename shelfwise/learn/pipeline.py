@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 WINDOWS = 3
-QUESTIONS = 2_000  # most customers asked in a window; of 1,700, 1,000 taught 3% less
+QUESTIONS = 1_500  # most customers asked in a window; of 1,700, 1,000 taught up to 3% less
 Positions = npt.NDArray[np.intp]
 _LEAST = 30  # customers active in a window, else it is none
 _PURCHASE = EventType.PURCHASE.code

@@ -6,7 +6,8 @@ aside): trees that learn the order (LambdaMART, Burges 2010), trees that learn e
 Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al. 2007), and every single feature by
 itself, so that the merge is never worse there than the best source alone. The winner then learns from all questions.
 The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
-Trees see all right candidates and some of the many wrong ones, which teaches them as much in a quarter of the time.
+Trees and the linear one see all right candidates and some of the many wrong ones, which teaches as much in a quarter
+of the time.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ LEAVES = 7  # 15 found more in the window they were chosen on, and less in the n
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
 _L2 = 0.03  # of the linear head, on features of unit variance
-_WRONG = 120  # wrong candidates a question, on average, that trees learn from
+_WRONG = 120  # wrong candidates a question, on average, that are learned from
 _SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
 _MARGIN = 0.01  # the share by which trees must win over something simpler, and two kinds of them over one
 _LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
@@ -186,7 +187,7 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     grown = {name: _trees(names, train, held, growth, loss) for name, loss in _LOSSES.items()}
     sizes = {name: size for name, (_, size) in grown.items()}
     competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
-    competitors |= {"linear": _linear(train), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
+    competitors |= {"linear": _linear(train, growth.seed), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
     merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
     kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
@@ -196,7 +197,7 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
         return alone[best], fit
     whole = _joined(windows)
     if best == "linear":
-        return _linear(whole), fit
+        return _linear(whole, growth.seed), fit
     again = [
         _trees(names, whole, None, replace(growth, trees=sizes[name]), loss)[0]
         for name, loss in _LOSSES.items()
@@ -270,8 +271,9 @@ def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
     return Sum(first, second, spreads[0] / max(spreads[1], 1e-9))
 
 
-def _linear(questions: Questions) -> Linear:
+def _linear(questions: Questions, seed: int) -> Linear:
     """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
+    questions = questions.thinned(_WRONG, seed)
     sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
     # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
     features: npt.NDArray[np.float64] = np.empty(questions.features.shape)
