@@ -21,7 +21,7 @@ from shelfwise.engine.explain import LANGUAGES, Explainer, Reason
 from shelfwise.engine.request import MAX_K, Answer, Because, Filters, Item, Request, check_k, check_language
 from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.similar import similar
-from shelfwise.engine.sources import BEHAVIOUR, DAY, FEATURES, Candidates, Question, Sources, merged
+from shelfwise.engine.sources import BEHAVIOUR, COLUMN, DAY, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
@@ -178,6 +178,9 @@ class Engine:
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items))
 
     def _score(self, features: Floats, exclude_purchased: bool, visit: bool) -> Floats:
+        if not features[:1, COLUMN["history"]].any():
+            # Nobody without a history taught the ranker anything: what is popular, then.
+            return np.ascontiguousarray(features[:, COLUMN["popular"]])
         ranker = self.bundle.ranker
         if ranker is None:
             return merged(features, exclude_purchased)

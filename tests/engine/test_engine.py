@@ -174,6 +174,17 @@ def test_the_ranker_decides_and_must_read_these_features(simulated: Simulated) -
         Engine(replace(simulated.bundle, ranker=foreign), Catalogue(simulated.bundle))
 
 
+def test_who_is_unknown_gets_what_is_popular_whatever_the_ranker_learned(simulated: Simulated) -> None:
+    weights = np.zeros(len(FEATURES), np.float32)
+    weights[COLUMN["popular"]] = -1
+    ranker = Ranker(FEATURES, repeats=Linear(weights), new=Linear(weights))
+    engine = Engine(replace(simulated.bundle, ranker=ranker), Catalogue(simulated.bundle))
+    for request in (HOME, replace(HOME, exclude_purchased=True)):
+        answer = engine.recommend(request, empty_state(simulated.bundle.until))
+        assert products(answer) == [f"p{row}" for row in simulated.bundle.popularity.order[:12]]
+        assert all(item.reason.startswith("Popular") for item in answer.items)
+
+
 def test_seeds_lead_and_are_not_shown(simulated: Simulated, engine: Engine) -> None:
     nobody = empty_state(simulated.bundle.until)
     answer = engine.recommend(Request(surface="product", seeds=("p10",)), nobody)
