@@ -326,9 +326,9 @@ class Sources:
         return ease.of(question.items[known], question.times[known], question.now)
 
     def _again(self, question: Question) -> tuple[Ints, Floats, Floats]:
-        """What was bought: (rows [m] ascending, scores [m], Again.FEATURES [m, f])."""
+        """What was bought and may be shown: (rows [m] ascending, scores [m], Again.FEATURES [m, f])."""
         bought = question.kinds == PURCHASE
-        if not bought.any():
+        if question.exclude_purchased or not bought.any():
             return _NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Again.FEATURES)), np.float32)
         items, times = question.items[bought], question.times[bought]
         return self.bundle.again.told(items, times, question.now)

@@ -274,6 +274,7 @@ def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
 def _linear(questions: Questions, seed: int) -> Linear:
     """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
     questions = questions.thinned(_WRONG, seed)
+    questions = questions.select(np.diff(questions.offsets) > 0)
     sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
     # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
     features: npt.NDArray[np.float64] = np.empty(questions.features.shape)

@@ -42,6 +42,19 @@ def test_a_single_source_that_tells_all_is_kept() -> None:
         assert fit.chosen != "trees"
 
 
+def test_questions_of_which_nothing_is_left_teach_nothing_and_break_nothing() -> None:
+    """Few wrong candidates are learned from: of one without a right one, none may be."""
+    large = made(100, 0, "sum")
+    alone = Questions(large.features[:1], np.zeros(1, np.bool_), np.array([0, 1]), np.array([1]))
+    padded = Questions(np.tile(large.features, (20, 1)), np.tile(large.found, 20), large.offsets * 20, large.relevant)
+    window = padded.joined(*[alone] * 50)
+    thinned = window.thinned(120, 0)
+    assert (np.diff(thinned.offsets) == 0).any()
+    ranker, fits = fit_ranker("xyz", [window], [window])
+    assert np.isfinite(list(fits["repeats"].ndcg.values())).all()
+    assert np.isfinite(ranker.score(large.features)).all()
+
+
 def test_two_sources_are_weighed() -> None:
     ranker, fits = fit_ranker("xyz", [made(200, 0, "sum"), made(200, 1, "sum")], [made(200, 2, "sum")])
     assert fits["repeats"].chosen == "linear"
