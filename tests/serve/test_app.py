@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from starlette.testclient import TestClient
 from shelfwise.serve.app import MAX_BATCH, create_app
 from shelfwise.serve.wire import EVENT, PRODUCT, QUESTION, SIMILAR
 from shelfwise.shop import Shop
+from tests.loops import run_apart
 
 EVENT_BODY = {"type": "purchase", "customer": "c0", "product": "Tea-1"}
 FAILURE = {"code", "message", "field"}
@@ -200,12 +200,12 @@ def test_ways_of_sending(client: TestClient) -> None:
 def test_large_bodies_are_refused_before_they_are_read(shop: Shop) -> None:
     """Told by Content-Length or not: the server stops at the limit."""
     app = create_app(shop)
-    told = asyncio.run(_post(app, [b"x" * 100] * 10, length=10_000_000))
+    told = run_apart(_post(app, [b"x" * 100] * 10, length=10_000_000))
     assert told == (413, 0)
-    status, read = asyncio.run(_post(app, [b"x" * 65_536] * 160, length=None))
+    status, read = run_apart(_post(app, [b"x" * 65_536] * 160, length=None))
     assert status == 413
     assert read <= MAX_BATCH // 65_536 + 1
-    assert asyncio.run(_post(app, [b'{"type":'], length=None, cut=True))[0] == 400
+    assert run_apart(_post(app, [b'{"type":'], length=None, cut=True))[0] == 400
 
 
 async def _post(app: FastAPI, parts: list[bytes], *, length: int | None, cut: bool = False) -> tuple[int, int]:

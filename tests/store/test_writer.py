@@ -13,6 +13,7 @@ import pytest
 from shelfwise.errors import StoreError
 from shelfwise.schema import Event
 from shelfwise.store import Appended, EventWriter, Store, open_store, writer
+from tests.loops import run_apart
 
 
 def event(id: str, customer: str = "A") -> Event:
@@ -29,7 +30,7 @@ def test_concurrent_appends_share_commits(store: Store, monkeypatch: pytest.Monk
             calls = [events.append([event(str(i)), event(f"twice{i % 10}")]) for i in range(100)]
             return await asyncio.gather(*calls)
 
-    outcomes = asyncio.run(run())
+    outcomes = run_apart(run())
     assert sum(one.accepted for one in outcomes) == 110
     assert sum(one.duplicates for one in outcomes) == 90
     assert outcomes[0] == Appended(2, 0)
@@ -55,7 +56,7 @@ def test_a_bad_batch_fails_alone(store: Store, monkeypatch: pytest.MonkeyPatch) 
             names = ["1", "2", "bad", "3"]
             return await asyncio.gather(*(events.append([event(name)]) for name in names), return_exceptions=True)
 
-    outcomes = asyncio.run(run())
+    outcomes = run_apart(run())
     assert isinstance(outcomes.pop(2), StoreError)
     assert outcomes == [Appended(1, 0)] * 3
     assert store.counts().events == 3
@@ -78,7 +79,7 @@ def test_a_flood_waits_its_turn(store: Store, monkeypatch: pytest.MonkeyPatch) -
             await asyncio.gather(*(one(number) for number in range(100)))
             assert await events.append([event(str(i)) for i in range(50)]) == Appended(50, 0)
 
-    asyncio.run(run())
+    run_apart(run())
     assert store.counts().events == 250
     assert deepest <= 6
 
@@ -97,7 +98,7 @@ def test_closing_drains_and_cancelling_harms_nobody(store: Store) -> None:
             await events.append([event("late")])
         await events.close()
 
-    asyncio.run(run())
+    run_apart(run())
     assert store.counts().events == 50
 
 
