@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 
 from shelfwise.learn.dataset import read_dataset
-from shelfwise.learn.pipeline import DAY
 from shelfwise.learn.sequences_benchmark import read_sequences
 from shelfwise.learn.train import NetworkRecommender
+from shelfwise.learn.windows import DAY
 from shelfwise.model.recommender import Items
 from shelfwise.model.sequences import Sequences
 from shelfwise.settings import Settings

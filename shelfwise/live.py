@@ -24,7 +24,7 @@ from shelfwise.engine.search.personal import Taste
 from shelfwise.engine.search.request import SearchRequest
 from shelfwise.engine.search.search import Search
 from shelfwise.engine.search.suggest import Entry, popular_queries
-from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State
+from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
 from shelfwise.errors import BundleError
 from shelfwise.model.bundle import Bundles
 from shelfwise.model.encoders import VectorCache, encode_products
@@ -38,7 +38,6 @@ _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _ARRIVALS = 10_000  # events read at once to follow what searchers turn to
 _LIKED = 200  # products the engine would show that count for a search
-_EVER = 10_000  # events read where nothing may be shown that was ever bought
 
 
 class Live:
@@ -219,7 +218,7 @@ class Live:
         return self._store.last_rows(
             customer=request.customer,
             session=request.session,
-            n=_EVER if request.exclude_purchased else self._settings.memory,
+            n=events_read(self._settings.memory, request.exclude_purchased),
             prices=False,  # no answer depends on what was paid
         )
 

@@ -23,7 +23,7 @@ Score = Callable[[Floats], Floats]
 
 _TITLE = 80  # characters of a product's title inside a sentence
 _USUAL = 64  # candidates, about, whose median stands for all
-_EVENTS = 20  # newest events a reason may name
+_EVENTS = 20  # newest events that a reason of likeness may name
 _TEXTS: dict[str, dict[str, str]] = {
     "en": {
         "goes_with": "Goes with {title}",

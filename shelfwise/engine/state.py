@@ -23,6 +23,7 @@ _NONE = np.empty(0, np.int32)
 _CART_KEPT = 7 * 86_400  # seconds after which a cart is taken as left behind
 SEARCH_KEPT = 86_400  # seconds for which a search says what is wanted
 SEARCHES_KEPT = 3
+_EVER = 10_000  # events read where nothing may be shown that was ever bought
 _MEANT = 5  # of the products a search found, best first: these are taken as meant
 
 
@@ -155,6 +156,11 @@ def with_searches(state: State, searches: Sequence[Searched]) -> State:
         cart=state.cart,
         searches=tuple(newest),
     )
+
+
+def events_read(memory: int, exclude_purchased: bool) -> int:
+    """How many of someone's newest events an answer reads: all, in practice, where what was bought may not be shown."""
+    return _EVER if exclude_purchased else memory
 
 
 def empty_state(now: int) -> State:

@@ -23,7 +23,8 @@ from shelfwise.learn.contest import Lister, networks
 from shelfwise.learn.dataset import Dataset, read_dataset
 from shelfwise.learn.evaluate import Row, compare
 from shelfwise.learn.metrics import Relevant
-from shelfwise.learn.pipeline import DAY, EngineModel, unseen
+from shelfwise.learn.pipeline import EngineModel
+from shelfwise.learn.windows import DAY, unseen
 from shelfwise.model.recommender import Items, Progress, Recommender
 from shelfwise.model.sequences import Sequences
 from shelfwise.schema import EventType, to_micros

@@ -1,10 +1,9 @@
 """The record → bundle: dataset → network, counts → ranker → everything once more on all the data.
 
 The ranker needs questions whose answers the sources have not seen. So the newest events are cut into up to `WINDOWS`
-windows; for each, the counting sources are fitted on what came before it, and the engine's own candidates are collected
-for every customer active in it. (Several windows, because one may be Thanksgiving: on Complete Journey a ranker fitted
-on the two ordinary windows before it was better in the next two weeks than one fitted on that window.) The network is
-fitted once, before the first window. Then the sources are fitted on everything, with what was chosen kept.
+windows (`windows.py`); for each, the counting sources are fitted on what came before it, and the engine's own
+candidates are collected for customers active in it. The network is fitted once, before the first window. Then the
+sources are fitted on everything, with what was chosen kept.
 """
 
 from __future__ import annotations
@@ -13,19 +12,18 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from operator import is_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import numpy.typing as npt
 
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Filters, Request
 from shelfwise.engine.sources import FEATURES, POPULAR
-from shelfwise.engine.state import states_of
+from shelfwise.engine.state import events_read, states_of
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.contest import bounded_networks, contestants_of
 from shelfwise.learn.dataset import Dataset, read_dataset
@@ -34,6 +32,7 @@ from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.rank import Fit, Questions, collect, fit_ranker
 from shelfwise.learn.results import Evaluation
 from shelfwise.learn.train import Epoch, NetworkRecommender
+from shelfwise.learn.windows import DAY, LEAST, Window, bought, followed, lookers, midnight, unseen, windows_of
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.cooccurrence import Cooccurrence
@@ -47,25 +46,9 @@ from shelfwise.settings import Settings
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
-DAY = 86_400
-WINDOWS = 3
 QUESTIONS = 1_500  # most customers asked in a window; of 1,700, 1,000 taught up to 3% less
-Positions = npt.NDArray[np.intp]
-_LEAST = 30  # customers active in a window, else it is none
 _PURCHASE = EventType.PURCHASE.code
 _DEEPEST = 200  # most an answer may hold
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What customers did `before`, and `after` it; row i is the same customer. now: int64 [n], when each is asked."""
-
-    before: Sequences
-    after: Sequences
-    now: Longs
-
-    def active(self) -> Positions:
-        return np.flatnonzero((self.before.lengths() > 0) & (self.after.lengths() > 0))
 
 
 class EngineModel:
@@ -129,7 +112,7 @@ class EngineModel:
             self._finish(train, items, network, ranker, progress)
             return self
         if validation is None:
-            everything, cut = train, _midnight(train) - self.settings.validation_days * DAY
+            everything, cut = train, midnight(train) - self.settings.validation_days * DAY
             windows = windows_of(train, cut, self.settings.validation_days * DAY)
         elif validation.rows and train.rows and int(validation.time.min()) > int(train.time.max()):
             everything = followed(train, validation)
@@ -142,7 +125,7 @@ class EngineModel:
             windows = [Window(train, validation, np.asarray(first, np.int64))]
         if not windows:
             raise NotEnoughData(
-                f"fewer than {_LEAST} customers came back in the newest {self.settings.validation_days} days; "
+                f"fewer than {LEAST} customers came back in the newest {self.settings.validation_days} days; "
                 "load more events, or set validation_days higher"
             )
         newest = windows[-1]
@@ -164,7 +147,7 @@ class EngineModel:
         other = exclude_seen and bool((histories.kind != _PURCHASE).any())
         asked = min(_DEEPEST, 4 * k + 50) if other else k
         request = Request(session="evaluation", k=asked, exclude_purchased=exclude_seen, filters=_ALL)
-        states = states_of(self._read(histories, exclude_seen), times)
+        states = states_of(histories.last(events_read(self.settings.memory, exclude_seen)), times)
         ids, scores = self._engine.recommend_many(states, request)
         if not other:
             return ids, scores
@@ -183,10 +166,6 @@ class EngineModel:
         ids, found = self.recommend(histories, min(_DEEPEST, n), now=now)
         np.put_along_axis(result, np.where(ids >= 0, ids, n), found, 1)
         return result[:, :n]
-
-    def _read(self, histories: Sequences, new: bool) -> Sequences:
-        """What serving reads of histories: all, where nothing bought before may be shown."""
-        return histories if new else histories.last(self.settings.memory)
 
     @contextmanager
     def _timed(self, name: str, *, alone: bool = True) -> Iterator[None]:
@@ -315,7 +294,7 @@ class EngineModel:
         if len(chosen) > QUESTIONS:
             chosen = np.sort(np.random.default_rng(self.settings.seed).choice(chosen, QUESTIONS, replace=False))
         before, after = window.before.select(chosen), window.after.select(chosen)
-        wanted = _bought(after)
+        wanted = bought(after)
         if new:
             wanted = unseen(wanted, before, bundle.facts.n)
             some = np.flatnonzero(wanted.lengths() > 0)
@@ -341,7 +320,7 @@ class EngineModel:
     ) -> Questions:
         engine = Engine(bundle, Catalogue(bundle))
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
-        answers = engine.candidates_many(states_of(self._read(before, new), now), request)
+        answers = engine.candidates_many(states_of(before.last(events_read(self.settings.memory, new)), now), request)
         return collect(
             ((found.ids, found.features) for found in answers),
             [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],
@@ -435,71 +414,3 @@ def _learned(dataset: Dataset) -> dict[str, Any]:
         "first": int(sequences.time.min()),
         "last": int(sequences.time.max()),
     }
-
-
-def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> list[Window]:
-    """Up to `most` windows of `span` seconds, the last starting at `newest`, oldest first. A window counts when at
-    least 30 customers are active in it and more events lie before it than in it."""
-    found: list[Window] = []
-    for back in range(most):
-        start = newest - back * span
-        before = past.before(start)
-        after = past.take((past.time >= start) & (past.time < start + span))
-        window = Window(before, after, np.full(len(past), start, np.int64))
-        if before.rows <= after.rows or len(window.active()) < _LEAST:
-            break
-        found.append(window)
-    return found[::-1]
-
-
-def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[Sequences, Longs, Relevant]:
-    """What these customers wanted after the first one to three events of the window, taken for looks where the record
-    has purchases only: (histories, when each is asked in seconds, wanted). n: products. known: with what was before,
-    which then is not wanted again."""
-    after = window.after.select(chosen)
-    steps = np.arange(after.rows) - np.repeat(after.offsets[:-1], after.lengths())
-    shown = steps < np.repeat(np.arange(len(after)) % 3 + 1, after.lengths())
-    seen, rest = after.take(shown), after.take(~shown)
-    now = after.time[after.offsets[:-1] + seen.lengths() - 1]
-    if (after.kind == _PURCHASE).all():
-        seen = replace(seen, kind=np.full(seen.rows, EventType.VIEW_ITEM.code, np.int8))
-        wanted = unseen(Relevant.distinct(rest), seen, n)
-    else:
-        wanted = _bought(rest)
-    if not known:
-        return seen, now, wanted
-    before = window.before.select(chosen)
-    return followed(before, seen), now, unseen(wanted, before, n)
-
-
-def _bought(after: Sequences) -> Relevant:
-    """The distinct products bought; of events without any purchase, all products."""
-    bought = after.kind == _PURCHASE
-    return Relevant.distinct(after.take(bought) if bought.any() else after)
-
-
-def followed(before: Sequences, after: Sequences) -> Sequences:
-    """Each customer's events of `before`, then those of `after` (row i is the same customer in both)."""
-    owner = np.concatenate(
-        (np.repeat(np.arange(len(before)), before.lengths()), np.repeat(np.arange(len(after)), after.lengths()))
-    )
-    order = np.argsort(owner, kind="stable")
-    return Sequences(
-        offsets=before.offsets + after.offsets,
-        item=np.concatenate((before.item, after.item))[order],
-        kind=np.concatenate((before.kind, after.kind))[order],
-        time=np.concatenate((before.time, after.time))[order],
-        price=np.concatenate((before.price, after.price))[order],
-        quantity=np.concatenate((before.quantity, after.quantity))[order],
-    )
-
-
-def unseen(wanted: Relevant, before: Sequences, n: int) -> Relevant:
-    """Of what each customer wanted, what the events before do not hold."""
-    seen = np.repeat(np.arange(len(before), dtype=np.int64), before.lengths()) * n + before.item
-    return wanted.keep(~np.isin(wanted.owners() * n + wanted.ids, seen))
-
-
-def _midnight(past: Sequences) -> int:
-    """The end of the last day with an event, seconds."""
-    return int(past.time.max()) // DAY * DAY + DAY

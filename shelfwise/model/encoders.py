@@ -125,6 +125,7 @@ class ImageEncoder:
             network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"))
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise EncodingError(f"{path}: the photo encoder's weights cannot be read; reinstall it: {error}") from error
+        # torch's annotations do not know that a module may be given a memory format alone.
         return _folded(network.eval()).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
     def encode(self, inputs: Sequence[bytes | Path]) -> Floats:

@@ -128,6 +128,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.get("/docs", include_in_schema=False)(_docs)
     app.mount("/docs/assets", StaticFiles(directory=_ASSETS))
     web.mount(app, service)
+    # FastAPI's own way to replace the document, which mypy takes for an assignment to a method.
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 

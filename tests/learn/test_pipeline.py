@@ -10,18 +10,9 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.metrics import Relevant
-from shelfwise.learn.pipeline import (
-    DAY,
-    EngineModel,
-    Window,
-    followed,
-    forget_work,
-    learn_bundle,
-    lookers,
-    unseen,
-    windows_of,
-)
+from shelfwise.learn.pipeline import EngineModel, forget_work, learn_bundle
 from shelfwise.learn.results import Evaluation
+from shelfwise.learn.windows import DAY, Window, followed, lookers, unseen, windows_of
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.recommender import Items, Recommender
 from shelfwise.model.sequences import Sequences, sequences_of

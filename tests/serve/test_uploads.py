@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from shelfwise.serve.imports import check_size, read_report, run, upload
 from shelfwise.serve.uploads import Upload, receive
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
+from tests.loops import run_apart
 
 FEED = b"id,title,price\nNew-1,Green tea,3 USD\nTea-1,Tea renamed,nonsense\n,No id at all,3 USD\nTea-2,Tea 2,-5 USD\n"
 EVENTS = b"customer,product,time\nann,Tea-1,2024-05-01\nann,Nowhere,2024-05-01\n"
@@ -51,8 +50,7 @@ def sent(
         return next(pieces, {"type": "http.disconnect"})
 
     scope = {"type": "http", "method": "POST", "headers": [(b"content-type", kind.encode())]}
-    with ThreadPoolExecutor(1) as thread:  # a browser test before this leaves a loop running in the main thread
-        return thread.submit(lambda: asyncio.run(receive(Request(scope, hand), folder, limit, allowed))).result()
+    return run_apart(receive(Request(scope, hand), folder, limit, allowed))
 
 
 def test_a_file_is_kept_under_a_name_of_ours(tmp_path: Path) -> None:
