@@ -110,8 +110,7 @@ def show(folder: Path, out: Console) -> None:
         session = f"visitor-{uuid.uuid4().hex[:8]}"
         before = shop.recommend(session=session, k=5)
         table(out, "A visitor nobody knows", shop, before)
-        # Something of what was shown, but not the first: that goes with everything.
-        seen = before.items[:2][-1].product
+        seen = before.items[0].product
         shop.append_events([Event(type=EventType.VIEW_ITEM, session=session, product=seen)])
         table(out, f"The same visitor, having looked at {shop.title(seen)}", shop, shop.recommend(session=session, k=5))
     out.print("The same over HTTP:", style="bold")
