@@ -117,10 +117,16 @@ def worker() -> FastAPI:
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    """A server killed hard cannot stop its workers: each watches, and ends gently by itself."""
+    """A server killed hard cannot stop its workers: each watches, and ends gently by itself.
+
+    It asks twice: a signal between the two runs of its event loop, start and service, is lost. (Not three times:
+    Granian would wait for room.)
+    """
     parent.join()
     end(os.environ[DIRECTORY])
-    os.kill(os.getpid(), signal.SIGTERM)
+    for number, seconds in ((signal.SIGTERM, 5), (signal.SIGTERM, STOP_SECONDS), (signal.SIGKILL, 0)):
+        os.kill(os.getpid(), number)
+        time.sleep(seconds)
 
 
 def _free_address(host: str, port: int) -> str:

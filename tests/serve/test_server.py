@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -94,11 +94,16 @@ def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
 
 def children(process: subprocess.Popen[str]) -> list[int]:
     listed = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [pid for pid in map(int, listed) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in map(int, listed):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                found.append(pid)
+    return found
 
 
 class Load:
-    """Threads that send events until told to stop; keeps the ids that were acknowledged and every failure."""
+    """Threads that send events while it is entered; keeps the ids that were acknowledged and every failure."""
 
     def __init__(self, client: Client, threads: int = 8) -> None:
         self.acknowledged: list[str] = []
@@ -106,8 +111,16 @@ class Load:
         self._client = client
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, args=(n,)) for n in range(threads)]
+
+    def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
 
     def _run(self, number: int) -> None:
         sent = 0
@@ -124,11 +137,6 @@ class Load:
                 self.acknowledged += content["ids"]
             else:
                 self.failures.append(str(content))
-
-    def stop(self) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
 
 
 def recorded(folder: Path) -> set[str]:
@@ -161,16 +169,15 @@ def test_two_workers_are_one_shop(folder: Path, learn: Callable[[Shop], str]) ->
         wait_for(lambda: everywhere([]), 5)
 
         old = client.call("GET", "/v1/health")[1]["bundle"]
-        load = Load(client, 2)
         failures = []
-        with Shop(folder) as shop:
-            new = learn(shop)
-        end = time.monotonic() + 3
-        while time.monotonic() < end:
-            status, content = client.call("POST", "/v1/recommend", {"customer": "c1"})
-            if status != 200:
-                failures.append(content)
-        load.stop()
+        with Load(client, 2) as load:
+            with Shop(folder) as shop:
+                new = learn(shop)
+            end = time.monotonic() + 3
+            while time.monotonic() < end:
+                status, content = client.call("POST", "/v1/recommend", {"customer": "c1"})
+                if status != 200:
+                    failures.append(content)
         assert new != old
         assert not failures
         assert not load.failures
@@ -183,38 +190,33 @@ def test_two_workers_are_one_shop(folder: Path, learn: Callable[[Shop], str]) ->
 
 
 def test_sigterm_under_load_loses_nothing(folder: Path) -> None:
-    with running(folder, 2) as (process, client):
-        load = Load(client)
+    with running(folder, 2) as (process, client), Load(client) as load:
         wait_for(lambda: len(load.acknowledged) > 200)
         process.send_signal(signal.SIGTERM)
         process.wait(30)
-        load.stop()
     assert process.returncode == 0
     assert set(load.acknowledged) <= recorded(folder)
 
 
 def test_a_worker_killed_under_load_loses_nothing_and_comes_back(folder: Path) -> None:
     with running(folder, 2) as (process, client):
-        load = Load(client)
-        wait_for(lambda: len(load.acknowledged) > 200)
-        victim = children(process)[0]
-        os.kill(victim, signal.SIGKILL)
-        wait_for(lambda: len(children(process)) == 2 and victim not in children(process))
-        wait_for(lambda: "shelfwise_workers 2.0" in client.call("GET", "/metrics")[1])
-        load.stop()
+        with Load(client) as load:
+            wait_for(lambda: len(load.acknowledged) > 200)
+            victim, other = children(process)
+            os.kill(victim, signal.SIGKILL)
+            wait_for(lambda: len({*children(process)} - {victim, other}) == 1)  # the victim has let go of the port
+            wait_for(lambda: "shelfwise_workers 2.0" in client.call("GET", "/metrics")[1])
         assert client.products(customer="c1")
     assert set(load.acknowledged) <= recorded(folder)
 
 
 def test_a_server_killed_under_load_loses_nothing_and_leaves_no_worker(folder: Path) -> None:
-    with running(folder, 2) as (process, client):
-        load = Load(client)
+    with running(folder, 2) as (process, client), Load(client) as load:
         wait_for(lambda: len(load.acknowledged) > 200)
         workers = children(process)
         process.kill()
         process.wait()
-        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 20)
-        load.stop()
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     assert set(load.acknowledged) <= recorded(folder)
     with running(folder, 1) as (_, client):
         assert client.products(customer="c1")
