@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
-from shelfwise.model.alike import NEAR
+from shelfwise.model.alike import CELLS, NEAR
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.sequences import Floats, Ints
 
@@ -98,7 +98,7 @@ def _found(view: View, row: int, k: int) -> Ints:
     key = query.tobytes()  # products with the same text share an answer
     found = view.likes.get(key)
     if found is None or len(found) <= k:
-        rows, _ = view.content_index.search(query[None], k + 1)
+        rows, _ = view.content_index.search(query[None], k + 1, cells=CELLS)
         found = rows[0].astype(np.int32)
         if len(view.likes) >= _LIKES_KEPT:
             view.likes.clear()

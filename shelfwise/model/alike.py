@@ -18,8 +18,9 @@ from shelfwise.model.sequences import Floats, Ints
 
 #: How many are found of each.
 NEAR = 32
+#: Of the content index that are read: 98% of what a scan finds, as with 32, in a third of the time.
+CELLS = 8
 _MOST = 50_000  # products whose likes are found; of the others the index is asked
-_CELLS = 8  # of the index: 98% of what a scan finds, as 32 do, in a third of the time
 _BATCH = 4_096
 
 
@@ -45,7 +46,7 @@ class Alike:
             place[row] = seen[key]
         rows = np.full((len(asked), NEAR), -1, np.int32)
         for start in range(0, len(asked), _BATCH):
-            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=_CELLS)
+            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=CELLS)
             rows[start : start + _BATCH, : found.shape[1]] = found
         return cls(place, rows)
 
