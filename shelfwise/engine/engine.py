@@ -25,6 +25,7 @@ from shelfwise.engine.sources import BEHAVIOUR, COLUMN, DAY, FEATURES, Candidate
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
 from shelfwise.model.bundle import Bundle
+from shelfwise.model.index import FEW_CELLS
 from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType, Rule, to_micros
 
@@ -32,7 +33,6 @@ _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
 _STALE = 90 * DAY
 _VISIT = 5  # most events of a history whose newest look decides
 _BATCH = 256
-_CELLS = 8  # of the behaviour index, which is cut for customers: these hold 94% of the best 60 and 99.8% of the best 12
 _MOST_EXTRA = 200  # further products sought where the bought ones will be left out
 
 
@@ -206,7 +206,7 @@ class Engine:
             if request.exclude_purchased:
                 extra = min(max(int((told[place].kind == PURCHASE).sum()) for place in there), _MOST_EXTRA)
             asked = np.array([vector for vector in vectors if vector is not None])
-            found, _ = view.behaviour_index.search(asked, BEHAVIOUR + len(hidden) + extra, cells=_CELLS)
+            found, _ = view.behaviour_index.search(asked, BEHAVIOUR + len(hidden) + extra, cells=FEW_CELLS)
             for place, rows in zip(there, found, strict=True):
                 hits[place] = rows
         return [

@@ -7,8 +7,9 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
-from shelfwise.model.alike import CELLS, NEAR
+from shelfwise.model.alike import NEAR
 from shelfwise.model.bundle import Bundle
+from shelfwise.model.index import FEW_CELLS
 from shelfwise.model.sequences import Floats, Ints
 
 SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index
@@ -31,7 +32,7 @@ def similar(bundle: Bundle, view: View, row: int, filters: Filters, k: int) -> t
     if view.content is not None and view.content_index is not None:
         proposals.append(alike(view, row, _ALIKE + 2 * k))
     if view.behaviour is not None and view.behaviour_index is not None:
-        found, _ = view.behaviour_index.search(view.behaviour[row][None], _LEARNED + k)
+        found, _ = view.behaviour_index.search(view.behaviour[row][None], _LEARNED + k, cells=FEW_CELLS)
         proposals.append(found[0][found[0] >= 0].astype(np.int32))
     graph, twin = bundle.cooccurrence, int(view.twin[row])
     part = slice(int(graph.indptr[twin]), int(graph.indptr[twin + 1]))
@@ -98,7 +99,7 @@ def _found(view: View, row: int, k: int) -> Ints:
     key = query.tobytes()  # products with the same text share an answer
     found = view.likes.get(key)
     if found is None or len(found) <= k:
-        rows, _ = view.content_index.search(query[None], k + 1, cells=CELLS)
+        rows, _ = view.content_index.search(query[None], k + 1, cells=FEW_CELLS)
         found = rows[0].astype(np.int32)
         if len(view.likes) >= _LIKES_KEPT:
             view.likes.clear()

@@ -13,13 +13,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.model.index import VectorIndex
+from shelfwise.model.index import FEW_CELLS, VectorIndex
 from shelfwise.model.sequences import Floats, Ints
 
 #: How many are found of each.
 NEAR = 32
-#: Of the content index that are read: 98% of what a scan finds, as with 32, in a third of the time.
-CELLS = 8
 _MOST = 50_000  # products whose likes are found; of the others the index is asked
 _BATCH = 4_096
 
@@ -46,7 +44,7 @@ class Alike:
             place[row] = seen[key]
         rows = np.full((len(asked), NEAR), -1, np.int32)
         for start in range(0, len(asked), _BATCH):
-            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=CELLS)
+            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=FEW_CELLS)
             rows[start : start + _BATCH, : found.shape[1]] = found
         return cls(place, rows)
 

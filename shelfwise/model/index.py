@@ -26,6 +26,9 @@ from shelfwise.model.sequences import Floats, Longs
 _faiss: Any = faiss  # faiss's own annotations do not know the arguments its Python wrapper adds
 #: Up to this many rows a scan is exact.
 EXACT = 20_000
+#: Cells to read where an answer waits and a score of its own decides: of 92,000 products they hold 94% of a customer's
+#: best 60 (99.8% of the best 12) and 98% of the 55 most alike by content.
+FEW_CELLS = 8
 _CELLS_READ = 32
 _LEAST = 1e-4  # of the largest scale, that a dimension is stretched by
 _TRAINING_ROWS_A_CELL = 40  # what k-means needs; faiss warns below 39
