@@ -2,9 +2,10 @@
 
 Each question is one customer just before a window: the engine's candidates with their features, and which of them the
 customer went on to buy. Five ways to a head compete on the newest window (or, with one window only, on customers kept
-aside): trees that learn the order (LambdaMART, Burges 2010), trees that learn each candidate's chance (logistic loss,
-Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al. 2007), and every single feature by
-itself, so that the merge is never worse there than the best source alone. The winner then learns from all questions.
+aside, and where these are few on all in turn): trees that learn the order (LambdaMART, Burges 2010), trees that learn
+each candidate's chance (logistic loss, Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al.
+2007), and every single feature by itself, so that the merge is never worse there than the best source alone. The winner
+then learns from all questions.
 The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
 Trees and the linear one see all right candidates and some of the many wrong ones, which teaches as much in a quarter
 of the time.
@@ -12,6 +13,7 @@ of the time.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,6 +32,7 @@ TREES = 100  # most trees; fewer where the questions kept aside say so
 LEAVES = 7  # 15 found more in the window they were chosen on, and less in the next
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
+_FEW = 2_000  # of fewer questions a fifth chooses between heads by chance
 _L2 = 0.03  # of the linear head, on features of unit variance
 _WRONG = 120  # wrong candidates a question, on average, that are learned from
 _SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
@@ -179,31 +182,45 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     alone = {name: Linear(np.eye(len(names), dtype=np.float32)[at]) for at, name in enumerate(names)}
     if not windows:
         return alone[fallback], Fit(fallback, {})
-    if len(windows) > 1:
-        train, held = _joined(windows[:-1]), windows[-1]
-    else:
-        aside = np.random.default_rng(growth.seed).permutation(len(windows[0])) % _KEPT_ASIDE == 0
-        train, held = windows[0].select(~aside), windows[0].select(aside)
-    grown = {name: _trees(names, train, held, growth, loss) for name, loss in _LOSSES.items()}
-    sizes = {name: size for name, (_, size) in grown.items()}
-    competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
-    competitors |= {"linear": _linear(train, growth.seed), "sum": _sum(train, *(trees for trees, _ in grown.values()))}
-    merits = {name: ndcg(head.score(held.features), held) for name, head in competitors.items()}
+    merits: dict[str, float] = defaultdict(float)
+    sizes: dict[str, float] = defaultdict(float)
+    rounds = _rounds(windows, growth.seed)
+    asked = sum(len(held) for _, held in rounds)
+    while rounds:
+        train, held = rounds.pop()
+        grown = {name: _trees(names, train, held, growth, loss) for name, loss in _LOSSES.items()}
+        competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
+        competitors["linear"] = _linear(train, growth.seed)
+        competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
+        for name, head in competitors.items():
+            merits[name] += ndcg(head.score(held.features), held) * len(held) / asked
+        for name, (_, size) in grown.items():
+            sizes[name] += size * len(held) / asked
+        del train, held  # a few hundred megabytes
     kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
-    fit = Fit(best, merits)
-    del train  # a few hundred megabytes
+    fit = Fit(best, dict(merits))
     if best in alone:
         return alone[best], fit
     whole = _joined(windows)
     if best == "linear":
         return _linear(whole, growth.seed), fit
     again = [
-        _trees(names, whole, None, replace(growth, trees=sizes[name]), loss)[0]
+        _trees(names, whole, None, replace(growth, trees=round(sizes[name])), loss)[0]
         for name, loss in _LOSSES.items()
         if best in (name, "sum")
     ]
     return (_sum(whole, *again) if best == "sum" else again[0]), fit
+
+
+def _rounds(windows: Sequence[Questions], seed: int) -> list[tuple[Questions, Questions]]:
+    """What heads learn from and what they are then judged by, once or several times."""
+    if len(windows) > 1:
+        return [(_joined(windows[:-1]), windows[-1])]
+    (window,) = windows
+    part = np.random.default_rng(seed).permutation(len(window)) % _KEPT_ASIDE
+    turns = _KEPT_ASIDE if len(window) < _FEW else 1
+    return [(window.select(part != aside), window.select(part == aside)) for aside in range(turns)]
 
 
 def _joined(windows: Sequence[Questions]) -> Questions:

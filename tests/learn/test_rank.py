@@ -83,6 +83,15 @@ def test_never_worse_than_the_best_source_where_it_was_chosen() -> None:
             assert fit.ndcg[fit.chosen] >= max(fit.ndcg[name] for name in "xyz")
 
 
+def test_few_questions_are_all_asked_in_turn() -> None:
+    """Of one small window a fifth would choose by chance; each question judges heads that did not learn from it."""
+    window = made(100, 5, "sum")
+    _, fits = fit_ranker("xyz", [window], [])
+    for at, name in enumerate("xyz"):
+        assert fits["repeats"].ndcg[name] == pytest.approx(ndcg(window.features[:, at], window))
+    assert fits["repeats"].chosen == "linear"
+
+
 def test_too_little_to_learn_from_falls_back_to_a_source() -> None:
     ranker, fits = fit_ranker("xyz", [made(5, 0, "sum")], [], fallback="y")
     assert fits["repeats"].chosen == fits["new"].chosen == "y"
