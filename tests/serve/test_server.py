@@ -164,9 +164,9 @@ def test_two_workers_are_one_shop(folder: Path, learn: Callable[[Shop], str]) ->
         def everywhere(expected: list[str]) -> bool:
             return all(client.products(**question) == expected for _ in range(12))
 
-        wait_for(lambda: everywhere(["New-1"]))
+        wait_for(lambda: everywhere(["New-1"]), 5)
         assert client.call("DELETE", "/v1/products/New-1")[0] == 200
-        wait_for(lambda: everywhere([]))
+        wait_for(lambda: everywhere([]), 5)
 
         old = client.call("GET", "/v1/health")[1]["bundle"]
         failures = []

@@ -153,9 +153,9 @@ def test_a_feed_with_errors_is_read_before_anything_changes(signed: tuple[TestCl
     reply = client.post(f"{address}/load", data={"csrf": csrf}, follow_redirects=False)
     page = ended(client, reply.headers["location"])
     assert "2 products are in the shop" in page
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 5
     while found(client, "walnut abacus")[:1] != ["feed-1"]:
-        assert time.monotonic() < deadline, "it is never found"
+        assert time.monotonic() < deadline, "found within seconds"
         time.sleep(0.05)
     assert client.get("/console/products/feed-2").status_code == 200
     again = client.post(f"{address}/load", data={"csrf": csrf}, follow_redirects=False)
