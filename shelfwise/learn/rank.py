@@ -188,25 +188,27 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     asked = sum(len(held) for _, held in rounds)
     while rounds:
         train, held = rounds.pop()
-        grown = {name: _trees(names, train, held, growth, loss) for name, loss in _LOSSES.items()}
+        lessons, trials = train.thinned(_WRONG, growth.seed), held.thinned(_WRONG, growth.seed)
+        grown = {name: _trees(names, lessons, trials, growth, loss) for name, loss in _LOSSES.items()}
         competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
-        competitors["linear"] = _linear(train, growth.seed)
+        competitors["linear"] = _linear(lessons)
         competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
         for name, head in competitors.items():
             merits[name] += ndcg(head.score(held.features), held) * len(held) / asked
         for name, (_, size) in grown.items():
             sizes[name] += size * len(held) / asked
-        del train, held  # a few hundred megabytes
+        del train, held, lessons, trials  # a few hundred megabytes
     kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
     fit = Fit(best, dict(merits))
     if best in alone:
         return alone[best], fit
     whole = _joined(windows)
+    lessons = whole.thinned(_WRONG, growth.seed)
     if best == "linear":
-        return _linear(whole, growth.seed), fit
+        return _linear(lessons), fit
     again = [
-        _trees(names, whole, None, replace(growth, trees=round(sizes[name])), loss)[0]
+        _trees(names, lessons, None, replace(growth, trees=round(sizes[name])), loss)[0]
         for name, loss in _LOSSES.items()
         if best in (name, "sum")
     ]
@@ -242,7 +244,6 @@ def _trees(
             params={"verbose": -1, "max_bin": 127},
         )
 
-    train = train.thinned(_WRONG, growth.seed)
     parameters = {
         "objective": loss,
         "metric": "ndcg",
@@ -268,9 +269,7 @@ def _trees(
     else:
         curve: dict[str, dict[str, list[float]]] = {}
         told = [lightgbm.record_evaluation(curve)]
-        booster = lightgbm.train(
-            parameters, learn, size, valid_sets=[dataset(held.thinned(_WRONG, growth.seed), learn)], callbacks=told
-        )
+        booster = lightgbm.train(parameters, learn, size, valid_sets=[dataset(held, learn)], callbacks=told)
         size = _size(curve["valid_0"]["ndcg@12"])
     return Trees(booster.model_to_string(num_iteration=size)), size
 
@@ -288,9 +287,8 @@ def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
     return Sum(first, second, spreads[0] / max(spreads[1], 1e-9))
 
 
-def _linear(questions: Questions, seed: int) -> Linear:
+def _linear(questions: Questions) -> Linear:
     """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
-    questions = questions.thinned(_WRONG, seed)
     questions = questions.select(np.diff(questions.offsets) > 0)
     sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
     # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
