@@ -23,9 +23,8 @@ import numpy as np
 from shelfwise.learn.dataset import read_dataset
 from shelfwise.learn.sequences_benchmark import read_sequences
 from shelfwise.learn.train import NetworkRecommender
-from shelfwise.learn.windows import DAY
 from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import Sequences
+from shelfwise.model.sequences import DAY, Sequences
 from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 

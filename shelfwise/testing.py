@@ -19,10 +19,9 @@ import polars as pl
 from PIL import Image
 
 from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.schema import EVENT_COLUMNS, EventType, to_micros
 
-DAY = 86_400
 START = 1_704_067_200  # 2024-01-01 UTC
 _PURCHASE = 3
 _SIDE = 48  # pixels a photo is looked at with

@@ -25,9 +25,7 @@ from shelfwise.engine.state import PURCHASE, SEARCH, Searched
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.cooccurrence import READ
-from shelfwise.model.sequences import Floats, Ints, Longs, moments_back
-
-DAY = 86_400
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, moments_back
 
 #: Names as an answer shows them, in the order of their bits.
 SOURCES: tuple[str, ...] = ("behaviour", "neighbours", "content", "popular", "again", "fresh", "search")

@@ -20,11 +20,10 @@ from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Progress, Recommender
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.settings import Settings
 
 OURS = ("engine", "network")  # what Shelfwise learns; every other model is a baseline
-DAY = 86_400
 
 
 @runtime_checkable

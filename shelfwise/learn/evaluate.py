@@ -23,7 +23,6 @@ import numpy as np
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.learn import metrics
 from shelfwise.learn.contest import (
-    DAY,
     OURS,
     Contestant,
     Lister,
@@ -35,8 +34,9 @@ from shelfwise.learn.contest import (
 from shelfwise.learn.dataset import Dataset, levels, read_dataset
 from shelfwise.learn.metrics import Doubles, Estimate, Mask, Relevant
 from shelfwise.learn.results import MAIN, SEGMENT_METRICS, Evaluation, Facts, Result, Segment, Table
+from shelfwise.learn.windows import midnight
 from shelfwise.model.recommender import Items, Progress, Recommender, recommend_both
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 
@@ -155,7 +155,7 @@ def evaluate(
 
 def cutoff_of(dataset: Dataset, settings: Settings) -> int:
     """Seconds: the midnight at which the newest `validation_days` of the record begin."""
-    return int(dataset.sequences.time.max()) // DAY * DAY + DAY - settings.validation_days * DAY
+    return midnight(dataset.sequences) - settings.validation_days * DAY
 
 
 def check_enough(dataset: Dataset, settings: Settings) -> None:

@@ -24,9 +24,9 @@ from shelfwise.learn.dataset import Dataset, read_dataset
 from shelfwise.learn.evaluate import Row, compare
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.pipeline import EngineModel
-from shelfwise.learn.windows import DAY, unseen
+from shelfwise.learn.windows import midnight, unseen
 from shelfwise.model.recommender import Items, Progress, Recommender
-from shelfwise.model.sequences import Sequences
+from shelfwise.model.sequences import DAY, Sequences
 from shelfwise.schema import EventType, to_micros
 from shelfwise.settings import Settings
 
@@ -144,7 +144,7 @@ def _fitted(
 
 def _early(model: Any, past: Sequences, items: Items, settings: Settings, progress: Progress | None) -> Recommender:
     """Fitted, and stopped on the newest `validation_days`, which it does not learn from."""
-    start = int(past.time.max()) // DAY * DAY + DAY - settings.validation_days * DAY
+    start = midnight(past) - settings.validation_days * DAY
     fitted: Recommender = model.fit(
         past.before(start), items, validation=past.take(past.time >= start), progress=progress
     )

@@ -32,14 +32,14 @@ from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.rank import Fit, Questions, collect, fit_ranker
 from shelfwise.learn.results import Evaluation
 from shelfwise.learn.train import Epoch, NetworkRecommender
-from shelfwise.learn.windows import DAY, LEAST, Window, bought, followed, lookers, midnight, unseen, windows_of
+from shelfwise.learn.windows import LEAST, Window, bought, followed, lookers, midnight, unseen, windows_of
 from shelfwise.model.again import Again
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Items, Progress, Recommender
-from shelfwise.model.sequences import Floats, IdMap, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, IdMap, Ints, Longs, Sequences
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 

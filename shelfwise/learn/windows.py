@@ -12,13 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.learn.metrics import Relevant
-from shelfwise.model.sequences import Longs, Sequences
+from shelfwise.model.sequences import DAY, Longs, Sequences
 from shelfwise.schema import EventType
 
-DAY = 86_400
 WINDOWS = 3
-Positions = npt.NDArray[np.intp]
 LEAST = 30  # customers active in a window, else it is none
+Positions = npt.NDArray[np.intp]
 _PURCHASE = EventType.PURCHASE.code
 
 

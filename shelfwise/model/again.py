@@ -19,9 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 
-DAY = 86_400
 #: Days.
 HALF_LIVES: tuple[float, ...] = (30.0, 60.0, 90.0, 180.0, 360.0, float("inf"))
 #: Strength of the rhythm: 0 ignores it.

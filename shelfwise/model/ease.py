@@ -17,10 +17,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
-
-DAY = 86_400
-
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 
 _FELT = 0.01  # a product held less than this moves no score that is seen
 _MOST = 96  # products of one history that are asked, those held most: more changed no figure, 64 lost 3%

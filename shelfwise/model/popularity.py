@@ -14,9 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
 
-DAY = 86_400
 WEEK = 7 * DAY
 #: Days. Infinity counts all the past alike, which is also what data without real times needs.
 HALF_LIVES: tuple[float, ...] = (3.0, 7.0, 14.0, 30.0, 90.0, float("inf"))

@@ -18,10 +18,9 @@ from shelfwise.learn.results import Evaluation
 from shelfwise.model.again import Again
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Items, Progress
-from shelfwise.model.sequences import Floats, IdMap, Longs, Sequences, sequences_of
+from shelfwise.model.sequences import DAY, Floats, IdMap, Longs, Sequences, sequences_of
 from shelfwise.settings import Settings
 
-DAY = 86_400
 CUSTOMERS = 40
 SETTINGS = Settings(validation_days=5)
 

@@ -6,9 +6,9 @@ import pytest
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn import next_period
 from shelfwise.learn.dataset import Dataset
-from shelfwise.model.sequences import IdMap
+from shelfwise.model.sequences import DAY, IdMap
 from shelfwise.schema import EventType
-from tests.learn.test_pipeline import DAY, DAYS, ITEMS, SMALL, START, shop
+from tests.learn.test_pipeline import DAYS, ITEMS, SMALL, START, shop
 
 CUTOFF = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=DAYS - 14)
 

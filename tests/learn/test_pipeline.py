@@ -12,10 +12,10 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.pipeline import EngineModel, forget_work, learn_bundle
 from shelfwise.learn.results import Evaluation
-from shelfwise.learn.windows import DAY, Window, followed, lookers, unseen, windows_of
+from shelfwise.learn.windows import Window, followed, lookers, unseen, windows_of
 from shelfwise.model.bundle import Bundle
 from shelfwise.model.recommender import Items, Recommender
-from shelfwise.model.sequences import Sequences, sequences_of
+from shelfwise.model.sequences import DAY, Sequences, sequences_of
 from shelfwise.schema import Event, EventType, Product, from_micros
 from shelfwise.settings import Settings
 from shelfwise.store import open_store

@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.model.again import DAY, Again
+from shelfwise.model.again import Again
 from shelfwise.model.recommender import Items, Recommender, recommend
-from shelfwise.model.sequences import sequences_of
+from shelfwise.model.sequences import DAY, sequences_of
 
 
 def test_keeps_the_contract() -> None:

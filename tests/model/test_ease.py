@@ -1,8 +1,8 @@
 import numpy as np
 
-from shelfwise.model.ease import DAY, Ease
+from shelfwise.model.ease import Ease
 from shelfwise.model.recommender import Items, Recommender, recommend
-from shelfwise.model.sequences import Sequences, sequences_of
+from shelfwise.model.sequences import DAY, Sequences, sequences_of
 
 
 def checkerboard(half: int = 6) -> Sequences:

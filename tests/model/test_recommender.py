@@ -22,10 +22,9 @@ from shelfwise.model.cooccurrence import Cooccurrence
 from shelfwise.model.ease import Ease
 from shelfwise.model.popularity import Popularity
 from shelfwise.model.recommender import Items, Recommender, recommend, top_k
-from shelfwise.model.sequences import Sequences, sequences_of
+from shelfwise.model.sequences import DAY, Sequences, sequences_of
 from shelfwise.settings import Settings
 
-DAY = 86_400
 SOLD, NEVER = 16, 2  # products that are bought, and those behind them that nobody ever bought
 N = SOLD + NEVER
 START, DAYS = 1_704_067_200, 90

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from shelfwise.serve.app import MAX_BATCH, create_app
 from shelfwise.serve.wire import EVENT, PRODUCT, QUESTION, SIMILAR
 from shelfwise.shop import Shop
-from tests.loops import run_apart
+from tests.waiting import run_apart
 
 EVENT_BODY = {"type": "purchase", "customer": "c0", "product": "Tea-1"}
 FAILURE = {"code", "message", "field"}

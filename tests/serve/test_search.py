@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import struct
-import time
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +18,7 @@ from shelfwise.serve.app import create_app
 from shelfwise.serve.search import MAX_IMAGE, check_photo, multipart
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
+from tests.waiting import wait_for
 
 RULE = {"id": "r1", "action": "pin", "query": "tea", "products": ["Soap-3"]}
 
@@ -290,8 +290,5 @@ def test_another_process_steers_a_running_server(client: TestClient, shop: Shop)
     with Shop(shop.folder) as other:
         other.store.put_rules([Rule(action=RuleAction.PIN, query="tea", products=("Soap-3",))], "ada")
         other.store.put_synonyms([Synonym.parse("lather => soap")], "ada")
-    deadline = time.monotonic() + 5
-    while ids(found(client, "tea"))[0] != "Soap-3" and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert ids(found(client, "tea"))[0] == "Soap-3"
+    wait_for(lambda: ids(found(client, "tea"))[0] == "Soap-3", 5)
     assert ids(found(client, "lather"))[0].startswith("Soap")

@@ -21,6 +21,7 @@ import pytest
 from shelfwise.errors import SettingsError, ShopError
 from shelfwise.serve.server import serve
 from shelfwise.shop import Shop
+from tests.waiting import wait_for
 
 CODE = """
 import sys
@@ -83,13 +84,6 @@ def running(folder: Path, workers: int) -> Iterator[tuple[subprocess.Popen[str],
             process.wait(30)
         if process.stdout is not None:
             process.stdout.close()
-
-
-def wait_for(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
 
 
 def children(process: subprocess.Popen[str]) -> list[int]:
@@ -216,7 +210,7 @@ def test_a_server_killed_under_load_loses_nothing_and_leaves_no_worker(folder: P
         workers = children(process)
         process.kill()
         process.wait()
-        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
+        wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers), 20)  # else they were killed
     assert set(load.acknowledged) <= recorded(folder)
     with running(folder, 1) as (_, client):
         assert client.products(customer="c1")

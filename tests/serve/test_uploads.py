@@ -15,7 +15,7 @@ from shelfwise.serve.imports import check_size, read_report, run, upload
 from shelfwise.serve.uploads import Upload, receive
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
-from tests.loops import run_apart
+from tests.waiting import run_apart
 
 FEED = b"id,title,price\nNew-1,Green tea,3 USD\nTea-1,Tea renamed,nonsense\n,No id at all,3 USD\nTea-2,Tea 2,-5 USD\n"
 EVENTS = b"customer,product,time\nann,Tea-1,2024-05-01\nann,Nowhere,2024-05-01\n"

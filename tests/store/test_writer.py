@@ -13,7 +13,7 @@ import pytest
 from shelfwise.errors import StoreError
 from shelfwise.schema import Event
 from shelfwise.store import Appended, EventWriter, Store, open_store, writer
-from tests.loops import run_apart
+from tests.waiting import run_apart
 
 
 def event(id: str, customer: str = "A") -> Event:

@@ -25,6 +25,7 @@ from shelfwise.serve.web.console.guard import COOKIE
 from shelfwise.serve.web.console.overview import STREAMS, took
 from shelfwise.shop import Shop
 from shelfwise.trust.accounts import Accounts
+from tests.waiting import wait_for
 
 PASSWORD = "a long enough passphrase"
 VIEW = {"type": "view_item", "session": "somebody", "product": "mug-red"}
@@ -210,26 +211,19 @@ def post(server: Server, events: int) -> None:
         connection.close()
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-
-
 def test_the_stream_tells_of_all_workers_and_ends_with_the_session(folder: Path, look: Look) -> None:
     with Shop(folder) as shop:
         secret = signed_in(shop)
     with serving(folder, workers=2) as server:
         streams = [look(server, secret) for _ in range(6)]
         assert {stream.reply.getheader("content-type") for stream in streams} == {"text/event-stream; charset=utf-8"}
-        wait_for(lambda: all(stream.seen for stream in streams))
+        wait_for(lambda: all(stream.seen for stream in streams), 30)
         post(server, 20)
-        wait_for(lambda: all(told(stream.seen[-1], "Events a minute") == "20" for stream in streams))
+        wait_for(lambda: all(told(stream.seen[-1], "Events a minute") == "20" for stream in streams), 30)
         assert all('id="live-now"' in stream.seen[0] for stream in streams)
         with Shop(folder) as shop:
             Accounts(shop.store.accounts).sign_out(secret)
-        wait_for(lambda: all(stream.ended for stream in streams))
+        wait_for(lambda: all(stream.ended for stream in streams), 30)
         assert look(server, secret).reply.status == 303
 
 
@@ -238,15 +232,15 @@ def test_streams_are_bounded_and_free_their_place(folder: Path, look: Look) -> N
         secret = signed_in(shop)
     with serving(folder) as server:
         streams = [look(server, secret) for _ in range(STREAMS)]
-        wait_for(lambda: all(stream.seen for stream in streams))
+        wait_for(lambda: all(stream.seen for stream in streams), 30)
         full = look(server, secret).reply
         assert full.status == 429
         assert full.getheader("retry-after")
         for stream in streams:
             stream.close()
-        wait_for(lambda: look(server, secret).reply.status == 200)
+        wait_for(lambda: look(server, secret).reply.status == 200, 30)
         begun = look(server, secret)
-        wait_for(lambda: bool(begun.seen))
+        wait_for(lambda: bool(begun.seen), 30)
         server.process.terminate()
         wait_for(lambda: begun.ended, 14)  # before it would be killed
         assert server.process.wait(14) == 0

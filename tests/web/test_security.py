@@ -32,6 +32,7 @@ from shelfwise.serve.web.console.guard import COOKIE, LOGIN_COOKIE
 from shelfwise.shop import Shop
 from shelfwise.trust import accounts as trust
 from shelfwise.trust.accounts import Accounts, csrf_of
+from tests.waiting import wait_for
 
 PASSWORD = "a long enough passphrase"
 EVIL = "\"'><script data-evil>window.ran=1</script><img data-evil src=x onerror=window.ran=1>{{7*7}}javascript:"
@@ -361,9 +362,7 @@ def test_links_of_a_feed_call_nobody(server: Server, visit: Visit, tmp_path: Pat
     with listening() as (port, heard):
         with socket.create_connection(("127.0.0.1", port)) as caller:
             caller.sendall(b"who is there")
-        deadline = time.monotonic() + 5
-        while not heard and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_for(lambda: bool(heard), 5)
         assert heard == [b"who is there"], "it hears"
         there = f"127.0.0.1:{port}/x.png"
         links = [f"http://{there}", f"HTTP://{there}", f"https://{there}", f"//{there}", f"ftp://{there}"]
