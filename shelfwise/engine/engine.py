@@ -31,7 +31,7 @@ from shelfwise.schema import EventType, Rule, to_micros
 
 _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code
 _STALE = 90 * DAY
-_VISIT = 5  # most events of a history whose newest look decides
+_VISIT = 5  # most events of a history whose newest look decides; what a search found is none
 _BATCH = 256
 _MOST_EXTRA = 200  # further products sought where the bought ones will be left out
 
@@ -219,7 +219,7 @@ class Engine:
                 kinds=events.kind,
                 times=events.time,
                 now=now,
-                visit=bool(seeds) or (0 < events.rows <= _VISIT and int(events.kind[-1]) != PURCHASE),
+                visit=bool(seeds) or _ends_with_a_look(events),
                 vector=vectors[place],
                 hits=hits[place],
                 excluded=np.concatenate((hidden, states[place].cart)) if len(states[place].cart) else hidden,
@@ -300,6 +300,11 @@ def _ruled(
         made.scores[:k].tolist(),
         frozenset(made.told),
     )
+
+
+def _ends_with_a_look(events: Sequences) -> bool:
+    done = int((events.kind != SEARCH).sum())
+    return events.rows > 0 and done <= _VISIT and int(events.kind[-1]) != PURCHASE
 
 
 def _as_views(events: Sequences) -> Sequences:

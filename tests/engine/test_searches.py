@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Request
-from shelfwise.engine.state import SEARCH, Searched, State, empty_state, states_of, with_searches
+from shelfwise.engine.state import (
+    PURCHASE,
+    SEARCH,
+    VIEW,
+    Searched,
+    State,
+    empty_state,
+    extended,
+    states_of,
+    with_searches,
+)
 
 from .conftest import Simulated
 
@@ -72,3 +84,21 @@ def test_what_a_search_found_stands_at_its_time_best_last(simulated: Simulated) 
     assert found.events.kind[-3:].tolist() == [SEARCH] * 3
     assert (np.diff(found.events.time) >= 0).all()
     assert found.events.offsets.tolist() == [0, len(found.events.item)]
+
+
+def test_what_a_search_found_is_nothing_done(simulated: Simulated, engine: Engine) -> None:
+    """A first visit stays one after a search: its few looks decide, however many products the search found."""
+    now = simulated.bundle.until
+
+    def visit(looks: int, kind: int = VIEW) -> bool:
+        state = empty_state(now)
+        state = replace(state, events=extended(state.events, list(range(looks)), kind, now))
+        searched = with_searches(state, [Searched(now - 60, "green lamp", members(simulated, 5))])
+        assert searched.events.rows > looks + 3
+        return engine.candidates(searched, Request(session="s")).visit
+
+    assert visit(0)
+    assert visit(5)
+    assert not visit(6)
+    assert not visit(1, PURCHASE)
+    assert not engine.candidates(empty_state(now), Request(session="s")).visit

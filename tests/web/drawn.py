@@ -54,7 +54,7 @@ def draw(thing: str, colour: str, path: Path) -> None:
 def make(folder: Path, *, customers: int = 60, days: int = 60) -> None:
     """A trained shop in `folder`, its photos in photos/; customers c0, c4, … like mugs, c1, … teapots, and so on."""
     chance = random.Random(0)
-    quick = {"width": 16, "epochs": 1, "minutes": 0.02, "baseline_minutes": 0.01, "durable": False, "threads": 1}
+    quick = {"width": 16, "epochs": 1, "minutes": 1, "baseline_minutes": 0.01, "durable": False, "threads": 1}
     with Shop.create(folder, name="Drawn goods", currency="EUR", **quick) as shop:
         (folder / "photos").mkdir()
         products = []
@@ -83,7 +83,8 @@ def make(folder: Path, *, customers: int = 60, days: int = 60) -> None:
 
 def _visits(chance: random.Random, customers: int, days: int) -> pl.DataFrame:
     colours = list(COLOURS)
-    end = now() - timedelta(hours=1)
+    # Whole days ago, not hours: windows of learning are days, and the shop learned is then the same at any hour.
+    end = now().replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=1)
     rows: list[tuple[str, int, str, str, str, str]] = []
     for customer in range(customers):
         thing = list(THINGS)[customer % 4]
