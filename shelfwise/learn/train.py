@@ -27,6 +27,7 @@ from torch.nn.functional import embedding
 from shelfwise.errors import NotEnoughData
 from shelfwise.learn.checkpoint import Checkpoint, fingerprint
 from shelfwise.learn.join import Join, share_of
+from shelfwise.learn.memory import reused_memory
 from shelfwise.learn.metrics import Relevant
 from shelfwise.learn.softmax import CHUNK, softmax_loss
 from shelfwise.learn.start import remember
@@ -119,7 +120,7 @@ class NetworkRecommender:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.settings.threads or os.cpu_count() or 1)
         try:
-            with torch.random.fork_rng():
+            with torch.random.fork_rng(), reused_memory():
                 _Training(self, train, items, validation, progress).run()
         finally:
             torch.set_num_threads(threads)

@@ -359,8 +359,11 @@ class Content(nn.Module):
 
     def forward(self, facts: Mapping[str, Tensor]) -> Tensor:
         """[m, width] of facts of m products, at least one of them."""
-        parts = [getattr(self, name)(value) for name, value in facts.items()]
-        return torch.stack(parts).sum(0) if len(parts) > 1 else parts[0]
+        found, *others = (getattr(self, name)(value) for name, value in facts.items())
+        for one in others:
+            found += one  # in place: each is as large as the catalogue
+        told: Tensor = found
+        return told
 
 
 class _Tower(nn.Module):
