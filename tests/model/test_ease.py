@@ -1,5 +1,4 @@
 import numpy as np
-import pytest
 
 from shelfwise.model.ease import Ease
 from shelfwise.model.recommender import Items, Recommender, recommend
@@ -54,19 +53,6 @@ def test_one_history_answers_as_many_do() -> None:
         ids, scores = model.of(one.item, one.time, now)
         assert np.allclose(scores, many[at][ids], atol=1e-6)
     assert model.of(np.empty(0, np.int32), np.empty(0, np.int64), now)[1].tolist() == [0, 0, 0, 0]
-
-
-def test_of_a_long_history_those_are_asked_that_can_tell_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    train = sequences_of([[0, 1, 2, 3]], times=[[DAY] * 4])
-    model = Ease().fit(train, Items(n=4))
-    weights = np.array([[0, 0.1, 0.1, 0.1], [0.9, 0, 0, 0], [-9, -9, 0, -9], [0, 0, 0.5, 0]], np.float32)
-    model = Ease.from_tensors({**model.tensors(), "weights": weights})
-    monkeypatch.setattr("shelfwise.model.ease._MOST", 2)
-    monkeypatch.setattr("shelfwise.model.ease._SHOWN", 1)
-    model = Ease.from_tensors(model.tensors())
-    assert np.allclose(model.of(train.item, train.time, DAY)[1], weights[1] + weights[3])
-    long_ago = np.where(train.item == 1, DAY - 365 * DAY, DAY)
-    assert np.allclose(model.of(train.item, long_ago, DAY)[1], weights[0] + weights[3])
 
 
 def test_without_events_there_is_nothing_to_say() -> None:
