@@ -71,9 +71,11 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         assert titles(row(page, "Seen lately"))[0] == "Yellow teapot"
         assert sum("teapot" in title or "mug" in title for title in titles(after)) >= 4, titles(after)
 
-        why = after.locator("details.why").filter(has_text=re.compile("Because you|Similar to"))
-        named = re.compile("(Because you|Similar to) .*(Yellow teapot|yelow teapt)")
-        expect(why.first.locator("summary")).to_have_text(named)
+        # Which of two true reasons decides hangs on the seconds between: each product has to name what was done.
+        why = after.locator("details.why")
+        expect(why).to_have_count(6)
+        done = re.compile("Because you .*(Yellow teapot|yelow teapt)|Similar to Yellow teapot")
+        expect(why.locator("summary")).to_have_text([done] * 6)
         with page.expect_response("**/why?*"):
             why.first.locator("summary").press("Enter")
         expect(why.first).to_contain_text("Why am I seeing this?")
