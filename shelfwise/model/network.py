@@ -359,11 +359,11 @@ class Content(nn.Module):
 
     def forward(self, facts: Mapping[str, Tensor]) -> Tensor:
         """[m, width] of facts of m products, at least one of them."""
-        found, *others = (getattr(self, name)(value) for name, value in facts.items())
-        for one in others:
-            found += one  # in place: each is as large as the catalogue
-        told: Tensor = found
-        return told
+        parts = (getattr(self, name)(value) for name, value in facts.items())
+        total: Tensor = next(parts)
+        for part in parts:
+            total += part  # in place, one at a time: each is as large as the catalogue
+        return total
 
 
 class _Tower(nn.Module):
