@@ -18,7 +18,7 @@ from pathlib import Path
 
 import polars as pl
 
-from shelfwise.model.encoders import VectorCache, encode_products, product_text
+from shelfwise.models.encoders import VectorCache, encode_products, product_text
 from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.settings import Settings
 

@@ -26,13 +26,13 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import states_of
-from shelfwise.model.again import Again
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.cooccurrence import Cooccurrence
-from shelfwise.model.ease import Ease
-from shelfwise.model.network import Network, NetworkConfig
-from shelfwise.model.popularity import Popularity
-from shelfwise.model.sequences import IdMap
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.cooccurrence import Cooccurrence
+from shelfwise.models.ease import Ease
+from shelfwise.models.network import Network, NetworkConfig
+from shelfwise.models.popularity import Popularity
+from shelfwise.models.repurchase import Repurchase
+from shelfwise.models.sequences import IdMap
 from shelfwise.shop import Shop
 from shelfwise.testing import simulated_catalogue
 
@@ -149,7 +149,7 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
         items=IdMap([f"p{row}" for row in range(n)]),
         features=items,
         popularity=Popularity(half_life=30.0).fit(sequences, items),
-        again=Again(half_life=90.0, rhythm=0.25).fit(sequences, items),
+        again=Repurchase(half_life=90.0, rhythm=0.25).fit(sequences, items),
         cooccurrence=Cooccurrence().fit(sequences, items),
         ease=Ease().fit(sequences, items),
         network=network,

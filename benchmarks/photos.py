@@ -2,9 +2,9 @@
 
 1. SIMULATED shoppers over the 447 real photos of `luma`, whose taste is what the photos show. For products never seen
    in training, the network with photos against the same network without them: paired over customers, several seeds.
-2. The described network (`learn/described.py`), whose convolutions learn from the same photos' pixels, with and without
-   its photo branch, on each shopper's last purchase: from the purchases before it, and from five products that were
-   never bought in training, which only their photos tell anything of. Its softmax cannot propose a new product.
+2. The described network (`evaluation/described.py`), whose convolutions learn from the same photos' pixels, with and
+   without its photo branch, on each shopper's last purchase: from the purchases before it, and from five products that
+   were never bought in training, which only their photos tell anything of. Its softmax cannot propose a new product.
 3. A linear probe of the photo vectors on `clothing` (1,900 photos, ten classes, its own train and test parts).
 
     python benchmarks/photos.py [--seeds 3] [--data ../shared/data] [--cache FOLDER] [--only network described probe]
@@ -23,15 +23,15 @@ import numpy as np
 import polars as pl
 import torch
 
-from shelfwise.learn.described import Described
-from shelfwise.learn.metrics import Relevant, differences, ranking, summarise
-from shelfwise.learn.train import NetworkRecommender
-from shelfwise.model.encoders import ImageEncoder, VectorCache, encode_products
-from shelfwise.model.photos import thumbnails
-from shelfwise.model.recommender import Items, recommend, top_k
-from shelfwise.model.sequences import Floats
+from shelfwise.evaluation.described import Described
+from shelfwise.metrics import Relevant, differences, ranking, summarise
+from shelfwise.models.encoders import ImageEncoder, VectorCache, encode_products
+from shelfwise.models.photos import thumbnails
+from shelfwise.models.recommender import Items, recommend, top_k
+from shelfwise.models.sequences import Floats
 from shelfwise.settings import Settings
 from shelfwise.testing import SimulatedShop, simulated_shop
+from shelfwise.training.train import NetworkRecommender
 
 Values = dict[str, list[dict[str, np.ndarray]]]  # by arm, a seed each: a metric's values by customer
 PROOFS = ["network", "described", "probe"]

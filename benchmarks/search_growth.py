@@ -105,8 +105,8 @@ class Clusters:
 def one(n: int) -> dict[str, Any]:
     import numpy as np
 
-    from shelfwise.engine.search.request import SearchFilters, SearchRequest
-    from shelfwise.engine.search.search import Search
+    from shelfwise.search.request import SearchFilters, SearchRequest
+    from shelfwise.search.search import Search
 
     record = Simulated(n)
     draw = np.random.default_rng(2)

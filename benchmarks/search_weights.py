@@ -1,4 +1,4 @@
-"""Fit the weights of search (engine/search/ranking.py) to graded judgments, and measure them on queries held out.
+"""Fit the weights of search (search/ranking.py) to graded judgments, and measure them on queries held out.
 
     python benchmarks/search_weights.py [--shop PATH] [--products FILE --judgments FILE] [--folds 3] [--seeds 5]
 
@@ -27,10 +27,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from shelfwise.engine.search.ranking import WEIGHTS
-from shelfwise.engine.search.request import SearchFilters, SearchRequest
-from shelfwise.engine.search.search import Search
-from shelfwise.learn.search_benchmark import Judgments, ndcg, read_judgments
+from shelfwise.evaluation.search_benchmark import Judgments, ndcg, read_judgments
+from shelfwise.search.ranking import WEIGHTS
+from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.search import Search
 
 DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
 FITTED = ("phrase", "head", "every", "words", "text", "qualifies", "meaning", "alike")

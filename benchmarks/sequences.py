@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from shelfwise.learn.sequences_benchmark import sequences
+from shelfwise.evaluation.sequences_benchmark import sequences
 
 if __name__ == "__main__":
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"

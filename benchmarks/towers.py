@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from shelfwise.learn.dataset import read_dataset
-from shelfwise.learn.sequences_benchmark import read_sequences
-from shelfwise.learn.train import NetworkRecommender
-from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import DAY, Sequences
+from shelfwise.evaluation.sequences_benchmark import read_sequences
+from shelfwise.models.recommender import Items
+from shelfwise.models.sequences import DAY, Sequences
 from shelfwise.settings import Settings
 from shelfwise.shop import Shop
+from shelfwise.training.dataset import read_dataset
+from shelfwise.training.train import NetworkRecommender
 
 TOWERS = ("gru", "lstm", "transformer")
 DATA = Path(os.environ.get("SHELFWISE_DATA", Path(__file__).parents[2] / "shared" / "data"))

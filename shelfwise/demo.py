@@ -18,8 +18,8 @@ from rich.table import Table
 
 from shelfwise.errors import ShopError
 from shelfwise.intake import vendure
-from shelfwise.model.encoders import VectorCache, encode_products
-from shelfwise.model.recommender import Progress
+from shelfwise.models.encoders import VectorCache, encode_products
+from shelfwise.models.recommender import Progress
 from shelfwise.schema import Event, EventType, now
 from shelfwise.settings import FILE
 from shelfwise.shop import Shop

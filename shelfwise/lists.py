@@ -29,7 +29,7 @@ from typing import Any, Literal, Protocol
 import polars as pl
 
 from shelfwise.errors import InvalidRecord, InvalidRequest, MissingDependency, ShopError, UnreadableFile
-from shelfwise.model.recommender import Progress
+from shelfwise.models.recommender import Progress
 from shelfwise.schema import MAX_ID, check_text
 
 On = Literal["processes", "ray"]

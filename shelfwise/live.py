@@ -18,18 +18,18 @@ import polars as pl
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Request
-from shelfwise.engine.search.clicks import TYPES, Clicks
-from shelfwise.engine.search.meaning import ShopEncoders
-from shelfwise.engine.search.personal import Taste
-from shelfwise.engine.search.request import SearchRequest
-from shelfwise.engine.search.search import Search
-from shelfwise.engine.search.suggest import Entry, popular_queries
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
 from shelfwise.errors import BundleError
-from shelfwise.model.bundle import Bundles
-from shelfwise.model.encoders import VectorCache, encode_products
-from shelfwise.model.recommender import Progress
+from shelfwise.models.bundle import Bundles
+from shelfwise.models.encoders import VectorCache, encode_products
+from shelfwise.models.recommender import Progress
 from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType, Product
+from shelfwise.search.clicks import TYPES, Clicks
+from shelfwise.search.meaning import ShopEncoders
+from shelfwise.search.personal import Taste
+from shelfwise.search.request import SearchRequest
+from shelfwise.search.search import Search
+from shelfwise.search.suggest import Entry, popular_queries
 from shelfwise.settings import Settings
 from shelfwise.store import History, Store
 from shelfwise.store.rows import product_row

@@ -24,17 +24,17 @@ import polars as pl
 
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Answer, Filters, Request
-from shelfwise.engine.search.personal import Taste
-from shelfwise.engine.search.request import SearchAnswer, SearchFilters, SearchRequest
-from shelfwise.engine.search.search import Search
-from shelfwise.engine.search.suggest import Suggestion
-from shelfwise.engine.search.synonyms import TURNED_TO, Proposal, mined
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.live import Live
-from shelfwise.model.bundle import Bundle, Bundles
-from shelfwise.model.recommender import Progress
+from shelfwise.models.bundle import Bundle, Bundles
+from shelfwise.models.recommender import Progress
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
+from shelfwise.search.personal import Taste
+from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
+from shelfwise.search.search import Search
+from shelfwise.search.suggest import Suggestion
+from shelfwise.search.synonyms import TURNED_TO, Proposal, mined
 from shelfwise.settings import FILE, Settings, load_settings, template
 from shelfwise.store import Appended, Counts, Store, open_store
 from shelfwise.trust.keys import KeyRing
@@ -42,7 +42,7 @@ from shelfwise.trust.keys import KeyRing
 _LOADS = 20  # reports of loads that `check` shows
 
 if TYPE_CHECKING:
-    from shelfwise.learn.results import Evaluation
+    from shelfwise.evaluation.results import Evaluation
 
 
 class Shop:
@@ -188,8 +188,8 @@ class Shop:
         whole. After a training that was killed, the network's fits that were over are taken and the one that was not
         goes on, if neither the record nor the settings have changed.
         """
-        from shelfwise.learn.pipeline import forget_work, learn_bundle
-        from shelfwise.learn.report import write_training_report
+        from shelfwise.evaluation.report import write_training_report
+        from shelfwise.training.pipeline import forget_work, learn_bundle
 
         bundle = learn_bundle(self.store, self.folder, self.settings, progress)
         version = self._bundles.add(bundle)
@@ -208,8 +208,8 @@ class Shop:
         """Time split, whole catalogue, every baseline: the evaluation and the folder of its report.
 
         baseline_minutes: most of fitting each network among the baselines; 0 leaves them out, None is no limit."""
-        from shelfwise.learn.evaluate import evaluate
-        from shelfwise.learn.report import write_report
+        from shelfwise.evaluation.evaluate import evaluate
+        from shelfwise.evaluation.report import write_report
 
         result = evaluate(
             self.store, self.folder, self.settings, only=only, baseline_minutes=baseline_minutes, progress=progress
@@ -228,7 +228,7 @@ class Shop:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """The benchmark `next-period` on this shop's record."""
-        from shelfwise.learn.next_period import next_period
+        from shelfwise.evaluation.next_period import next_period
 
         options: dict[str, Any] = {"only": only, "baseline_minutes": baseline_minutes, "progress": progress}
         return next_period(self.store, self.folder, self.settings, cutoff, days, **options)

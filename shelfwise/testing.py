@@ -18,8 +18,8 @@ import numpy.typing as npt
 import polars as pl
 from PIL import Image
 
-from shelfwise.model.recommender import Items
-from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.models.recommender import Items
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.schema import EVENT_COLUMNS, EventType, to_micros
 
 START = 1_704_067_200  # 2024-01-01 UTC

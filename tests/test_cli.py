@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from shelfwise.cli import app
+from shelfwise.cli.app import app
 from shelfwise.errors import InvalidRecord, InvalidRequest, ShelfwiseError, UnknownProduct
 from shelfwise.schema import Event, EventType, Product, now
 from shelfwise.shop import Shop
@@ -140,7 +140,7 @@ def test_threads_wait_without_spinning_unless_told_to(asked: dict[str, str], pol
 def test_a_bar_on_a_terminal_tells_the_time_left() -> None:
     child = """
 import time
-from shelfwise.terminal import progress_bar
+from shelfwise.cli.terminal import progress_bar
 with progress_bar("Work") as progress:
     for done in range(1, 9):
         progress(done, 1000, "steps made")

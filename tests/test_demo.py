@@ -51,11 +51,11 @@ def test_the_shoppers_need_photos(vendure_archive: Path, tmp_path: Path) -> None
 
 
 def test_the_answer_says_that_shoppers_are_simulated(shop: Shop) -> None:
-    from shelfwise.learn.dataset import read_dataset
-    from shelfwise.model.again import Again
-    from shelfwise.model.bundle import Bundle, Bundles
-    from shelfwise.model.cooccurrence import Cooccurrence
-    from shelfwise.model.popularity import Popularity
+    from shelfwise.models.bundle import Bundle, Bundles
+    from shelfwise.models.cooccurrence import Cooccurrence
+    from shelfwise.models.popularity import Popularity
+    from shelfwise.models.repurchase import Repurchase
+    from shelfwise.training.dataset import read_dataset
 
     data = read_dataset(shop.store, shop.folder, shop.settings)
     known = (data.sequences, data.features)
@@ -63,7 +63,7 @@ def test_the_answer_says_that_shoppers_are_simulated(shop: Shop) -> None:
         items=data.items,
         features=data.features,
         popularity=Popularity(half_life=30 * 86_400.0).fit(*known),
-        again=Again(half_life=30 * 86_400.0, rhythm=1.0).fit(*known),
+        again=Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(*known),
         cooccurrence=Cooccurrence().fit(*known),
         until=int(data.sequences.time.max()),
     )

@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from shelfwise import errors
-from shelfwise.cli import app
+from shelfwise.cli.app import app
 from shelfwise.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

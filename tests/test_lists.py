@@ -19,7 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from shelfwise import lists
-from shelfwise.cli import app
+from shelfwise.cli.app import app
 from shelfwise.errors import BundleError, InvalidRequest, MissingDependency, ShopError, UnreadableFile
 from shelfwise.schema import Event, EventType
 from shelfwise.shop import Shop

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from shelfwise.cli import app
+from shelfwise.cli.app import app
 from shelfwise.schema import EventType
 from shelfwise.shop import Shop
 

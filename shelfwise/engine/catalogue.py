@@ -22,10 +22,10 @@ import polars as pl
 
 from shelfwise.engine.request import Filters
 from shelfwise.errors import UnknownProduct
-from shelfwise.model.alike import Alike
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.index import VectorIndex
-from shelfwise.model.sequences import Floats, Ints, Longs
+from shelfwise.models.alike import Alike
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.index import VectorIndex
+from shelfwise.models.sequences import Floats, Ints, Longs
 from shelfwise.schema import Availability, Product, to_micros
 
 _T = TypeVar("_T", bound=np.generic)

@@ -16,17 +16,17 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.engine.arrange.rules import Rules, arranged
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.explain import LANGUAGES, Explainer, Reason
 from shelfwise.engine.request import MAX_K, Answer, Because, Filters, Item, Request, check_k, check_language
-from shelfwise.engine.search.rules import Rules, arranged
 from shelfwise.engine.similar import similar
 from shelfwise.engine.sources import BEHAVIOUR, COLUMN, FEATURES, Candidates, Question, Sources, merged
 from shelfwise.engine.state import PURCHASE, SEARCH, VIEW, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.index import FEW_CELLS
-from shelfwise.model.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.index import FEW_CELLS
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType, Rule, to_micros
 
 _VIEW, _ADD = EventType.VIEW_ITEM.code, EventType.ADD_TO_CART.code

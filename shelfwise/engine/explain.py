@@ -15,8 +15,8 @@ import numpy.typing as npt
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.sources import BIT, COLUMN, COLUMNS_OF, FEATURES, SOURCES, Candidates, Neighbours, Question
 from shelfwise.engine.state import SEARCH
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.sequences import DAY, Floats, Ints
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.sequences import DAY, Floats, Ints
 from shelfwise.schema import EventType
 
 Score = Callable[[Floats], Floats]

@@ -7,10 +7,10 @@ import numpy.typing as npt
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
-from shelfwise.model.alike import NEAR
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.index import FEW_CELLS
-from shelfwise.model.sequences import Floats, Ints
+from shelfwise.models.alike import NEAR
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.index import FEW_CELLS
+from shelfwise.models.sequences import Floats, Ints
 
 SCANNED = 30_000  # products inside a filter that are scored one by one rather than through the index
 # How many are proposed by content, by the network and by co-occurrence; of the first two some more for a longer answer.

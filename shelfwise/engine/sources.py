@@ -22,10 +22,10 @@ from shelfwise.engine.catalogue import View
 from shelfwise.engine.request import Filters
 from shelfwise.engine.similar import SCANNED, alike, top
 from shelfwise.engine.state import PURCHASE, SEARCH, Searched
-from shelfwise.model.again import Again
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.cooccurrence import READ
-from shelfwise.model.sequences import DAY, Floats, Ints, Longs, moments_back
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.cooccurrence import READ
+from shelfwise.models.repurchase import Repurchase
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, moments_back
 
 #: Names as an answer shows them, in the order of their bits.
 SOURCES: tuple[str, ...] = ("behaviour", "neighbours", "content", "popular", "again", "fresh", "search")
@@ -44,8 +44,8 @@ _FEATURES: tuple[tuple[str, str], ...] = (
     ("content_newest", "content"),  # cosine with the newest product
     ("popular", "popular"),  # log(1 + decayed customer-days)
     ("popular_week", "popular"),  # log(1 + customer-days of the last week)
-    ("again", "again"),  # Again.of
-    *((f"again_{name}", "again") for name in Again.FEATURES),
+    ("again", "again"),  # Repurchase.of
+    *((f"again_{name}", "again") for name in Repurchase.FEATURES),
     ("looked", "again"),  # 1 / steps back to the newest event that was no purchase
     ("category_share", "behaviour"),  # decayed share of the history in the product's category
     ("category_now", "behaviour"),  # share of the newest events in it
@@ -63,7 +63,7 @@ COLUMN = {name: place for place, name in enumerate(FEATURES)}
 COLUMNS_OF: dict[str, list[int]] = {
     source: [place for place, (_, owner) in enumerate(_FEATURES) if owner == source] for source in SOURCES
 }
-_AGAIN_AT = slice(COLUMN["again_" + Again.FEATURES[0]], COLUMN["again_" + Again.FEATURES[-1]] + 1)
+_AGAIN_AT = slice(COLUMN["again_" + Repurchase.FEATURES[0]], COLUMN["again_" + Repurchase.FEATURES[-1]] + 1)
 
 # How many each source proposes. Proposals overlap; about 250 candidates reach the ranker, 400 were no better.
 BEHAVIOUR, NEIGHBOURS, EASE, CONTENT, POPULAR, AGAIN, LOOKED, FRESH = 60, 40, 40, 10, 40, 100, 30, 32
@@ -324,10 +324,10 @@ class Sources:
         return ease.of(question.items[known], question.times[known], question.now)
 
     def _again(self, question: Question) -> tuple[Ints, Floats, Floats]:
-        """What was bought and may be shown: (rows [m] ascending, scores [m], Again.FEATURES [m, f])."""
+        """What was bought and may be shown: (rows [m] ascending, scores [m], Repurchase.FEATURES [m, f])."""
         bought = question.kinds == PURCHASE
         if question.exclude_purchased or not bought.any():
-            return _NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Again.FEATURES)), np.float32)
+            return _NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Repurchase.FEATURES)), np.float32)
         items, times = question.items[bought], question.times[bought]
         return self.bundle.again.told(items, times, question.now)
 

@@ -9,7 +9,7 @@ from itertools import pairwise, repeat
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.model.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.schema import POSITIVE_TYPES, EventType
 
 PURCHASE, SEARCH, VIEW = EventType.PURCHASE.code, EventType.SEARCH.code, EventType.VIEW_ITEM.code

@@ -28,8 +28,8 @@ from starlette.staticfiles import StaticFiles
 
 import shelfwise
 from shelfwise.engine.request import Answer
-from shelfwise.engine.search.request import SearchAnswer
 from shelfwise.errors import BundleError, ShelfwiseError
+from shelfwise.search.request import SearchAnswer
 from shelfwise.serve import web
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.jobs import Jobs

@@ -18,7 +18,7 @@ from typing import Any
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import QualityReport, load_events, load_products
 from shelfwise.intake.recognise import recognise
-from shelfwise.model.recommender import Progress
+from shelfwise.models.recommender import Progress
 from shelfwise.shop import Shop
 from shelfwise.store import Store, open_store
 

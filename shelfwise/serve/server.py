@@ -32,7 +32,7 @@ from shelfwise.trust.keys import KeyRing
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from shelfwise.model.recommender import Progress
+    from shelfwise.models.recommender import Progress
 
 BACKPRESSURE = 256  # requests a worker holds at once; more wait in the socket's queue
 STOP_SECONDS = 15  # then a worker that has not ended is killed

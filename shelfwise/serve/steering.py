@@ -8,7 +8,6 @@ from typing import Any
 import orjson
 from starlette.requests import Request
 
-from shelfwise.engine.search.synonyms import Proposal
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import (
     MAX_ID,
@@ -21,6 +20,7 @@ from shelfwise.schema import (
     RuleAction,
     Synonym,
 )
+from shelfwise.search.synonyms import Proposal
 from shelfwise.serve.gate import Access, read_body
 from shelfwise.serve.wire import Field, Refused, invalid, many, parse_fields, parse_json, parse_time
 from shelfwise.shop import Shop

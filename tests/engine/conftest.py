@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 import torch
 
-from shelfwise.model.again import Again
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.cooccurrence import Cooccurrence
-from shelfwise.model.ease import Ease
-from shelfwise.model.network import Network, NetworkConfig
-from shelfwise.model.popularity import Popularity
-from shelfwise.model.sequences import IdMap
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.cooccurrence import Cooccurrence
+from shelfwise.models.ease import Ease
+from shelfwise.models.network import Network, NetworkConfig
+from shelfwise.models.popularity import Popularity
+from shelfwise.models.repurchase import Repurchase
+from shelfwise.models.sequences import IdMap
 from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.testing import SimulatedCatalogue, simulated_catalogue
 
@@ -72,7 +72,7 @@ def simulated() -> Simulated:
         items=IdMap(f"p{row}" for row in range(N)),
         features=items,
         popularity=Popularity(half_life=30).fit(events, items),
-        again=Again(half_life=90, rhythm=0.25).fit(events, items),
+        again=Repurchase(half_life=90, rhythm=0.25).fit(events, items),
         cooccurrence=Cooccurrence().fit(events, items),
         ease=Ease(products=200).fit(events, items),
         network=network,

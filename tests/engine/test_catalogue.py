@@ -14,7 +14,7 @@ from shelfwise.engine.request import Filters, Request
 from shelfwise.engine.similar import alike
 from shelfwise.engine.state import empty_state, states_of
 from shelfwise.errors import UnknownProduct
-from shelfwise.model.sequences import Sequences, sequences_of
+from shelfwise.models.sequences import Sequences, sequences_of
 from shelfwise.schema import Product
 
 from .conftest import WIDTH, N, Simulated

@@ -15,9 +15,9 @@ from shelfwise.engine.request import Filters, Request
 from shelfwise.engine.sources import COLUMN, FEATURES, SOURCES
 from shelfwise.engine.state import empty_state, states_of
 from shelfwise.errors import BundleError, InvalidRequest, SettingsError, UnknownProduct
-from shelfwise.model.bundle import Bundle
-from shelfwise.model.ranker import Linear, Ranker
-from shelfwise.model.recommender import top_k
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.ranker import Linear, Ranker
+from shelfwise.models.recommender import top_k
 from shelfwise.schema import Availability, EventType, Product, Rule, RuleAction, from_micros, now
 
 from .conftest import N, Simulated

@@ -11,13 +11,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shelfwise.learn.dataset import read_dataset
-from shelfwise.model.again import Again
-from shelfwise.model.bundle import Bundle, Bundles
-from shelfwise.model.cooccurrence import Cooccurrence
-from shelfwise.model.popularity import Popularity
+from shelfwise.models.bundle import Bundle, Bundles
+from shelfwise.models.cooccurrence import Cooccurrence
+from shelfwise.models.popularity import Popularity
+from shelfwise.models.repurchase import Repurchase
 from shelfwise.schema import EVENT_COLUMNS, Product, now, to_micros
 from shelfwise.shop import Shop
+from shelfwise.training.dataset import read_dataset
 
 AISLES = ("Dairy", "Bakery", "Tea", "Soap")
 EACH = 15
@@ -30,7 +30,7 @@ def learned(shop: Shop) -> str:
         items=data.items,
         features=data.features,
         popularity=Popularity(half_life=30 * 86_400.0).fit(data.sequences, data.features),
-        again=Again(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
+        again=Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
         cooccurrence=Cooccurrence().fit(data.sequences, data.features),
         until=int(data.sequences.time.max()),
     )

@@ -17,10 +17,10 @@ from browsing import serving
 from playwright.sync_api import Page, sync_playwright
 from rich.console import Console
 
+from shelfwise.cli.terminal import progress_bar
 from shelfwise.demo import prepare
 from shelfwise.settings import FILE
 from shelfwise.shop import Shop
-from shelfwise.terminal import progress_bar
 
 WINDOW = {
     "home": "/",

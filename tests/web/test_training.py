@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from shelfwise.learn.dataset import read_dataset
-from shelfwise.learn.train import NetworkRecommender
 from shelfwise.serve.app import create_app
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.web.console.guard import COOKIE
 from shelfwise.serve.web.console.training import _step, chosen, fits_of, seconds_left
 from shelfwise.shop import Shop
+from shelfwise.training.dataset import read_dataset
+from shelfwise.training.train import NetworkRecommender
 from shelfwise.trust.accounts import Accounts, csrf_of
 
 PASSWORD = "a long enough passphrase"

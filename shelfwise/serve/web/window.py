@@ -18,9 +18,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shelfwise.engine.request import MAX_K, Because, Item
-from shelfwise.engine.search.request import Hit, SearchFilters
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
+from shelfwise.search.request import Hit, SearchFilters
 from shelfwise.serve.gate import read_body
 from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.metrics import Metrics

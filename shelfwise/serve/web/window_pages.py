@@ -7,10 +7,10 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from shelfwise.engine.request import Because
-from shelfwise.engine.search.request import Facet, SearchAnswer
-from shelfwise.engine.search.suggest import Suggestion
 from shelfwise.intake.values import parse_money
 from shelfwise.schema import Event, Product
+from shelfwise.search.request import Facet, SearchAnswer
+from shelfwise.search.suggest import Suggestion
 from shelfwise.serve.web.visiting import Persona
 
 

@@ -12,11 +12,11 @@ import polars as pl
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.engine import Engine
 from shelfwise.engine.request import Filters
-from shelfwise.engine.search.meaning import Nearest
-from shelfwise.engine.search.request import Facet, SearchFilters
-from shelfwise.engine.search.search import Search
 from shelfwise.errors import BundleError, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Product, Rule, from_micros
+from shelfwise.search.meaning import Nearest
+from shelfwise.search.request import Facet, SearchFilters
+from shelfwise.search.search import Search
 from shelfwise.shop import Shop
 
 PAGE = 40  # products a page of the list

@@ -9,13 +9,13 @@ from typing import ClassVar
 
 import polars as pl
 
-from shelfwise.engine.search.queries import Asked, Outcome, asked, outcomes
-from shelfwise.engine.search.request import Chip, SearchFilters, SearchRequest
-from shelfwise.engine.search.stages import Stage, stages
-from shelfwise.engine.search.synonyms import TURNED_TO
-from shelfwise.engine.search.text import normal
 from shelfwise.errors import InvalidRequest
 from shelfwise.schema import EVENT_COLUMNS, MAX_QUERY, EventType, Rule, now
+from shelfwise.search.queries import Asked, Outcome, asked, outcomes
+from shelfwise.search.request import Chip, SearchFilters, SearchRequest
+from shelfwise.search.stages import Stage, stages
+from shelfwise.search.synonyms import TURNED_TO
+from shelfwise.search.text import normal
 from shelfwise.shop import Shop
 
 SHOWN = 10  # products a stage

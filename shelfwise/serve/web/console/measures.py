@@ -9,9 +9,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from shelfwise.learn.metrics import Estimate
-from shelfwise.learn.results import MAIN, Evaluation, Result, Table
-from shelfwise.learn.wording import WORDS
+from shelfwise.evaluation.results import MAIN, Evaluation, Result, Table
+from shelfwise.evaluation.wording import WORDS
+from shelfwise.metrics import Estimate
 from shelfwise.serve.web.chart import Bar, Chart, Line, bars, lines
 from shelfwise.serve.web.render import known
 

@@ -19,8 +19,8 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
-from shelfwise.learn.results import MAIN, Evaluation
-from shelfwise.learn.wording import WORDS
+from shelfwise.evaluation.results import MAIN, Evaluation
+from shelfwise.evaluation.wording import WORDS
 from shelfwise.schema import EventType, now
 from shelfwise.serve.web.chart import Chart, Line, lines
 from shelfwise.serve.web.console.guard import require
@@ -96,7 +96,7 @@ class ReportsPage:
 
 def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsPage:
     """Raises Refused for a report that is not there."""
-    from shelfwise.learn.report import notes, verdict
+    from shelfwise.evaluation.report import notes, verdict
 
     words = WORDS[lang]
     bundles = shop.bundles()
@@ -148,7 +148,7 @@ def read(shop: Shop, source: Source) -> Evaluation | None:
 
 def written(evaluation: Evaluation, format: str, lang: str) -> bytes:
     """The report as a file that stands alone."""
-    from shelfwise.learn.report import write_report
+    from shelfwise.evaluation.report import write_report
 
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         write_report(evaluation, Path(folder), lang)

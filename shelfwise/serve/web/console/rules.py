@@ -9,9 +9,9 @@ from typing import ClassVar
 
 import orjson
 
-from shelfwise.engine.search.synonyms import Proposal
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import Change, Rule, RuleAction, Synonym, now
+from shelfwise.search.synonyms import Proposal
 from shelfwise.shop import Shop
 
 CHANGES = 30  # newest changes shown

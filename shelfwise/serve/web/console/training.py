@@ -19,8 +19,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shelfwise.errors import BundleError
-from shelfwise.learn.results import MAIN
-from shelfwise.learn.wording import WORDS
+from shelfwise.evaluation.results import MAIN
+from shelfwise.evaluation.wording import WORDS
 from shelfwise.serve.jobs import Job, Jobs
 from shelfwise.serve.web.chart import Chart, Line, lines
 from shelfwise.serve.web.console.guard import require, submitted

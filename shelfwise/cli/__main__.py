@@ -1,0 +1,5 @@
+"""`python -m shelfwise.cli` is the command `shelfwise`."""
+
+from shelfwise.cli.app import main
+
+main()

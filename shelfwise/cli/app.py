@@ -1,0 +1,137 @@
+"""The command line: one command per verb of Shop. Every command takes --json where a machine may read it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+import shelfwise
+from shelfwise.cli.accounts import accounts, first_link
+from shelfwise.cli.answers import lists, recommend, similar
+from shelfwise.cli.bundles import bundles
+from shelfwise.cli.keys import keys
+from shelfwise.cli.load import load, show_quality
+from shelfwise.cli.measure import benchmark, evaluate
+from shelfwise.cli.search import audit, rules, search, synonyms
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, out, print_json, progress_bar
+from shelfwise.errors import ShelfwiseError
+from shelfwise.shop import Shop
+
+app = typer.Typer(
+    name="shelfwise",
+    help="Search and recommendations learned from a shop's own behaviour, photos and texts.\n\n"
+    "A shop is one folder. The way of the data: init → load products → load events → check → train → serve.\n\n"
+    "See it at once, on a real retailer's year: shelfwise demo",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(load, name="load")
+app.add_typer(bundles, name="bundles")
+app.add_typer(keys, name="keys")
+app.add_typer(accounts, name="accounts")
+app.add_typer(rules, name="rules")
+app.add_typer(synonyms, name="synonyms")
+app.add_typer(audit, name="audit")
+app.command()(recommend)
+app.command()(similar)
+app.command()(lists)
+app.command()(search)
+app.command()(evaluate)
+app.add_typer(benchmark, name="benchmark")
+
+
+def main() -> None:
+    """Entry point: an error made on purpose is one line and exit code 1, never a traceback."""
+    try:
+        app()
+    except ShelfwiseError as error:
+        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
+        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.callback(invoke_without_command=True)
+def about(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        out.print(f"shelfwise {shelfwise.__version__}", highlight=False)
+        raise typer.Exit
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")] = HERE) -> None:
+    """Make a shop: a folder with shelfwise.toml (every setting, explained) and an empty record."""
+    with Shop.create(folder) as shop:
+        out.print(f"Made the shop [bold]{shop.folder}[/]. Next: shelfwise load products FILE --shop {folder}")
+
+
+@app.command()
+def check(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
+    """Check the record's quality; prints the report and writes reports/quality.md and quality.json."""
+    with Shop(shop) as opened, progress_bar("Checking"):
+        report = opened.check()
+    show_quality(report, as_json)
+
+
+@app.command()
+def train(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
+    """Learn from the record and put the new bundle to use. An interrupted run goes on where it stopped."""
+    with Shop(shop) as opened, progress_bar("Training") as progress:
+        version = opened.train(progress=progress)
+        metrics = opened.bundle().metrics
+    if as_json:
+        print_json({"bundle": version, "metrics": metrics})
+        return
+    out.print(f"Learned and in use: bundle [bold]{version}[/]. Report: {shop / 'reports' / version / 'report.html'}")
+
+
+@app.command()
+def serve(
+    shop: ShopFolder = HERE,
+    host: Annotated[str | None, typer.Option(help="Address; anything but loopback needs keys.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port.", min=1, max=65535)] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes over the one record.", min=1)] = None,
+) -> None:
+    """Answer over HTTP: events in, recommendations out. The routes are listed at /docs."""
+    from shelfwise.serve.server import serve as run
+
+    def listening(_done: int, _total: int, url: str) -> None:
+        err.print(f"Listening on {url}; its routes: {url}/docs. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
+        with Shop(shop) as opened:
+            link = first_link(opened, url)
+        said = (
+            f"The console: {link} (good once: choose a name and a password)" if link else f"The console: {url}/console"
+        )
+        err.print(said, highlight=False, markup=False, soft_wrap=True)
+
+    run(shop, host, port, workers, listening)
+
+
+@app.command()
+def demo(
+    shop: Annotated[
+        Path | None,
+        typer.Option("--shop", help="The demo's folder; made when absent.", show_default="demo, or demo-vendure"),
+    ] = None,
+    data: Annotated[
+        Literal["grocer", "vendure"],
+        typer.Option(help="grocer: a real retailer's year. vendure: products with photos, simulated shoppers."),
+    ] = "grocer",
+    answer_only: Annotated[bool, typer.Option("--no-serve", help="Set up and show an answer, then end.")] = False,
+) -> None:
+    """A ready shop: load it, learn from it, answer, and watch one event change the next answer."""
+    from shelfwise.demo import prepare, show
+
+    shop = shop or Path("demo" if data == "grocer" else "demo-vendure")
+    prepare(shop, progress_bar, err, data)
+    show(shop, out)
+    if not answer_only:
+        serve(shop=shop, host=None, port=None, workers=None)

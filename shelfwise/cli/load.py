@@ -1,0 +1,102 @@
+"""The commands that load products, events and public data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json, progress_bar
+from shelfwise.errors import InvalidRequest
+from shelfwise.shop import Shop
+
+load = typer.Typer(help="Load products or events from a file.", no_args_is_help=True)
+
+Mapping = Annotated[
+    list[str] | None,
+    typer.Option("--map", "-m", metavar="FIELD=COLUMN", help="Which column of the file is which field; repeatable."),
+]
+
+
+def mapping_of(pairs: list[str] | None) -> dict[str, str] | None:
+    if not pairs:
+        return None
+    found = {}
+    for pair in pairs:
+        field, equals, column = pair.partition("=")
+        if not equals:
+            raise InvalidRequest("--map", f"{pair!r} is not FIELD=COLUMN, for example customer=user_id")
+        found[field] = column
+    return found
+
+
+@load.command("products")
+def load_products(
+    file: Annotated[
+        Path, typer.Argument(help="Google Merchant CSV/TSV/XML, Shopify CSV, JSON Lines, Parquet; .gz too.")
+    ],
+    shop: ShopFolder = HERE,
+    mapping: Mapping = None,
+    format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
+    images: Annotated[Path | None, typer.Option(help="Folder the image links are relative to.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load a product feed. Bad rows are reported with their line; a file that cannot be read changes nothing."""
+    with Shop(shop) as opened, progress_bar("Products") as progress:
+        report = opened.load_products(
+            file, mapping=mapping_of(mapping), format=format, images=images, progress=progress
+        )
+    show_quality(report, as_json)
+
+
+@load.command("events")
+def load_events(
+    file: Annotated[Path, typer.Argument(help="GA4 BigQuery export, CSV, JSON Lines or Parquet; .gz too.")],
+    shop: ShopFolder = HERE,
+    mapping: Mapping = None,
+    format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load an event log: who did what with which product, when. Loading a file twice adds nothing."""
+    with Shop(shop) as opened, progress_bar("Events") as progress:
+        report = opened.load_events(file, mapping=mapping_of(mapping), format=format, progress=progress)
+    show_quality(report, as_json)
+
+
+@load.command("dataset")
+def load_dataset(
+    name: Annotated[str, typer.Argument(help="complete_journey (bundled package) or online_retail (with --file).")],
+    shop: ShopFolder = HERE,
+    file: Annotated[Path | None, typer.Option(help="The data's file, where it does not come with a package.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load public data as a ready shop."""
+    with Shop(shop) as opened, progress_bar(name) as progress:
+        report = opened.load_dataset(name, file=file, progress=progress)
+    show_quality(report, as_json)
+
+
+def show_quality(report: Any, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_json())
+        return
+    summary = ", ".join(f"{getattr(report, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
+    out.print(f"[bold]{summary}[/]")
+    show_issues(report.issues)
+    for load in report.loads:
+        summary = ", ".join(f"{getattr(load, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
+        out.print(f"\nLoaded: {load.source}: {summary}", markup=False, highlight=False)
+        show_issues(load.issues)
+
+
+def show_issues(issues: Any) -> None:
+    if not issues:
+        return
+    table = Table("what", "rows", "outcome", "for example", box=None, header_style="bold")
+    for issue in issues:
+        shown = "; ".join(f"{line}: {text}" if line else str(text) for line, text in issue.examples[:2])
+        table.add_row(issue.kind, f"{issue.count:,}", issue.outcome, Text(shown[:100]))
+    out.print(table)

@@ -1,0 +1,150 @@
+"""The command line's measuring verbs: `evaluate` and `benchmark`."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, out, print_json, progress_bar
+from shelfwise.settings import FILE
+from shelfwise.shop import Shop
+
+benchmark = typer.Typer(help="Measure on public data, beside baselines.", no_args_is_help=True)
+
+BaselineMinutes = Annotated[
+    float | None,
+    typer.Option(
+        help="Most minutes of fitting each of NCF and LSTM + CNN; 0 leaves them out, and without it only their own "
+        "number of steps is a limit.",
+        min=0,
+        show_default=False,
+    ),
+]
+
+
+def evaluate(
+    shop: ShopFolder = HERE,
+    only: Annotated[list[str] | None, typer.Option(help="Only these models; repeatable.")] = None,
+    baseline_minutes: BaselineMinutes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure honestly: split by time, rank the whole catalogue, every baseline beside, 95% intervals."""
+    with Shop(shop) as opened, progress_bar("Evaluating") as progress:
+        result, folder = opened.evaluate(only=only, baseline_minutes=baseline_minutes, progress=progress)
+    if as_json:
+        print_json(result.to_json())
+        return
+    show_rows([row.to_json() for row in result.rows])
+    out.print(f"Report: {folder / 'report.html'}")
+
+
+def show_rows(rows: list[dict[str, Any]]) -> None:
+    """Rows of figures as a table; the best of each measure in bold."""
+    names = [name for name in rows[0] if name != "name" and isinstance(rows[0][name], int | float)]
+    table = Table("", *names, box=None, header_style="bold")
+    for row in rows:
+        cells = []
+        for name in names:
+            value = row.get(name)
+            if value is None:
+                cells.append("–")
+                continue
+            text = f"{value:.1f}" if name.endswith("seconds") else f"{value:.4f}"
+            best = max(other[name] for other in rows if other.get(name) is not None)
+            cells.append(f"[bold]{text}[/]" if value == best and not name.endswith("seconds") else text)
+        table.add_row(str(row["name"]), *cells)
+    out.print(table)
+
+
+@benchmark.command("sequences")
+def benchmark_sequences(
+    file: Annotated[Path, typer.Argument(help='"user item" lines in time order, plain or .gz.')],
+    network: Annotated[str | None, typer.Option(help="lstm, gru or transformer.")] = None,
+    refit: Annotated[bool, typer.Option("--refit", help="Fit again with the validation items before testing.")] = False,
+    only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
+    minutes: Annotated[
+        float, typer.Option(help="Most minutes of training the network, with --refit of both fits.")
+    ] = 40,
+    baseline_minutes: BaselineMinutes = None,
+    as_json: AsJson = False,
+) -> None:
+    """Next-item prediction: last item is the test, the one before it validation, whole catalogue ranked."""
+    from shelfwise.evaluation.sequences_benchmark import sequences
+
+    with progress_bar("Sequences") as progress:
+        result = sequences(
+            file,
+            network=network,
+            refit=refit,
+            only=only,
+            minutes=minutes,
+            baseline_minutes=baseline_minutes,
+            progress=progress,
+        )
+    show_benchmark(result, as_json)
+
+
+@benchmark.command("next-period")
+def benchmark_next_period(
+    cutoff: Annotated[str, typer.Option(help="Learn before this date, for example 2017-12-01.")],
+    days: Annotated[int, typer.Option(help="Length of the window after it.", min=1, max=3650)],
+    shop: ShopFolder = HERE,
+    only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
+    baseline_minutes: BaselineMinutes = None,
+    as_json: AsJson = False,
+) -> None:
+    """What customers buy in the next days: top 12 against the truth, everything and products new to them."""
+    when = day(cutoff, "--cutoff")
+    assert when is not None
+    with Shop(shop) as opened, progress_bar("Next period") as progress:
+        result = opened.next_period(when, days, only=only, baseline_minutes=baseline_minutes, progress=progress)
+    show_benchmark(result, as_json)
+
+
+@benchmark.command("search")
+def benchmark_search(
+    products: Annotated[Path, typer.Option(help="A product feed.")],
+    judgments: Annotated[Path, typer.Option(help="CSV: query,product_id,rating.")],
+    work: Annotated[
+        Path | None, typer.Option(help="Keep the shop made for it here, so that nothing is encoded twice.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Search against graded judgments, beside BM25; each stage by itself."""
+    from shelfwise.evaluation.search_benchmark import search_benchmark
+
+    with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder, progress_bar("Search") as progress:
+        place = work or Path(folder) / "shop"
+        with Shop(place) if (place / FILE).exists() else Shop.create(place) as shop:
+            shop.load_products(products, progress=progress)
+            shop.searching.complete()
+            result = search_benchmark(shop.searching, shop.store.products_frame(), judgments)
+    show_benchmark(result, as_json)
+
+
+@benchmark.command("rerank")
+def benchmark_rerank(
+    pairs: Annotated[Path, typer.Option(help="CSV: query,title,rating and, if there is one, description.")],
+    as_json: AsJson = False,
+) -> None:
+    """Rank the given products of each query; NDCG@10, beside BM25."""
+    from shelfwise.evaluation.search_benchmark import rerank
+
+    with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
+        result = rerank(pairs, Path(folder))
+    show_benchmark(result, as_json)
+
+
+def show_benchmark(result: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(result)
+        return
+    show_rows(result["rows"])
+    facts = ", ".join(
+        f"{name} {value}" for name, value in result.items() if isinstance(value, str | int | float | bool)
+    )
+    out.print(f"[dim]{facts}[/]")

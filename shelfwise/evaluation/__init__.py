@@ -1,0 +1,1 @@
+"""What tells how good an answer is: protocols, baselines, reports."""

@@ -1,0 +1,61 @@
+"""What is most like each of the popular products by content, found once when a bundle is made.
+
+An answer looks at the likes of someone's newest products, and most answers look at the same few thousand products;
+asking the index for them each time took a fifth of an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.models.index import FEW_CELLS, VectorIndex
+from shelfwise.models.sequences import Floats, Ints
+
+#: How many are found of each.
+NEAR = 32
+_MOST = 50_000  # products whose likes are found; of the others the index is asked
+_BATCH = 4_096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Alike:
+    """place: int32 [n], where a product's likes stand in `rows`, -1 where they were not found; products with the same
+    content share a place. rows: int32 [m, NEAR], best first, the product itself among them; -1 for no more."""
+
+    place: Ints
+    rows: Ints
+
+    @classmethod
+    def find(cls, vectors: Floats, index: VectorIndex, popular: Ints) -> Self:
+        """Of the first `popular` products. vectors: float32 [n, d], which `index` holds; zero rows for no content."""
+        place = np.full(len(vectors), -1, np.int32)
+        seen: dict[bytes, int] = {}
+        asked: list[int] = []
+        for row in popular[:_MOST].tolist():
+            key = vectors[row].tobytes()
+            if key not in seen:
+                seen[key] = len(asked) if vectors[row].any() else -1
+                asked += [row] if seen[key] >= 0 else []
+            place[row] = seen[key]
+        rows = np.full((len(asked), NEAR), -1, np.int32)
+        for start in range(0, len(asked), _BATCH):
+            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=FEW_CELLS)
+            rows[start : start + _BATCH, : found.shape[1]] = found
+        return cls(place, rows)
+
+    def of(self, row: int) -> Ints | None:
+        """The products most like this one, best first; None where they were not found."""
+        place = int(self.place[row]) if row < len(self.place) else -1
+        return None if place < 0 else self.rows[place]
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        return {"place": self.place, "rows": self.rows}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        return cls(tensors["place"], tensors["rows"])

@@ -1,0 +1,142 @@
+"""Popularity: what everybody buys, with yesterday counting more than last month.
+
+The weight of a product is Σ 2^(-age / half life) over the days on which a customer turned to it (one customer, one
+product, one day counts once, so that neither a bot nor a crate of forty shifts it). The half life is chosen among a
+few on validation. Beside it stand the last week's count and the order within each category.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.models.recommender import Items, Progress
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+
+WEEK = 7 * DAY
+#: Days. Infinity counts all the past alike, which is also what data without real times needs.
+HALF_LIVES: tuple[float, ...] = (3.0, 7.0, 14.0, 30.0, 90.0, float("inf"))
+_CUT = 20  # how deep a list of popular products is judged on validation
+
+
+class Popularity:
+    """A `Recommender` that gives everyone the same answer.
+
+    half_life: days; None chooses among `HALF_LIVES` on validation (14 without a validation).
+
+    After `fit`, each [n_items]:
+    weight: float32, decayed count of customer-days, as of the last event.
+    week:   float32, count of customer-days in the last seven days.
+    order:  int32, products best first.
+    """
+
+    name = "popularity"
+
+    def __init__(self, *, half_life: float | None = None) -> None:
+        self.half_life = half_life
+        self.time = 0
+        self.weight: Floats = np.empty(0, np.float32)
+        self.week: Floats = np.empty(0, np.float32)
+        self.order: Ints = np.empty(0, np.int32)
+        self._category: Ints = np.empty(0, np.int32)
+        self._starts: Longs = np.zeros(1, np.int64)
+        self._grouped: Ints = np.empty(0, np.int32)
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        item, time = _customer_days(train)
+        self.time = int(time.max()) if len(time) else 0
+        half_life = self.half_life
+        if half_life is None:
+            half_life = 14.0
+            if validation is not None and validation.rows:
+                merits = [_merit(self._decayed(item, time, each, items.n), train, validation) for each in HALF_LIVES]
+                half_life = HALF_LIVES[int(np.argmax(merits))]
+        self.half_life = half_life
+        self.weight = self._decayed(item, time, half_life, items.n)
+        self.week = np.bincount(item[self.time - time < WEEK], minlength=items.n).astype(np.float32)
+        self._category = np.full(items.n, -1, np.int32) if items.category is None else items.category
+        self._arrange()
+        if progress:
+            progress(1, 1, f"popularity: half life {half_life:g} days")
+        return self
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - as said below
+        """The weights, the same row for each history: time fades all of them alike, so `now` changes no order."""
+        row = np.where(self.weight > 0, self.weight, -np.inf).astype(np.float32)
+        return np.tile(row, (len(histories), 1))
+
+    def in_category(self, code: int) -> Ints:
+        """Products of a category (a code of `Items.category`), best first."""
+        if not 0 <= code < len(self._starts) - 1:
+            return self._grouped[:0]
+        return self._grouped[self._starts[code] : self._starts[code + 1]]
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything learned, as arrays for a bundle."""
+        return {
+            "weight": self.weight,
+            "week": self.week,
+            "category": self._category,
+            "half_life": np.array([self.half_life or 0.0], np.float64),
+            "time": np.array([self.time], np.int64),
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        model = cls(half_life=float(tensors["half_life"][0]))
+        model.time = int(tensors["time"][0])
+        model.weight, model.week = tensors["weight"], tensors["week"]
+        model._category = tensors["category"]
+        model._arrange()
+        return model
+
+    def _decayed(self, item: Ints, time: Longs, half_life: float, n: int) -> Floats:
+        decay = np.exp2((time - self.time) / (half_life * DAY))
+        return np.bincount(item, decay, minlength=n).astype(np.float32)
+
+    def _arrange(self) -> None:
+        self.order = np.argsort(-self.weight, kind="stable").astype(np.int32)
+        grouped = self.order[np.argsort(self._category[self.order], kind="stable")]
+        self._grouped = grouped[self._category[grouped] >= 0]
+        sizes = np.bincount(self._category[self._grouped])
+        self._starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+
+
+def _customer_days(train: Sequences) -> tuple[Ints, Longs]:
+    """One row a (customer, product, day): product and the time of its first event that day."""
+    owner = np.repeat(np.arange(len(train)), train.lengths())
+    order = np.lexsort((train.time, train.item, owner))
+    owner, item, time = owner[order], train.item[order], train.time[order]
+    day = time // DAY
+    first = np.ones(len(item), bool)
+    first[1:] = (owner[1:] != owner[:-1]) | (item[1:] != item[:-1]) | (day[1:] != day[:-1])
+    return item[first], time[first]
+
+
+def _merit(weight: Floats, train: Sequences, validation: Sequences) -> float:
+    """Mean over customers of the NDCG of the most popular products against what each bought next and had not before,
+    or, where nobody bought anything new, against all they bought."""
+    n = len(weight)
+    owner = np.repeat(np.arange(len(validation), dtype=np.int64), validation.lengths())
+    bought = np.unique(owner * n + validation.item)
+    before = np.repeat(np.arange(len(train), dtype=np.int64), train.lengths()) * n + train.item
+    new = np.setdiff1d(bought, before)
+    owner, item = np.divmod(new if len(new) else bought, n)
+    discount = np.zeros(n)
+    best = np.argsort(-weight, kind="stable")[:_CUT]
+    gains = 1 / np.log2(np.arange(2, len(best) + 2))
+    discount[best] = gains
+    relevant = np.bincount(owner)
+    gained = np.bincount(owner, discount[item])
+    ideal = np.cumsum(gains)[np.clip(relevant, 1, len(best)) - 1]
+    return float((gained / ideal)[relevant > 0].mean())

@@ -1,0 +1,177 @@
+"""The ranker: features of candidates → one score, by which the sources' proposals are merged.
+
+A ranker has three heads: one for answers that may repeat what the customer has bought; one for answers without it,
+since what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought; and one for
+who has just looked at something, where the look counts and not what everybody buys. A head is boosted regression trees
+(fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/ranker.py` fits and chooses. Trees
+are kept as LightGBM's own text, so that a bundle holds no pickle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, Self
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.errors import BundleError
+from shelfwise.models.forest import Forest
+from shelfwise.models.sequences import Floats
+
+
+class Head(Protocol):
+    """Scores candidates of one question."""
+
+    def score(self, features: Floats) -> Floats:
+        """float32 [c] for features float32 [c, f]; higher is better."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """f."""
+        ...
+
+    def tensor(self) -> npt.NDArray[Any]:
+        """All of it as one array, which `of` reads."""
+        ...
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self: ...
+
+
+class Linear:
+    """A weighted sum. weights: float32 [f]."""
+
+    def __init__(self, weights: Floats) -> None:
+        self.weights = np.ascontiguousarray(weights, np.float32)
+
+    def score(self, features: Floats) -> Floats:
+        return np.asarray(features @ self.weights, np.float32)
+
+    @property
+    def width(self) -> int:
+        return len(self.weights)
+
+    def tensor(self) -> Floats:
+        return self.weights
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        return cls(tensor)
+
+
+class Trees:
+    """Boosted trees. text: a model as LightGBM writes it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._booster = lightgbm.Booster(model_str=text)
+        self.forest = Forest.of(self._booster.dump_model())
+
+    @property
+    def width(self) -> int:
+        return self._booster.num_feature()
+
+    def score(self, features: Floats) -> Floats:
+        if not len(features):
+            return np.zeros(0, np.float32)
+        if self.forest is not None:
+            return self.forest.score(features)
+        # One thread: waking a second costs more than a few hundred candidates.
+        found = self._booster.predict(features, num_threads=1, raw_score=True)
+        return np.asarray(found, np.float32)
+
+    def tensor(self) -> npt.NDArray[np.uint8]:
+        return np.frombuffer(self.text.encode(), np.uint8)
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        return cls(tensor.tobytes().decode())
+
+
+class Sum:
+    """Trees plus `weight` times other trees, fitted to another loss."""
+
+    def __init__(self, first: Trees, second: Trees, weight: float) -> None:
+        if first.width != second.width:
+            raise ValueError(f"trees over {first.width} and over {second.width} features have no sum")
+        self.first = first
+        self.second = second
+        self.weight = np.float32(weight)
+        one, other = first.forest, second.forest
+        self._forest = None if one is None or other is None else one.plus(other, float(self.weight))
+
+    @property
+    def width(self) -> int:
+        return self.first.width
+
+    def score(self, features: Floats) -> Floats:
+        if self._forest is not None and len(features):
+            return self._forest.score(features)
+        return np.asarray(self.first.score(features) + self.weight * self.second.score(features), np.float32)
+
+    def tensor(self) -> npt.NDArray[np.uint8]:
+        """One line with the weight and the length of the first trees' text, then both texts."""
+        first, second = self.first.text.encode(), self.second.text.encode()
+        line = f"{float(self.weight)!r} {len(first)}\n".encode()
+        return np.frombuffer(line + first + second, np.uint8)
+
+    @classmethod
+    def of(cls, tensor: npt.NDArray[Any]) -> Self:
+        line, _, texts = tensor.tobytes().partition(b"\n")
+        weight, length = line.split()
+        first, second = texts[: int(length)], texts[int(length) :]
+        return cls(Trees(first.decode()), Trees(second.decode()), float(weight))
+
+
+_KINDS: tuple[type[Head], ...] = (Linear, Trees, Sum)  # a bundle keeps the place in this row
+
+
+class Ranker:
+    """One score for each candidate. Thread-safe.
+
+    features: names of the columns, in order; whoever asks must compute exactly these.
+    repeats, new: the heads for answers with and without products already bought.
+    visits: the head for who has just looked at something, by default none of its own.
+    """
+
+    def __init__(self, features: Sequence[str], *, repeats: Head, new: Head, visits: Head | None = None) -> None:
+        self.features = tuple(features)
+        self.repeats = repeats
+        self.new = new
+        self.visits = visits
+
+    def score(self, features: Floats, exclude_purchased: bool = False, *, visit: bool = False) -> Floats:
+        """float32 [c] for features float32 [c, len(self.features)]; higher is better."""
+        head = self.new if exclude_purchased else self.repeats
+        if visit and self.visits is not None:
+            head = self.visits
+        return head.score(features)
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything learned, as arrays for a bundle."""
+        heads = {"repeats": self.repeats, "new": self.new}
+        if self.visits is not None:
+            heads["visits"] = self.visits
+        return {
+            "features": np.frombuffer("\n".join(self.features).encode(), np.uint8),
+            "kinds": np.array([_KINDS.index(type(head)) for head in heads.values()], np.uint8),
+            **{name: head.tensor() for name, head in heads.items()},
+        }
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """The ranker `tensors` gave. Raises BundleError where they are none."""
+        try:
+            names = tensors["features"].tobytes().decode().split("\n")
+            kinds = [_KINDS[kind] for kind in tensors["kinds"].tolist()]
+            told = ("repeats", "new", "visits")[: max(len(kinds), 2)]
+            heads = {name: kind.of(tensors[name]) for kind, name in zip(kinds, told, strict=True)}
+            for head in heads.values():
+                if head.width != len(names):
+                    raise BundleError(f"the ranker reads {head.width} features and names {len(names)}; train again")
+        except (KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
+            raise BundleError(f"the ranker cannot be read ({error}); train again") from None
+        return cls(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits"))

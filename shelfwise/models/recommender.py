@@ -1,0 +1,130 @@
+"""The one contract of everything that recommends: sequences in, (ids, scores) out.
+
+A network, a baseline and the engine's sources all keep it, so that one contract test
+(tests/models/test_recommender.py) and one evaluation serve them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
+
+#: Called with (done, total, one-line status) while something long runs.
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Items:
+    """What is known of the products themselves, row i for inside id i. Absent parts are None.
+
+    text:     float32 [n, dt], unit rows, zero rows where a product has no text.
+    image:    float32 [n, di], unit rows, zero rows where a product has no photo.
+    pixels:   uint8 [n, h, w, 3], thumbnails, black where a product has no photo; there only when a model that learns
+              from pixels is to be fitted.
+    category: int32 [n], code of the deepest product_type, -1 unknown; category_names gives their text.
+    brand:    int32 [n], code, -1 unknown.
+    price:    float32 [n], NaN unknown.
+    created:  int64 [n], seconds since 1970, 0 unknown.
+    """
+
+    n: int
+    text: Floats | None = None
+    image: Floats | None = None
+    pixels: npt.NDArray[np.uint8] | None = None
+    category: Ints | None = None
+    category_names: tuple[str, ...] = ()
+    brand: Ints | None = None
+    brand_names: tuple[str, ...] = ()
+    price: Floats | None = None
+    created: Longs | None = None
+
+
+@runtime_checkable
+class Recommender(Protocol):
+    """Fit on sequences, then score the whole catalogue for any sequences, seen before or not."""
+
+    name: str
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn. `validation[i]` are the events of customer i that follow train's; used to stop and to
+        choose, never to learn from. Deterministic for a given seed."""
+        ...
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
+        """float32 [len(histories), n_items]; higher is better; -inf means no candidate.
+
+        now: int64 [len(histories)], seconds: when each answer is asked for (default: the time of the last
+        event fitted on). Callers batch: memory is 4 · len(histories) · n_items bytes.
+        """
+        ...
+
+
+def top_k(scores: Floats, k: int) -> tuple[Ints, Floats]:
+    """Best k per row, best first: (ids int32 [b, k], scores float32 [b, k]).
+
+    Among the k, ties go to the smaller id. Where fewer than k have a score above -inf, the rest of ids is -1.
+    """
+    k = min(k, scores.shape[1])
+    if k < scores.shape[1]:
+        ids = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        ids.sort(axis=1)
+        order = np.argsort(-np.take_along_axis(scores, ids, 1), axis=1, kind="stable")
+        ids = np.take_along_axis(ids, order, 1)
+    else:
+        ids = np.argsort(-scores, axis=1, kind="stable")
+    best = np.take_along_axis(scores, ids, 1)
+    ids = np.where(np.isneginf(best), -1, ids)
+    return ids.astype(np.int32), best.astype(np.float32)
+
+
+def recommend(
+    model: Recommender,
+    histories: Sequences,
+    k: int,
+    *,
+    now: Longs | None = None,
+    exclude_seen: bool = False,
+    batch: int = 64,
+) -> tuple[Ints, Floats]:
+    """Top k of the whole catalogue for each history: (ids int32 [n, k], scores float32 [n, k])."""
+    return recommend_both(model, histories, k, (exclude_seen,), now=now, batch=batch)[0]
+
+
+def recommend_both(
+    model: Recommender,
+    histories: Sequences,
+    k: int,
+    excluding: Sequence[bool],
+    *,
+    now: Longs | None = None,
+    batch: int = 64,
+) -> list[tuple[Ints, Floats]]:
+    """`recommend` for each of these values of `exclude_seen`, the catalogue scored once for all."""
+    nothing = np.empty((0, k), np.int32), np.empty((0, k), np.float32)
+    found: list[list[tuple[Ints, Floats]]] = [[] for _ in excluding]
+    for start in range(0, len(histories), batch):
+        part = histories.select(slice(start, min(start + batch, len(histories))))
+        scores = model.scores(part, now=None if now is None else now[start : start + batch])
+        for lists, exclude_seen in zip(found, excluding, strict=True):
+            allowed = scores
+            if exclude_seen:
+                allowed = scores.copy()
+                allowed[np.repeat(np.arange(len(part)), part.lengths()), part.item] = -np.inf
+            lists.append(top_k(allowed, k))
+    return [
+        (np.concatenate([ids for ids, _ in lists]), np.concatenate([best for _, best in lists])) if lists else nothing
+        for lists in found
+    ]

@@ -1,0 +1,237 @@
+"""Repurchase: what a customer buys time and again, how often, how lately, and whether it is due.
+
+    score = Σ 2^(-age / half life) + ε · 2^(-age of the newest / 30 days)   over the days of the product
+
+With an endless half life this is plain personal frequency, ties going to the most recent. A product that comes in a
+rhythm (bread each week, coffee each month) is further weighed by how its time since the last purchase compares with its
+mean gap: little just after a purchase, much when due, less again when long given up. Half life and the strength of the
+rhythm are chosen on validation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from shelfwise.models.recommender import Items, Progress
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+
+#: Days.
+HALF_LIVES: tuple[float, ...] = (30.0, 60.0, 90.0, 180.0, 360.0, float("inf"))
+#: Strength of the rhythm: 0 ignores it.
+RHYTHMS: tuple[float, ...] = (0.0, 0.25, 0.5)
+_TIE = 1e-3  # weight of recency against frequency: it only breaks ties
+_CUT = 12
+_TIME_BITS = 36  # of the seconds since 1970, enough for two thousand years
+
+
+class Repurchase:
+    """A `Recommender` of what the customer had before; everything else scores -inf.
+
+    half_life: days, rhythm: 0 to 1; None chooses on validation (without one: no decay, no rhythm).
+    """
+
+    name = "again"
+    #: Columns of `features`. Days unless said: log counts; see `features`.
+    FEATURES: ClassVar[tuple[str, ...]] = (
+        "count", "count_30", "count_90", "days_since", "mean_gap", "due", "share",
+    )  # fmt: skip
+
+    def __init__(self, *, half_life: float | None = None, rhythm: float | None = None) -> None:
+        self.half_life = half_life
+        self.rhythm = rhythm
+        self.time = 0
+        self.n = 0
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        self.n = items.n
+        self.time = int(train.time.max()) if train.rows else 0
+        halves = HALF_LIVES if self.half_life is None else (self.half_life,)
+        rhythms = RHYTHMS if self.rhythm is None else (self.rhythm,)
+        best = (halves[-1], rhythms[0])
+        if validation is not None and validation.rows and len(halves) * len(rhythms) > 1:
+            active = np.flatnonzero((validation.lengths() > 0) & (train.lengths() > 0))
+            rows = _rows(train.select(active))
+            wanted = _wanted(validation.select(active), self.n)
+            now = int(validation.time.min())
+            choices = list(product(halves, rhythms))
+            merits = [_merit(rows, _weigh(rows, now, *choice), wanted, self.n) for choice in choices]
+            best = choices[int(np.argmax(merits))]
+        self.half_life, self.rhythm = best
+        if progress:
+            progress(1, 1, f"again: half life {best[0]:g} days, rhythm {best[1]:g}")
+        return self
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
+        result = np.full((len(histories), self.n), -np.inf, np.float32)
+        rows = _rows(histories)
+        times = np.full(len(histories), self.time, np.int64) if now is None else now
+        half_life, rhythm = self._fitted()
+        result[rows.owner, rows.item] = _weigh(rows, times[rows.owner], half_life, rhythm)
+        return result
+
+    def of(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats]:
+        """One history (any order): the distinct products (int32 [m], ascending) and their scores (float32 [m])."""
+        rows = _one(items, times)
+        half_life, rhythm = self._fitted()
+        return rows.item, _weigh(rows, now, half_life, rhythm)
+
+    def features(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats]:
+        """One history: the distinct products (int32 [m], ascending) and float32 [m, len(FEATURES)]:
+
+        count:      log(1 + days on which the customer turned to the product)
+        count_30:   log(1 + that count decayed with a half life of 30 days); count_90: of 90 days
+        days_since: log(1 + days since the newest)
+        mean_gap:   log(1 + mean days between), 0 where there was one only
+        due:        log of days since the newest over the mean gap (clipped to ±3), 0 where there was one only
+        share:      the product's days over all days of the customer
+        """
+        rows, _, features = self.told(items, times, now)
+        return rows, features
+
+    def told(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
+        """`of` and `features` together: the distinct products, their scores and their features."""
+        rows = _one(items, times)
+        half_life, rhythm = self._fitted()
+        scores = _weigh(rows, now, half_life, rhythm)
+        days = times // DAY
+        days.sort()
+        visits = int(np.count_nonzero(days[1:] != days[:-1])) + 1
+        since = np.maximum(now - rows.last, 0) / DAY
+        gap = rows.gap()
+        due = np.log((since + 0.5) / (gap + 0.5))
+        table = np.empty((len(self.FEATURES), len(rows.item)), np.float32)
+        for place, column in enumerate(
+            (
+                np.log1p(rows.count),
+                np.log1p(rows.decayed(now, 30.0)),
+                np.log1p(rows.decayed(now, 90.0)),
+                np.log1p(since),
+                np.log1p(gap),
+                np.where(gap > 0, np.minimum(np.maximum(due, -3), 3), 0),
+                rows.count / visits,
+            )
+        ):
+            table[place] = column
+        return rows.item, scores, table.T
+
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Everything learned, as arrays for a bundle."""
+        return {"fitted": np.array(self._fitted(), np.float64), "shape": np.array([self.n, self.time], np.int64)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
+        half_life, rhythm = tensors["fitted"].tolist()
+        model = cls(half_life=half_life, rhythm=rhythm)
+        model.n, model.time = (int(value) for value in tensors["shape"])
+        return model
+
+    def _fitted(self) -> tuple[float, float]:
+        return float("inf") if self.half_life is None else self.half_life, self.rhythm or 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Distinct (customer, product) pairs, by customer then product, with the days of each.
+
+    owner, item, count: [m]. first, last: seconds [m]. day: seconds of every day's first event; pair j owns those
+    from start[j] on.
+    """
+
+    owner: Longs
+    item: Ints
+    count: Longs
+    first: Longs
+    last: Longs
+    day: Longs
+    start: Longs
+
+    def gap(self) -> npt.NDArray[np.float64]:
+        """Mean days between purchases, 0 where there was one only."""
+        return (self.last - self.first) / DAY / np.maximum(self.count - 1, 1)
+
+    def decayed(self, now: npt.NDArray[np.int64] | int, half_life: float) -> npt.NDArray[np.float64]:
+        """Count of days, each fading with its age at `now` (seconds, for all or of each pair)."""
+        if not len(self.day):
+            return np.zeros(0)
+        when = now if isinstance(now, int) else np.repeat(now, self.count)
+        fading: npt.NDArray[np.float64] = np.exp2(np.minimum(self.day - when, 0) / (half_life * DAY))
+        return np.add.reduceat(fading, self.start)
+
+
+def _rows(histories: Sequences) -> _Rows:
+    return _group(np.repeat(np.arange(len(histories)), histories.lengths()), histories.item, histories.time)
+
+
+def _one(items: Ints, times: Longs) -> _Rows:
+    """One customer's rows: product and time in one number, so that a plain sort orders both."""
+    key = (items.astype(np.int64) << _TIME_BITS) + times
+    key.sort()
+    item, time = (key >> _TIME_BITS).astype(np.int32), key & ((1 << _TIME_BITS) - 1)
+    return _days(np.zeros(len(item), np.int64), item, time)
+
+
+def _group(owner: Longs, item: Ints, time: Longs) -> _Rows:
+    order = np.lexsort((time, item, owner))
+    return _days(owner[order], item[order], time[order])
+
+
+def _days(owner: Longs, item: Ints, time: Longs) -> _Rows:
+    """The pairs of events that are in order."""
+    day = time // DAY
+    new_pair = np.ones(len(item), np.bool_)
+    new_pair[1:] = item[1:] != item[:-1]
+    if len(owner) and owner[0] != owner[-1]:
+        new_pair[1:] |= owner[1:] != owner[:-1]
+    new_day = new_pair.copy()
+    new_day[1:] |= day[1:] != day[:-1]
+    days = np.flatnonzero(new_day)
+    start = np.flatnonzero(new_pair[days])
+    pairs = days[start]
+    count = np.empty_like(start)
+    count[:-1] = start[1:] - start[:-1]
+    count[-1:] = len(days) - start[-1:]
+    last = days[start + count - 1]
+    return _Rows(owner[pairs], item[pairs], count, time[pairs], time[last], time[days], start)
+
+
+def _weigh(rows: _Rows, now: Longs | int, half_life: float, rhythm: float) -> Floats:
+    """Scores [m] of the pairs at `now` (seconds, for all or of each pair)."""
+    since = np.maximum(now - rows.last, 0) / DAY
+    weight = rows.decayed(now, half_life) + _TIE * np.exp2(-since / 30)
+    if rhythm:
+        gap = rows.gap()
+        away = np.abs(np.log((since + 1) / (gap + 1)))
+        weight = weight * np.where(gap > 0, np.exp(-rhythm * away), 1.0)
+    return weight.astype(np.float32)
+
+
+def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
+    """Mean NDCG of each customer's best pairs. wanted: sorted keys customer * n + product of what they bought next."""
+    order = np.lexsort((rows.item, -weight, rows.owner))
+    owner = rows.owner[order]
+    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
+    top = rank < _CUT
+    hit = np.isin(owner[top] * n + rows.item[order][top], wanted, assume_unique=True)
+    relevant = np.bincount(wanted // n)
+    gains = 1 / np.log2(np.arange(2, _CUT + 2))
+    gained = np.bincount(owner[top][hit], gains[rank[top][hit]], minlength=len(relevant))
+    ideal = np.cumsum(gains)[np.clip(relevant, 1, _CUT) - 1]
+    return float((gained / ideal)[relevant > 0].mean())
+
+
+def _wanted(validation: Sequences, n: int) -> Longs:
+    owner = np.repeat(np.arange(len(validation), dtype=np.int64), validation.lengths())
+    return np.unique(owner * n + validation.item)

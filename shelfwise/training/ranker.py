@@ -1,0 +1,316 @@
+"""Fits the ranker: on candidates of windows that follow what the sources were fitted on.
+
+Each question is one customer just before a window: the engine's candidates with their features, and which of them the
+customer went on to buy. Five ways to a head compete on the newest window (or, with one window only, on customers kept
+aside, and where these are few on all in turn): trees that learn the order (LambdaMART, Burges 2010), trees that learn
+each candidate's chance (logistic loss, Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al.
+2007), and every single feature by itself, so that the merge is never worse there than the best source alone. The winner
+then learns from all questions.
+The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
+Trees and the linear one see all right candidates and some of the many wrong ones, which teaches as much in a quarter
+of the time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from shelfwise.models.ranker import Head, Linear, Ranker, Sum, Trees
+from shelfwise.models.recommender import Progress
+from shelfwise.models.sequences import Floats, Ints, Longs
+
+Bools = npt.NDArray[np.bool_]
+
+TREES = 100  # most trees; fewer where the questions kept aside say so
+LEAVES = 7  # 15 found more in the window they were chosen on, and less in the next
+_KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
+_LEAST = 30  # fewer questions with something to find than this teach nothing
+_FEW = 2_000  # of fewer questions a fifth chooses between heads by chance
+_L2 = 0.03  # of the linear head, on features of unit variance
+_WRONG = 120  # wrong candidates a question, on average, that are learned from
+_SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
+_MARGIN = 0.01  # the share by which trees must win over something simpler, and two kinds of them over one
+_LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
+
+
+@dataclass(frozen=True, slots=True)
+class Questions:
+    """Candidates of many questions, one after the other.
+
+    features: float32 [rows, f]. found: bool [rows], bought afterwards. offsets: int64 [q + 1].
+    relevant: int64 [q], how many products the customer bought afterwards, whether proposed or not.
+    """
+
+    features: Floats
+    found: Bools
+    offsets: Longs
+    relevant: Longs
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def select(self, chosen: Bools) -> Questions:
+        """Only the questions where the mask [q] is true."""
+        if chosen.all():
+            return self
+        sizes = np.diff(self.offsets)
+        rows = np.repeat(chosen, sizes)
+        offsets = np.concatenate(([0], np.cumsum(sizes[chosen]))).astype(np.int64)
+        return Questions(self.features[rows], self.found[rows], offsets, self.relevant[chosen])
+
+    def answerable(self) -> int:
+        """How many questions have at least one right candidate."""
+        return len(np.unique(np.searchsorted(self.offsets, np.flatnonzero(self.found), side="right")))
+
+    def thinned(self, wrong: int, seed: int) -> Questions:
+        """With about so many wrong candidates a question, by chance, and all right ones."""
+        kept = self.found | (np.random.default_rng(seed).random(len(self.found)) < wrong * len(self) / len(self.found))
+        offsets = np.concatenate(([0], np.cumsum(kept)))[self.offsets]
+        return Questions(self.features[kept], self.found[kept], offsets, self.relevant)
+
+    def joined(self, *others: Questions) -> Questions:
+        """These, then those of the others."""
+        every = (self, *others)
+        sizes = np.concatenate([np.diff(one.offsets) for one in every])
+        return Questions(
+            np.concatenate([one.features for one in every]),
+            np.concatenate([one.found for one in every]),
+            np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+            np.concatenate([one.relevant for one in every]),
+        )
+
+
+def collect(
+    answers: Iterable[tuple[Ints, Floats]], wanted: Sequence[Ints], *, progress: Progress | None = None
+) -> Questions:
+    """One question an answer (ids int32 [c], features float32 [c, f]); wanted[i]: the distinct products (inside ids)
+    that make answer i right."""
+    features: list[Floats] = []
+    found: list[Bools] = []
+    sizes: list[int] = []
+    for index, ((ids, rows), right) in enumerate(zip(answers, wanted, strict=True)):
+        features.append(rows)
+        found.append(np.isin(ids, right))
+        sizes.append(len(ids))
+        if progress and index % 100 == 0:
+            progress(index, len(wanted), "asking the engine about the past")
+    width = features[0].shape[1] if features else 0
+    return Questions(
+        np.concatenate([*features, np.empty((0, width), np.float32)]).astype(np.float32, copy=False),
+        np.concatenate([*found, np.empty(0, np.bool_)]),
+        np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+        np.fromiter((len(right) for right in wanted), np.int64),
+    )
+
+
+def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
+    """Mean NDCG@k of the candidates ordered by `scores` [rows]; a product bought and not proposed counts as missed."""
+    if not len(questions):
+        return 0.0
+    short = np.uint16 if len(questions) < 1 << 16 else np.int64  # sorted in linear time
+    owner = np.repeat(np.arange(len(questions), dtype=short), np.diff(questions.offsets))
+    order = np.argsort(-scores, kind="stable")
+    order = order[np.argsort(owner[order], kind="stable")]
+    rank = np.arange(len(order)) - np.repeat(questions.offsets[:-1], np.diff(questions.offsets))
+    hit = questions.found[order] & (rank < k)
+    gains = 1 / np.log2(np.arange(2, k + 2))
+    gained = np.bincount(owner[hit], gains[rank[hit]], minlength=len(questions))
+    ideal = np.cumsum(gains)[np.clip(questions.relevant, 1, k) - 1]
+    return float((gained / ideal)[questions.relevant > 0].mean())
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What came of fitting one head: its name and, for each competitor, NDCG@12 on the questions kept aside."""
+
+    chosen: str
+    ndcg: dict[str, float]
+
+
+def fit_ranker(
+    names: Sequence[str],
+    repeats: Sequence[Questions],
+    new: Sequence[Questions],
+    visits: Sequence[Questions] = (),
+    *,
+    trees: int = TREES,
+    leaves: int = LEAVES,
+    seed: int = 0,
+    threads: int = 1,
+    fallback: str | None = None,
+    progress: Progress | None = None,
+) -> tuple[Ranker, dict[str, Fit]]:
+    """A ranker over the features `names`, one head a kind of question, and how each head was chosen.
+
+    repeats, new, visits: the questions of each window, oldest first; without visits they have no head of their own. A
+    head without enough to learn from orders by the feature `fallback` (default: the first). trees: the most there may
+    be, of so many leaves; the questions kept aside may say fewer. threads: 0 is one a core.
+    Deterministic for a given seed and threads.
+    """
+    heads: dict[str, Head] = {}
+    fits: dict[str, Fit] = {}
+    asked = {"repeats": repeats, "new": new} | ({"visits": visits} if visits else {})
+    for done, (kind, windows) in enumerate(asked.items()):
+        if progress:
+            progress(done, len(asked), f"fitting the ranker ({kind})")
+        heads[kind], fits[kind] = _fit_head(names, windows, fallback or names[0], _Growth(trees, leaves, seed, threads))
+    if progress:
+        progress(len(asked), len(asked), "ranker fitted")
+    return Ranker(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits")), fits
+
+
+@dataclass(frozen=True, slots=True)
+class _Growth:
+    """How boosted trees grow: at most so many `trees`, so many `leaves` each."""
+
+    trees: int
+    leaves: int
+    seed: int
+    threads: int
+
+
+def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str, growth: _Growth) -> tuple[Head, Fit]:
+    windows = [one.select((one.relevant > 0) & (np.diff(one.offsets) > 0)) for one in windows]
+    windows = [one for one in windows if one.answerable() >= _LEAST]
+    alone = {name: Linear(np.eye(len(names), dtype=np.float32)[at]) for at, name in enumerate(names)}
+    if not windows:
+        return alone[fallback], Fit(fallback, {})
+    merits: dict[str, float] = defaultdict(float)
+    sizes: dict[str, float] = defaultdict(float)
+    rounds = _rounds(windows, growth.seed)
+    asked = sum(len(held) for _, held in rounds)
+    while rounds:
+        train, held = rounds.pop()
+        lessons, trials = train.thinned(_WRONG, growth.seed), held.thinned(_WRONG, growth.seed)
+        grown = {name: _trees(names, lessons, trials, growth, loss) for name, loss in _LOSSES.items()}
+        competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
+        competitors["linear"] = _linear(lessons)
+        competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
+        for name, head in competitors.items():
+            merits[name] += ndcg(head.score(held.features), held) * len(held) / asked
+        for name, (_, size) in grown.items():
+            sizes[name] += size * len(held) / asked
+        del train, held, lessons, trials  # a few hundred megabytes
+    kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
+    fit = Fit(best, dict(merits))
+    if best in alone:
+        return alone[best], fit
+    whole = _joined(windows)
+    lessons = whole.thinned(_WRONG, growth.seed)
+    if best == "linear":
+        return _linear(lessons), fit
+    again = [
+        _trees(names, lessons, None, replace(growth, trees=round(sizes[name])), loss)[0]
+        for name, loss in _LOSSES.items()
+        if best in (name, "sum")
+    ]
+    return (_sum(whole, *again) if best == "sum" else again[0]), fit
+
+
+def _rounds(windows: Sequence[Questions], seed: int) -> list[tuple[Questions, Questions]]:
+    """What heads learn from and what they are then judged by, once or several times."""
+    if len(windows) > 1:
+        return [(_joined(windows[:-1]), windows[-1])]
+    (window,) = windows
+    part = np.random.default_rng(seed).permutation(len(window)) % _KEPT_ASIDE
+    turns = _KEPT_ASIDE if len(window) < _FEW else 1
+    return [(window.select(part != aside), window.select(part == aside)) for aside in range(turns)]
+
+
+def _joined(windows: Sequence[Questions]) -> Questions:
+    return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
+
+
+def _trees(
+    names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth, loss: str
+) -> tuple[Trees, int]:
+    """Boosted trees and their number: those best on `held`, if given."""
+
+    def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
+        return lightgbm.Dataset(
+            questions.features,
+            questions.found.astype(np.int8),
+            group=np.diff(questions.offsets),
+            feature_name=list(names),
+            reference=reference,
+            params={"verbose": -1, "max_bin": 127},
+        )
+
+    parameters = {
+        "objective": loss,
+        "metric": "ndcg",
+        "eval_at": [12],
+        "lambdarank_truncation_level": 20,
+        "num_leaves": growth.leaves,
+        "learning_rate": 0.12,
+        # A leaf of a few candidates learns one window by heart.
+        "min_data_in_leaf": int(np.clip(len(train.found) // 1000, 20, 500)),
+        "lambda_l2": 20.0,
+        "feature_fraction": 0.7,
+        "bagging_fraction": 0.8,
+        "bagging_freq": 1,
+        "seed": growth.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": growth.threads,
+        "verbose": -1,
+    }
+    learn, size = dataset(train), growth.trees
+    if held is None:
+        booster = lightgbm.train(parameters, learn, size)
+    else:
+        curve: dict[str, dict[str, list[float]]] = {}
+        told = [lightgbm.record_evaluation(curve)]
+        booster = lightgbm.train(parameters, learn, size, valid_sets=[dataset(held, learn)], callbacks=told)
+        size = _size(curve["valid_0"]["ndcg@12"])
+    return Trees(booster.model_to_string(num_iteration=size)), size
+
+
+def _size(curve: Sequence[float]) -> int:
+    """How many trees are best, by the NDCG after each."""
+    side = _SMOOTHED // 2
+    means = np.convolve(np.pad(curve, side, mode="edge"), np.full(_SMOOTHED, 1 / _SMOOTHED), mode="valid")
+    return int(np.argmax(means)) + 1
+
+
+def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
+    """Both, fitted on these questions, at equal spread."""
+    spreads = [float(trees.score(questions.features).std()) for trees in (first, second)]
+    return Sum(first, second, spreads[0] / max(spreads[1], 1e-9))
+
+
+def _linear(questions: Questions) -> Linear:
+    """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
+    questions = questions.select(np.diff(questions.offsets) > 0)
+    sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
+    # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
+    features: npt.NDArray[np.float64] = np.empty(questions.features.shape)
+    spread = np.empty(features.shape[1])
+    for place in range(features.shape[1]):
+        column = questions.features[:, place].astype(np.float64)
+        spread[place] = max(float(column.std()), 1e-6)
+        features[:, place] = (column - column.mean()) / spread[place]
+    found = questions.found.astype(np.float64)
+    share = found / np.repeat(np.maximum(np.add.reduceat(found, starts), 1), sizes)
+
+    def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
+        scores = features @ weights
+        scores -= np.repeat(np.maximum.reduceat(scores, starts), sizes)
+        raised = np.exp(scores)
+        total = np.add.reduceat(raised, starts)
+        active = np.add.reduceat(share, starts)
+        value = float((active * np.log(total)).sum() - share @ scores)
+        gradient = features.T @ (raised * np.repeat(active / total, sizes) - share)
+        n = len(starts)
+        return value / n + _L2 * float(weights @ weights), gradient / n + 2 * _L2 * weights
+
+    best = minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100})
+    return Linear((best.x / spread).astype(np.float32))

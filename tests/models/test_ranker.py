@@ -1,0 +1,65 @@
+import lightgbm
+import numpy as np
+import pytest
+
+from shelfwise.errors import BundleError
+from shelfwise.models.ranker import Linear, Ranker, Sum, Trees
+
+RANDOM = np.random.default_rng(0)
+
+
+def boosted() -> Trees:
+    features = RANDOM.normal(size=(500, 3))
+    booster = lightgbm.train(
+        {"objective": "regression", "num_leaves": 4, "verbose": -1, "num_threads": 1},
+        lightgbm.Dataset(features, features[:, 0] * features[:, 1]),
+        5,
+    )
+    return Trees(booster.model_to_string())
+
+
+def test_each_question_has_its_head() -> None:
+    ranker = Ranker("abc", repeats=Linear(np.array([1, 0, 0], np.float32)), new=Linear(np.array([0, 2, 0], np.float32)))
+    features = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
+    assert ranker.score(features, False).tolist() == [1, 4]
+    assert ranker.score(features, True).tolist() == [4, 10]
+
+
+def test_comes_back_from_its_tensors_as_it_was() -> None:
+    ranker = Ranker(["x", "y", "z"], repeats=boosted(), new=Linear(np.array([0.5, -1, 2], np.float32)))
+    found = Ranker.from_tensors(ranker.tensors())
+    assert found.features == ("x", "y", "z")
+    features = RANDOM.normal(size=(50, 3)).astype(np.float32)
+    for exclude in (False, True):
+        assert np.array_equal(found.score(features, exclude), ranker.score(features, exclude))
+        assert found.score(features, exclude).dtype == np.float32
+    assert len(ranker.score(features[:0], False)) == 0
+
+
+def test_what_is_no_ranker_is_refused() -> None:
+    tensors = Ranker(["x", "y", "z"], repeats=boosted(), new=boosted()).tensors()
+    with pytest.raises(BundleError, match="train again"):
+        Ranker.from_tensors({**tensors, "features": np.frombuffer(b"x\ny", np.uint8)})
+    with pytest.raises(BundleError, match="train again"):
+        Ranker.from_tensors({name: value for name, value in tensors.items() if name != "new"})
+    with pytest.raises(BundleError, match="train again"):
+        Ranker.from_tensors({**tensors, "new": np.frombuffer(b"no trees", np.uint8)})
+
+
+def test_a_sum_is_both_and_survives_a_bundle() -> None:
+    rows = np.random.default_rng(3).normal(size=(400, 2)).astype(np.float32)
+    first, second = (
+        Trees(lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, wanted), 5).model_to_string())
+        for wanted in (rows[:, 0] > 0, rows[:, 1] > 0.5)
+    )
+    both = Sum(first, second, 0.3)
+    assert np.allclose(both.score(rows), first.score(rows) + 0.3 * second.score(rows))
+    ranker = Ranker(("a", "b"), repeats=both, new=Linear(np.array([0.5, -2], np.float32)))
+    tensors = ranker.tensors()
+    again = Ranker.from_tensors(tensors)
+    assert np.array_equal(again.score(rows), ranker.score(rows))
+    for torn in (b"", b"no weight\n", b"[0.5, -2.0]\ntree", tensors["repeats"].tobytes()[:200]):
+        with pytest.raises(BundleError, match="train again"):
+            Ranker.from_tensors({**tensors, "repeats": np.frombuffer(torn, np.uint8)})
+    with pytest.raises(ValueError, match="have no sum"):
+        Sum(boosted(), first, 1.0)
