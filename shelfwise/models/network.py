@@ -3,8 +3,8 @@
 A product's vector is two vectors side by side, and so is a customer's; their product is the score.
 
 Remembered: the factorised co-occurrence of the products (`training/factorisation.py`). A customer is the sum of what
-usually follows (`ahead`) each of their events, one step back counting `keep` of the one after it; what was bought at the
-same moment is one step. Nothing of it is trained.
+usually follows (`ahead`) each of their events, one step back counting `keep` of the one after it; what was bought at
+the same moment is one step. Nothing of it is trained.
 Learned: an item tower (id embedding + text + photo + category + brand + price → one vector) and a sequence tower
 (LSTM, GRU or transformer over the newest events: the items' own vectors, event type, time since the event before). The
 id is dropped at random in training, so that the rest learns to stand for a product without history.

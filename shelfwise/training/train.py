@@ -2,9 +2,9 @@
 
 What it remembers is counted (`training/factorisation.py`), what it learns is trained, on its own, by softmax over the
 whole catalogue, or a corrected sample of it where that is too much work. (Trained on top of what is remembered it
-learns nothing useful: the counts hold the very targets it trains on.) Every event is a target once an epoch; batches are of
-histories alike in length, so that next to nothing is padding. The learning rate falls to nothing over the planned
-epochs or minutes, whichever comes first. After each epoch both parts are joined as validation likes best
+learns nothing useful: the counts hold the very targets it trains on.) Every event is a target once an epoch; batches
+are of histories alike in length, so that next to nothing is padding. The learning rate falls to nothing over the
+planned epochs or minutes, whichever comes first. After each epoch both parts are joined as validation likes best
 (`training/fusion.py`); its NDCG@10 says when to stop and which epoch to keep, what is remembered alone being epoch 0.
 """
 
