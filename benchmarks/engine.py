@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import states_of
 from shelfwise.models.bundle import Bundle
@@ -148,11 +148,13 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
     bundle = Bundle.make(
         items=IdMap([f"p{row}" for row in range(n)]),
         features=items,
-        popularity=Popularity(half_life=30.0).fit(sequences, items),
-        again=Repurchase(half_life=90.0, rhythm=0.25).fit(sequences, items),
-        cooccurrence=Cooccurrence().fit(sequences, items),
-        ease=Ease().fit(sequences, items),
-        network=network,
+        artefacts={
+            "popularity": Popularity(half_life=30.0).fit(sequences, items),
+            "repurchase": Repurchase(half_life=90.0, rhythm=0.25).fit(sequences, items),
+            "cooccurrence": Cooccurrence().fit(sequences, items),
+            "ease": Ease().fit(sequences, items),
+            "network": network,
+        },
         until=int(sequences.time.max()),
     )
     return Engine(bundle, Catalogue(bundle)), states_of(sequences, bundle.until)

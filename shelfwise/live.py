@@ -16,11 +16,11 @@ from typing import Any
 import polars as pl
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
 from shelfwise.errors import BundleError
-from shelfwise.models.bundle import Bundles
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
 from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType, Product

@@ -22,12 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Filters, Request
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.intake import QualityReport
 from shelfwise.live import Live
-from shelfwise.models.bundle import Bundle, Bundles
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
 from shelfwise.search.personal import Taste

@@ -51,7 +51,8 @@ def test_the_shoppers_need_photos(vendure_archive: Path, tmp_path: Path) -> None
 
 
 def test_the_answer_says_that_shoppers_are_simulated(shop: Shop) -> None:
-    from shelfwise.models.bundle import Bundle, Bundles
+    from shelfwise.models.bundle import Bundle
+    from shelfwise.models.bundles import Bundles
     from shelfwise.models.cooccurrence import Cooccurrence
     from shelfwise.models.popularity import Popularity
     from shelfwise.models.repurchase import Repurchase
@@ -62,9 +63,11 @@ def test_the_answer_says_that_shoppers_are_simulated(shop: Shop) -> None:
     bundle = Bundle.make(
         items=data.items,
         features=data.features,
-        popularity=Popularity(half_life=30 * 86_400.0).fit(*known),
-        again=Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(*known),
-        cooccurrence=Cooccurrence().fit(*known),
+        artefacts={
+            "popularity": Popularity(half_life=30 * 86_400.0).fit(*known),
+            "repurchase": Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(*known),
+            "cooccurrence": Cooccurrence().fit(*known),
+        },
         until=int(data.sequences.time.max()),
     )
     Bundles(shop.folder / "bundles").add(bundle)

@@ -120,12 +120,12 @@ def test_training_leaves_a_report(trained):
 def test_the_evaluation_puts_every_baseline_beside(trained):
     result, folder = trained.evaluate()
     names = {row.name for row in result.rows}
-    assert {"engine", "network", "popularity", "again", "item-knn", "ncf", "described"} <= names
+    assert {"engine", "network", "popularity", "repurchase", "item-knn", "ncf", "described"} <= names
     assert (folder / "report.html").exists()
 
 
 def test_next_period_has_its_rows(trained):
-    result = trained.next_period(END - timedelta(days=14), 14, only=["engine", "again", "popularity"])
+    result = trained.next_period(END - timedelta(days=14), 14, only=["engine", "repurchase", "popularity"])
     assert {"recall@12", "ndcg@12", "map@12", "new_recall@12", "new_ndcg@12", "new_map@12"} <= set(result["rows"][0])
 
 

@@ -3,9 +3,9 @@
 Rows 0 … n-1 are the bundle's products; products that came later get the rows after them. Readers take `view`, an
 immutable snapshot, and never wait; a writer prepares the next snapshot and swaps it in.
 
-A product the bundle never saw has no behaviour to go by. Its content vector makes it findable, the network's item tower
-gives it a place among the others, and for everything counted (neighbours, popularity) it borrows from its `twin`, the
-known product most like it, as far as it is like it.
+A product the bundle never saw has no counts to go by. Its content vector makes it findable, the network's item tower
+gives it a place among the others, and for everything counted (neighbours, popularity) it borrows from its cold-start
+proxy, the known product most like it, as far as it is like it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ AVAILABILITIES: tuple[Availability, ...] = tuple(Availability)
 _AVAILABILITY_CODE = {str(kind): code for code, kind in enumerate(AVAILABILITIES)}
 GONE = -1  # availability code of a product that is not in the catalogue
 LEVELS = " > "
-_TWIN_FROM = 0.3  # cosine below which the most similar product is no twin
+_PROXY_FROM = 0.3  # cosine below which the most similar product is no proxy
 _UNINDEXED = 2_000  # new or changed products scanned one by one before the index takes them in
 _SAME = 1e-4  # the most by which the same text's vectors, computed twice, differ
 _FILTERS_KEPT = 256
@@ -67,8 +67,9 @@ class View:
     changed: rows below `indexed` whose content the index does not know yet: scanned too, int32, ascending.
     sale:   availability code (position in AVAILABILITIES), GONE when not in the catalogue.
     price:  NaN unknown. brand, category: codes, -1 unknown. created: seconds, 0 unknown.
-    twin, likeness: the bundle's row whose counts a product uses, and how far (1 for the bundle's own products).
-    behaviour: float32 [>= n, d]; content: float32 [>= n, dc]; None where the bundle has none.
+    proxy, likeness: the bundle's row whose counts a product uses, and how far (1 for the bundle's own products).
+    vectors: float32 [>= n, d], the network's; content: float32 [>= n, dc]; None where the bundle has none.
+    group: code of the item_group_id, -1 for a product by itself.
     """
 
     n: int
@@ -83,11 +84,12 @@ class View:
     brand: Ints
     category: Ints
     created: Longs
-    twin: Ints
+    group: Ints
+    proxy: Ints
     likeness: Floats
-    behaviour: Floats | None
+    vectors: Floats | None
     content: Floats | None
-    behaviour_index: VectorIndex | None
+    vector_index: VectorIndex | None
     content_index: VectorIndex | None
     category_names: list[str]
     brand_names: list[str]
@@ -179,6 +181,7 @@ class _Columns:
     prices: list[float | None]
     availabilities: list[str]
     created: list[int | None]
+    groups: list[str]
 
 
 class Catalogue:
@@ -202,6 +205,7 @@ class Catalogue:
         facts, n = bundle.facts, len(bundle.items)
         self._brands = {name: code for code, name in enumerate(facts.brand_names)}
         self._categories = {name: code for code, name in enumerate(facts.category_names)}
+        self._groups: dict[str, int] = {name: code for code, name in enumerate(facts.group_names)}
         brand = np.full(n, -1, np.int32) if facts.brand is None else facts.brand
         category = np.full(n, -1, np.int32) if facts.category is None else facts.category
         top = _tops(facts.category_names)
@@ -218,11 +222,12 @@ class Catalogue:
             brand=brand,
             category=category,
             created=np.zeros(n, np.int64) if facts.created is None else facts.created,
-            twin=np.arange(n, dtype=np.int32),
+            group=np.full(n, -1, np.int32) if facts.group is None else facts.group,
+            proxy=np.arange(n, dtype=np.int32),
             likeness=np.ones(n, np.float32),
-            behaviour=bundle.item_vectors,
+            vectors=bundle.item_vectors,
             content=bundle.content_vectors,
-            behaviour_index=bundle.behaviour_index,
+            vector_index=bundle.vector_index,
             content_index=bundle.content_index,
             category_names=list(facts.category_names),
             brand_names=list(facts.brand_names),
@@ -293,15 +298,19 @@ class Catalogue:
             "brand": _grown(view.brand, n, -1),
             "category": _grown(view.category, n, -1),
             "created": _grown(view.created, n, 0),
+            "group": _grown(view.group, n, -1),
         }
         new["sale"][at] = [_AVAILABILITY_CODE[name] for name in columns.availabilities]
         new["price"][at] = [np.nan if price is None else price for price in columns.prices]
         new["brand"][at] = [_code(name, self._brands, brand_names) for name in columns.brands]
         new["category"][at] = [_code(name, self._categories, category_names) for name in columns.types]
+        new["group"][at] = [
+            -1 if not name else self._groups.setdefault(name, len(self._groups)) for name in columns.groups
+        ]
         new["created"][at] = [0 if micros is None else micros // 1_000_000 for micros in columns.created]
-        twin, likeness = _grown(view.twin, n, 0), _grown(view.likeness, n, 0)
+        proxy, likeness = _grown(view.proxy, n, 0), _grown(view.likeness, n, 0)
         changed = view.changed
-        behaviour, content = _room(view.behaviour, n), _room(view.content, n)
+        vectors, content = _room(view.vectors, n), _room(view.content, n)
         space = self.bundle.content
         if content is not None and space is not None and (text is not None or image is not None):
             told = space.vectors(len(at), text, image)
@@ -311,11 +320,11 @@ class Catalogue:
             content[at] = told
             late = at[at >= view.known]
             if len(late) and view.known:
-                twin[late], likeness[late] = self._twins(content[late])
-        if behaviour is not None and self.bundle.network is not None:
+                proxy[late], likeness[late] = self._proxies(content[late])
+        if vectors is not None and self.bundle.network is not None:
             later = at >= view.known
             if later.any():
-                behaviour[at[later]] = self._network_vectors(
+                vectors[at[later]] = self._network_vectors(
                     None if text is None else text[later],
                     None if image is None else image[later],
                     new["category"][at[later]],
@@ -327,9 +336,9 @@ class Catalogue:
             view,
             n=n,
             changed=changed,
-            twin=twin,
+            proxy=proxy,
             likeness=likeness,
-            behaviour=behaviour,
+            vectors=vectors,
             content=content,
             brand_names=brand_names,
             category_names=category_names,
@@ -339,13 +348,13 @@ class Catalogue:
         )
         return _indexed(grown) if n - view.indexed + len(changed) > max(_UNINDEXED, view.indexed // 50) else grown
 
-    def _twins(self, content: Floats) -> tuple[Ints, Floats]:
+    def _proxies(self, content: Floats) -> tuple[Ints, Floats]:
         """The bundle's product most like each of these [m], and the cosine, 0 where none is like it."""
         index = self.bundle.content_index
         assert index is not None
         rows, scores = index.search(content, 1)
         found, cosine = rows[:, 0], scores[:, 0]
-        like = np.where((found >= 0) & (cosine >= _TWIN_FROM), np.minimum(cosine, 1), 0)
+        like = np.where((found >= 0) & (cosine >= _PROXY_FROM), np.minimum(cosine, 1), 0)
         return np.maximum(found, 0).astype(np.int32), like.astype(np.float32)
 
     def _network_vectors(
@@ -371,7 +380,7 @@ def _available(states: tuple[Availability, ...]) -> Mask:
 
 def _columns(products: pl.DataFrame | Sequence[Product]) -> _Columns:
     if isinstance(products, pl.DataFrame):
-        names = ("id", "title", "brand", "product_type", "price", "availability", "created")
+        names = ("id", "title", "brand", "product_type", "price", "availability", "created", "item_group_id")
         return _Columns(*(products[name].to_list() for name in names))
     return _Columns(
         [product.id for product in products],
@@ -381,6 +390,7 @@ def _columns(products: pl.DataFrame | Sequence[Product]) -> _Columns:
         [product.price for product in products],
         [str(product.availability) for product in products],
         [None if product.created is None else to_micros(product.created) for product in products],
+        [product.item_group_id for product in products],
     )
 
 
@@ -434,7 +444,7 @@ def _indexed(view: View) -> View:
         view,
         indexed=view.n,
         changed=view.changed[:0],
-        behaviour_index=extend(view.behaviour_index, view.behaviour),
+        vector_index=extend(view.vector_index, view.vectors),
         content_index=extend(view.content_index, view.content, anew=bool(len(view.changed))),
         alike=None,
         likes={},

@@ -10,7 +10,7 @@ from typing import Any
 from shelfwise.errors import InvalidRecord, InvalidRequest
 from shelfwise.schema import MAX_ID, MAX_TITLE, Availability, check_text, check_time
 
-SURFACES = ("home", "product", "cart", "category")
+SURFACES = ("home", "product", "similar", "cart", "category")
 MAX_K = 200
 MAX_SEEDS = 100
 MAX_VALUES = 1_000  # entries of one filter
@@ -68,11 +68,12 @@ class Request:
     """Who asks, where, and for what. Raises InvalidRequest.
 
     customer, session: whose events answer; neither is a first visit.
-    surface: home; product and cart, answered for `seeds` (the product shown, the products in the cart); category,
-             answered within `filters.categories`.
-    seeds:   product ids that count as the newest events; never part of the answer.
+    surface: home; product (what goes with the product shown), similar (what could stand in its place) and cart,
+             answered for `seeds`; category, answered within `filters.categories`.
+    seeds:   product ids that count as the newest events; never part of the answer. Unknown ones are named in it.
     k:       how many products, 1 to 200.
     exclude_purchased: leave out what the customer has bought.
+    variants: how many products of one item_group_id an answer may hold, 0 for any number.
     now:     when the answer is asked for, None for this moment. language: of reasons, en or zh; "" the shop's.
     """
 
@@ -83,6 +84,7 @@ class Request:
     k: int = 12
     filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
+    variants: int = 1
     now: datetime | None = None
     language: str = ""
 
@@ -101,7 +103,9 @@ class Request:
             raise InvalidRequest("seeds", f"has {len(self.seeds)} entries; at most {MAX_SEEDS} are allowed")
         check_k(self.k)
         check_language(self.language)
-        if self.surface == "product" and not self.seeds:
+        if isinstance(self.variants, bool) or not isinstance(self.variants, int) or not 0 <= self.variants <= MAX_K:
+            raise InvalidRequest("variants", f"is {self.variants!r}; it must be a whole number from 0 to {MAX_K}")
+        if self.surface in ("product", "similar") and not self.seeds:
             raise InvalidRequest("seeds", "a product page needs the product it shows")
         if self.surface == "category" and not self.filters.categories:
             raise InvalidRequest("filters", "a category page needs filters.categories")
@@ -128,10 +132,11 @@ class Item:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """Products, best first. Fewer than asked for only where no more pass the filters."""
+    """Products, best first. Fewer than `k` only where no more pass the filters. unknown: seeds not in the catalogue."""
 
     request_id: str
     items: tuple[Item, ...]
+    unknown: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -140,6 +145,7 @@ class Answer:
                 {"product": item.product, "score": item.score, "sources": list(item.sources), "reason": item.reason}
                 for item in self.items
             ],
+            **({"unknown": list(self.unknown)} if self.unknown else {}),
         }
 
 

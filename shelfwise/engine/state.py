@@ -53,6 +53,12 @@ class State:
     cart: Ints = field(default_factory=lambda: _NONE)
     searches: tuple[Searched, ...] = ()
 
+    @classmethod
+    def nothing(cls, now: int) -> State:
+        """Nothing is known: a first visit."""
+        none = np.empty(0, np.float32)
+        return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, now=now)
+
 
 def states_of(histories: Sequences, now: Longs | int) -> list[State]:
     """One state a history: how evaluation asks. now: seconds, [len(histories)] or one for all."""
@@ -161,12 +167,6 @@ def with_searches(state: State, searches: Sequence[Searched]) -> State:
 def events_read(memory: int, exclude_purchased: bool) -> int:
     """How many of someone's newest events an answer reads: all, in practice, where what was bought may not be shown."""
     return _EVER if exclude_purchased else memory
-
-
-def empty_state(now: int) -> State:
-    """Nothing is known: a first visit."""
-    none = np.empty(0, np.float32)
-    return state_of(_NONE, np.empty(0, np.int8), np.empty(0, np.int64), none, now=now)
 
 
 def rows_of(products: Sequence[str], rows: Mapping[str, int]) -> Ints:

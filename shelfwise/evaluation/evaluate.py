@@ -210,7 +210,7 @@ def measure(
         now=np.full(len(asked), cutoff, np.int64),
     )
     for (key, told), rows in zip(wanted.items(), compared, strict=True):
-        rows = [row for row in rows if (row.ids >= 0).any()]  # "again" has no answer when nothing seen may be shown
+        rows = [row for row in rows if (row.ids >= 0).any()]  # repurchase has none when nothing seen may be shown
         tables.append(
             Table(
                 key=key,

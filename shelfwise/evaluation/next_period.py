@@ -37,7 +37,7 @@ K = 12
 METRICS = ("recall", "ndcg", "map")
 _LEAST = 10
 #: Sources of the engine; the same fitted objects answer alone, as baselines.
-SOURCES = ("network", "popularity", "again", "item-knn", "ease")
+SOURCES = ("network", "popularity", "repurchase", "item-knn", "ease")
 OTHERS = ("ncf", "described")
 ROWS = ("engine", *SOURCES, *OTHERS)
 

@@ -317,8 +317,7 @@ class Merge:
         )
         self.ranker = fit_ranker(
             self.NAMES,
-            [],
-            [questions],
+            {"home": [questions]},
             trees=_TREES,
             leaves=_LEAVES,
             seed=seed,
@@ -337,7 +336,7 @@ class Merge:
         assert self.ranker is not None, "fit first"
         best = np.full((len(histories), k), -1, np.int32)
         for batch, (row, ids, columns) in enumerate(self._candidates(histories)):
-            order = np.lexsort((-self.ranker.score(columns, True), row))
+            order = np.lexsort((-self.ranker.score(columns), row))
             rank = _places(row)
             first = rank < k
             best[batch * _BATCH + row[first], rank[first]] = ids[order][first]

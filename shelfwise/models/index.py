@@ -1,4 +1,4 @@
-"""Nearest products by inner product: FAISS behind four verbs (build, search, extended, to_bytes / from_bytes).
+"""Nearest products by inner product: FAISS behind four verbs (build, search, extended, tensors).
 
 Small catalogues are scanned exactly in half precision. Large ones are cut into cells (IVF) with eight bits a
 dimension, so that a search reads a few thousand vectors whatever the catalogue's size: on one core 92,000 × 128
@@ -13,6 +13,7 @@ none of the 60 best of 92,000 products for a network's customers, whose vectors 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -122,20 +123,22 @@ class VectorIndex:
         """A new index over these rows [n, d], for the same questions."""
         return VectorIndex.build(vectors, scale=self._scale)
 
-    def to_bytes(self) -> bytes:
-        head = np.array([self.dimension, self._reach, *self._scale], np.float32)
-        return head.tobytes() + bytes(faiss.serialize_index(self._index).tobytes())
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """All of it as arrays for a bundle."""
+        return {
+            "index": faiss.serialize_index(self._index),
+            "head": np.array([self.dimension, self._reach, *self._scale], np.float32),
+        }
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> VectorIndex:
-        """Raises BundleError when `data` is no index."""
+    def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> VectorIndex:
+        """Raises BundleError where `tensors` are no index."""
         try:
-            dimension, reach = np.frombuffer(data, np.float32, 2).tolist()
-            head = np.frombuffer(data, np.float32, 2 + int(dimension))
-            index = faiss.deserialize_index(np.frombuffer(data, np.uint8, offset=head.nbytes))
-        except (RuntimeError, ValueError, OverflowError) as error:
+            reach, scale = float(tensors["head"][1]), tensors["head"][2:]
+            index = faiss.deserialize_index(np.ascontiguousarray(tensors["index"]))
+        except (RuntimeError, ValueError, OverflowError, IndexError) as error:
             raise BundleError(f"not a vector index ({error}); train again: `shelfwise train`") from None
-        return cls(index, head[2:].copy(), reach)
+        return cls(index, scale.copy(), reach)
 
 
 def _parameters(cells: int, chosen: Any = None) -> Any:

@@ -1,16 +1,15 @@
 """The ranker: features of candidates → one score, by which the sources' proposals are merged.
 
-A ranker has three heads: one for answers that may repeat what the customer has bought; one for answers without it,
-since what tells a good repeat from a bad one (frequency, rhythm) says nothing of a product never bought; and one for
-who has just looked at something, where the look counts and not what everybody buys. A head is boosted regression trees
-(fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/ranker.py` fits and chooses. Trees
-are kept as LightGBM's own text, so that a bundle holds no pickle.
+A ranker has a head for each question that the record can ask: what tells a good repeat from a bad one (frequency,
+rhythm) says nothing of a product never bought, and beside a product page what goes with it counts. A head is boosted
+regression trees (fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/ranker.py` fits
+and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import lightgbm
 import numpy as np
@@ -130,48 +129,46 @@ _KINDS: tuple[type[Head], ...] = (Linear, Trees, Sum)  # a bundle keeps the plac
 
 
 class Ranker:
-    """One score for each candidate. Thread-safe.
+    """One score for each candidate, by question. Thread-safe.
 
     features: names of the columns, in order; whoever asks must compute exactly these.
-    repeats, new: the heads for answers with and without products already bought.
-    visits: the head for who has just looked at something, by default none of its own.
+    heads: what scores the candidates of each question; one without a head of its own is answered by another's, see
+    `INSTEAD`.
     """
 
-    def __init__(self, features: Sequence[str], *, repeats: Head, new: Head, visits: Head | None = None) -> None:
-        self.features = tuple(features)
-        self.repeats = repeats
-        self.new = new
-        self.visits = visits
+    #: Whose head answers where a question has none of its own: that of the nearest question.
+    INSTEAD: ClassVar[dict[str, str]] = {"product": "visit", "cart": "visit", "visit": "home", "new": "home"}
 
-    def score(self, features: Floats, exclude_purchased: bool = False, *, visit: bool = False) -> Floats:
+    def __init__(self, features: Sequence[str], heads: Mapping[str, Head]) -> None:
+        self.features = tuple(features)
+        self.heads = dict(heads)
+
+    def score(self, features: Floats, question: str = "home") -> Floats:
         """float32 [c] for features float32 [c, len(self.features)]; higher is better."""
-        head = self.new if exclude_purchased else self.repeats
-        if visit and self.visits is not None:
-            head = self.visits
-        return head.score(features)
+        while question not in self.heads:
+            question = self.INSTEAD[question]
+        return self.heads[question].score(features)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
-        heads = {"repeats": self.repeats, "new": self.new}
-        if self.visits is not None:
-            heads["visits"] = self.visits
         return {
             "features": np.frombuffer("\n".join(self.features).encode(), np.uint8),
-            "kinds": np.array([_KINDS.index(type(head)) for head in heads.values()], np.uint8),
-            **{name: head.tensor() for name, head in heads.items()},
+            "questions": np.frombuffer("\n".join(self.heads).encode(), np.uint8),
+            "kinds": np.array([_KINDS.index(type(head)) for head in self.heads.values()], np.uint8),
+            **{f"head.{name}": head.tensor() for name, head in self.heads.items()},
         }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
         """The ranker `tensors` gave. Raises BundleError where they are none."""
         try:
-            names = tensors["features"].tobytes().decode().split("\n")
+            names, questions = (tensors[name].tobytes().decode().split("\n") for name in ("features", "questions"))
             kinds = [_KINDS[kind] for kind in tensors["kinds"].tolist()]
-            told = ("repeats", "new", "visits")[: max(len(kinds), 2)]
-            heads = {name: kind.of(tensors[name]) for kind, name in zip(kinds, told, strict=True)}
+            heads = {name: kind.of(tensors[f"head.{name}"]) for kind, name in zip(kinds, questions, strict=True)}
             for head in heads.values():
                 if head.width != len(names):
                     raise BundleError(f"the ranker reads {head.width} features and names {len(names)}; train again")
+            heads["home"]  # the last that answers
         except (KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
             raise BundleError(f"the ranker cannot be read ({error}); train again") from None
-        return cls(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits"))
+        return cls(names, heads)

@@ -29,6 +29,7 @@ class Items:
               from pixels is to be fitted.
     category: int32 [n], code of the deepest product_type, -1 unknown; category_names gives their text.
     brand:    int32 [n], code, -1 unknown.
+    group:    int32 [n], code of the item_group_id, which variants of one product share; -1 for a product by itself.
     price:    float32 [n], NaN unknown.
     created:  int64 [n], seconds since 1970, 0 unknown.
     """
@@ -41,6 +42,8 @@ class Items:
     category_names: tuple[str, ...] = ()
     brand: Ints | None = None
     brand_names: tuple[str, ...] = ()
+    group: Ints | None = None
+    group_names: tuple[str, ...] = ()
     price: Floats | None = None
     created: Longs | None = None
 

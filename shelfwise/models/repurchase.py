@@ -36,7 +36,7 @@ class Repurchase:
     half_life: days, rhythm: 0 to 1; None chooses on validation (without one: no decay, no rhythm).
     """
 
-    name = "again"
+    name = "repurchase"
     #: Columns of `features`. Days unless said: log counts; see `features`.
     FEATURES: ClassVar[tuple[str, ...]] = (
         "count", "count_30", "count_90", "days_since", "mean_gap", "due", "share",
@@ -71,7 +71,7 @@ class Repurchase:
             best = choices[int(np.argmax(merits))]
         self.half_life, self.rhythm = best
         if progress:
-            progress(1, 1, f"again: half life {best[0]:g} days, rhythm {best[1]:g}")
+            progress(1, 1, f"repurchase: half life {best[0]:g} days, rhythm {best[1]:g}")
         return self
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:

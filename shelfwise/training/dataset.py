@@ -226,6 +226,7 @@ def _mapped(texts: pl.Series, known: dict[str, int]) -> Ints:
 def _items(products: pl.DataFrame, n: int) -> Items:
     category, category_names = _coded(products["product_type"], n)
     brand, brand_names = _coded(products["brand"], n)
+    group, group_names = _coded(products["item_group_id"], n)
     price = np.full(n, np.nan, np.float32)
     price[: len(products)] = products["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     created: Longs = np.zeros(n, np.int64)
@@ -236,6 +237,8 @@ def _items(products: pl.DataFrame, n: int) -> Items:
         category_names=category_names,
         brand=brand,
         brand_names=brand_names,
+        group=group,
+        group_names=group_names,
         price=price,
         created=created,
     )

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.sources import FEATURES, POPULAR
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.errors import NotEnoughData
 from shelfwise.evaluation.baselines import bounded_networks, contestants_of
@@ -46,6 +46,7 @@ from shelfwise.training.windows import LEAST, Window, bought, followed, lookers,
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
+POPULAR = 40  # most popular products, which are no answer to a look
 QUESTIONS = 1_500  # most customers asked in a window; of 1,700, 1,000 taught up to 3% less
 _PURCHASE = EventType.PURCHASE.code
 _DEEPEST = 200  # most an answer may hold
@@ -93,7 +94,9 @@ class EngineModel:
         self._begun = 0  # fits of the network
         self._network_fits = network_fits or (2 if refit else 1)
         self._engine: Engine | None = None
-        self._content: tuple[tuple[Any, Any], dict[str, Any]] | None = None  # texts and photos, what was made of them
+        self._content: tuple[tuple[Any, Any], tuple[Any, dict[str, Any]]] | None = (
+            None  # texts and photos, what was made of them
+        )
 
     def fit(
         self,
@@ -215,7 +218,7 @@ class EngineModel:
         """What validation decides about the counting sources; kept for every later fit."""
         with self._timed("popularity"):
             popularity = Popularity().fit(newest.before, items, validation=newest.after, progress=progress)
-        with self._timed("again"):
+        with self._timed("repurchase"):
             again = Repurchase().fit(newest.before, items, validation=newest.after, progress=progress)
         self._half_life = popularity.half_life
         self._again = again.half_life, again.rhythm
@@ -233,25 +236,24 @@ class EngineModel:
                 model.fit(train, items, progress=progress)
         return {model.name: model for model in models}
 
-    def _bundle(self, counted: dict[str, Any], items: Items, network: Any, train: Sequences, **more: Any) -> Bundle:
+    def _bundle(
+        self, counted: dict[str, Any], items: Items, network: Any, train: Sequences, ranker: Any = None
+    ) -> Bundle:
         """What follows from texts and photos alone is made once, and again only for other ones."""
         told = items.text, items.image
         made = self._content if self._content and all(map(is_, self._content[0], told)) else None
         bundle = Bundle.make(
             items=self._names or IdMap(map(str, range(items.n))),
             features=replace(items, text=None, image=None) if made else items,
-            popularity=counted["popularity"],
-            again=counted["again"],
-            cooccurrence=counted["item-knn"],
-            ease=counted["ease"],
-            network=None if network is None else network.network,
+            artefacts=_artefacts(counted) | {"network": None if network is None else network.network, "ranker": ranker},
             until=int(train.time.max()) if train.rows else 0,
             settings=self.settings.model_dump(mode="json", exclude=set(_NOT_LEARNING)),
-            **more,
         )
         if made:
-            return replace(bundle, **made[1])
-        self._content = told, {name: getattr(bundle, name) for name in _OF_CONTENT}
+            vectors, artefacts = made[1]
+            return replace(bundle.with_artefacts(**artefacts), content_vectors=vectors)
+        artefacts = {name: bundle.artefacts[name] for name in _OF_CONTENT if name in bundle}
+        self._content = told, (bundle.content_vectors, artefacts)
         return bundle
 
     def _fit_ranker(self, windows: list[Window], items: Items, network: Any, progress: Progress | None) -> Any:
@@ -263,14 +265,8 @@ class EngineModel:
             if bundle is None:
                 bundle = self._bundle(counted, items, network, window.before)
             else:
-                bundle = replace(
-                    bundle,
-                    popularity=counted["popularity"],
-                    again=counted["again"],
-                    cooccurrence=counted["item-knn"],
-                    ease=counted["ease"],
-                    until=int(window.before.time.max()),
-                )
+                until = int(window.before.time.max())
+                bundle = replace(bundle.with_artefacts(**_artefacts(counted)), until=until)
             with self._timed("candidates", alone=False):
                 for new in asked:
                     asked[new].append(self._questions(bundle, window, new, progress))
@@ -279,9 +275,7 @@ class EngineModel:
         with self._timed("ranker", alone=False):
             ranker, self.fits = fit_ranker(
                 FEATURES,
-                asked[False],
-                asked[True],
-                visits,
+                {"home": asked[False], "new": asked[True], "visit": visits},
                 seed=self.settings.seed,
                 threads=self.settings.threads or 0,
                 fallback="ease",
@@ -322,7 +316,7 @@ class EngineModel:
         request = Request(session="evaluation", k=12, exclude_purchased=new, filters=_ALL)
         answers = engine.candidates_many(states_of(before.last(events_read(self.settings.memory, new)), now), request)
         return collect(
-            ((found.ids, found.features) for found in answers),
+            answers,
             [wanted.ids[wanted.offsets[i] : wanted.offsets[i + 1]] for i in range(len(wanted))],
             progress=progress,
         )
@@ -335,13 +329,21 @@ class EngineModel:
             network = self._refit_network(network, everything, items, progress) if self.refit else network
             counted["network"] = network
         self.models = counted
-        self.bundle = self._bundle(counted, items, network, everything, ranker=ranker)
+        self.bundle = self._bundle(counted, items, network, everything, ranker)
         self._engine = Engine(self.bundle, Catalogue(self.bundle))
 
 
 _ALL = Filters(availability=None)
+
+
+def _artefacts(counted: dict[str, Any]) -> dict[str, Any]:
+    """The counting sources by their names in a bundle."""
+    names = {"popularity": "popularity", "repurchase": "repurchase", "item-knn": "cooccurrence", "ease": "ease"}
+    return {artefact: counted[name] for name, artefact in names.items()}
+
+
 _WORK = "work"
-_OF_CONTENT = ("content", "content_vectors", "content_index", "alike")
+_OF_CONTENT = ("content", "content_index", "alike")
 _NOT_LEARNING = ("store", "host", "port", "workers", "durable", "event_columns", "product_columns")
 
 

@@ -14,7 +14,7 @@ of the time.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import lightgbm
@@ -136,9 +136,7 @@ class Fit:
 
 def fit_ranker(
     names: Sequence[str],
-    repeats: Sequence[Questions],
-    new: Sequence[Questions],
-    visits: Sequence[Questions] = (),
+    questions: Mapping[str, Sequence[Questions]],
     *,
     trees: int = TREES,
     leaves: int = LEAVES,
@@ -147,23 +145,24 @@ def fit_ranker(
     fallback: str | None = None,
     progress: Progress | None = None,
 ) -> tuple[Ranker, dict[str, Fit]]:
-    """A ranker over the features `names`, one head a kind of question, and how each head was chosen.
+    """A ranker over the features `names`, with a head for each question, and how each head was chosen.
 
-    repeats, new, visits: the questions of each window, oldest first; without visits they have no head of their own. A
-    head without enough to learn from orders by the feature `fallback` (default: the first). trees: the most there may
-    be, of so many leaves; the questions kept aside may say fewer. threads: 0 is one a core.
+    questions: by name (`home` must be one) those of each window, oldest first. A head without enough to learn from
+    orders by the feature `fallback` (default: the first) for home; other questions then have none of their own.
+    trees: the most there may be, of so many leaves; the questions kept aside may say fewer. threads: 0 is one a core.
     Deterministic for a given seed and threads.
     """
     heads: dict[str, Head] = {}
     fits: dict[str, Fit] = {}
-    asked = {"repeats": repeats, "new": new} | ({"visits": visits} if visits else {})
-    for done, (kind, windows) in enumerate(asked.items()):
+    for done, (kind, windows) in enumerate(questions.items()):
         if progress:
-            progress(done, len(asked), f"fitting the ranker ({kind})")
-        heads[kind], fits[kind] = _fit_head(names, windows, fallback or names[0], _Growth(trees, leaves, seed, threads))
+            progress(done, len(questions), f"fitting the ranker ({kind})")
+        head, fit = _fit_head(names, windows, fallback or names[0], _Growth(trees, leaves, seed, threads))
+        if fit.ndcg or kind in ("home", "new"):
+            heads[kind], fits[kind] = head, fit
     if progress:
-        progress(len(asked), len(asked), "ranker fitted")
-    return Ranker(names, repeats=heads["repeats"], new=heads["new"], visits=heads.get("visits")), fits
+        progress(len(questions), len(questions), "ranker fitted")
+    return Ranker(names, heads), fits
 
 
 @dataclass(frozen=True, slots=True)

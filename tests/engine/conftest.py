@@ -71,11 +71,13 @@ def simulated() -> Simulated:
     bundle = Bundle.make(
         items=IdMap(f"p{row}" for row in range(N)),
         features=items,
-        popularity=Popularity(half_life=30).fit(events, items),
-        again=Repurchase(half_life=90, rhythm=0.25).fit(events, items),
-        cooccurrence=Cooccurrence().fit(events, items),
-        ease=Ease(products=200).fit(events, items),
-        network=network,
+        artefacts={
+            "popularity": Popularity(half_life=30).fit(events, items),
+            "repurchase": Repurchase(half_life=90, rhythm=0.25).fit(events, items),
+            "cooccurrence": Cooccurrence().fit(events, items),
+            "ease": Ease(products=200).fit(events, items),
+            "network": network,
+        },
         until=int(events.time.max()),
         learned={"events": events.rows, "products": N},
         metrics={"ndcg@12": 0.5},

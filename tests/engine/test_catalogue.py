@@ -9,10 +9,10 @@ import pytest
 
 from shelfwise.engine import catalogue as module
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.similar import alike
-from shelfwise.engine.state import empty_state, states_of
+from shelfwise.engine.retrieve.content import alike
+from shelfwise.engine.state import State, states_of
 from shelfwise.errors import UnknownProduct
 from shelfwise.models.sequences import Sequences, sequences_of
 from shelfwise.schema import Product
@@ -50,7 +50,7 @@ def test_a_new_product_is_recommended_by_content_at_once(simulated: Simulated) -
     assert "brand new" in products(engine.similar(f"p{row}", 5))
     assert f"p{row}" in products(engine.similar("brand new", 5))
     (item,) = (item for item in engine.recommend(Request(k=24), state).items if item.product == "brand new")
-    assert "fresh" in item.sources
+    assert "new" in item.sources
 
     # Turning to it is an event like any other: what is alike follows.
     (state,) = states_of(viewed(simulated, N), simulated.bundle.until)
@@ -64,7 +64,7 @@ def test_a_new_product_without_text_can_be_found_by_its_category(simulated: Simu
     engine = Engine(simulated.bundle, catalogue)
     catalogue.upsert([Product(id="bare", product_type="Moon > Dust", brand="Nobody")])
     for filters in (Filters(categories=("Moon",)), Filters(brands=("nobody",))):
-        answer = engine.recommend(Request(filters=filters), empty_state(0))
+        answer = engine.recommend(Request(filters=filters), State.nothing(0))
         assert products(answer) == ["bare"]
     assert answer.items[0].reason in ("New in Moon", "Popular in Moon")
     assert len(engine.similar("bare", 5).items) == 5
@@ -95,7 +95,7 @@ def test_the_frame_decides_what_is_for_sale(simulated: Simulated) -> None:
     assert len(catalogue) == 50
     assert "p49" in catalogue
     assert "p50" not in catalogue
-    answer = Engine(simulated.bundle, catalogue).recommend(Request(k=200), empty_state(0))
+    answer = Engine(simulated.bundle, catalogue).recommend(Request(k=200), State.nothing(0))
     assert sorted(products(answer)) == sorted(f"p{row}" for row in range(50))
     with pytest.raises(UnknownProduct):
         catalogue.view.require("p50")
@@ -106,7 +106,7 @@ def test_a_frame_with_strangers_brings_their_vectors(simulated: Simulated) -> No
     text = np.zeros((N + 1, WIDTH), np.float32)
     text[-1:] = text_of(simulated, 42)
     catalogue = Catalogue(simulated.bundle, new, text)
-    assert catalogue.view.twin[N] == 42
+    assert catalogue.view.proxy[N] == 42
     assert catalogue.view.likeness[N] > 0.9
     assert "late" in products(Engine(simulated.bundle, catalogue).similar("p42", 3))
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine, best
+from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.rank import COLUMN, FEATURES, best
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.sources import COLUMN, FEATURES, SOURCES
-from shelfwise.engine.state import empty_state, states_of
+from shelfwise.engine.retrieve import SOURCES
+from shelfwise.engine.state import State, states_of
 from shelfwise.errors import BundleError, InvalidRequest, SettingsError, UnknownProduct
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.ranker import Linear, Ranker
@@ -23,6 +24,7 @@ from shelfwise.schema import Availability, EventType, Product, Rule, RuleAction,
 from .conftest import N, Simulated
 
 HOME = Request(customer="someone")
+NAMES = {source.name for source in SOURCES}
 
 
 @dataclass
@@ -60,12 +62,12 @@ def test_an_answer_is_ordered_distinct_explained_and_says_its_sources(simulated:
         assert len(answer.items) == 12
         assert len(set(products(answer))) == 12
         assert all(a.score >= b.score for a, b in pairwise(answer.items))
-        assert all(item.reason and item.sources and set(item.sources) <= set(SOURCES) for item in answer.items)
+        assert all(item.reason and item.sources and set(item.sources) <= NAMES for item in answer.items)
     assert len({engine.recommend(HOME, state).request_id for _ in range(3)}) == 3
 
 
 def test_without_history_what_is_popular(simulated: Simulated, engine: Engine) -> None:
-    answer = engine.recommend(HOME, empty_state(simulated.bundle.until))
+    answer = engine.recommend(HOME, State.nothing(simulated.bundle.until))
     popular = [f"p{row}" for row in simulated.bundle.popularity.order[:12]]
     assert set(products(answer)) == set(popular)
     assert all(item.sources[0] == "popular" and item.reason.startswith("Popular in Aisle") for item in answer.items)
@@ -136,57 +138,56 @@ def test_live_state_is_the_state_of_evaluation(simulated: Simulated, engine: Eng
 def test_features_are_the_models_own_numbers(simulated: Simulated, engine: Engine) -> None:
     history = simulated.shop.sequences.select(slice(3, 4))
     (state,) = states_of(history, simulated.bundle.until)
-    found = engine.candidates(state, HOME)
+    ((ids, features),) = engine.candidates_many([state], HOME)
     bundle, times = simulated.bundle, np.array([simulated.bundle.until])
-    assert found.features.shape == (len(found.ids), len(FEATURES))
-    assert len(set(found.ids.tolist())) == len(found.ids)
-    assert (found.sources > 0).all()
+    assert features.shape == (len(ids), len(FEATURES))
+    assert len(set(ids.tolist())) == len(ids)
     knn = bundle.cooccurrence.scores(history)[0]
     tie = 1e-3 * knn.max()
-    np.testing.assert_allclose(found.features[:, COLUMN["neighbours"]], knn[found.ids], atol=tie)
+    np.testing.assert_allclose(features[:, COLUMN["item_knn"]], knn[ids], atol=tie)
     assert bundle.ease is not None
     ease = np.maximum(bundle.ease.scores(history, now=times)[0], 0)
-    got = np.maximum(found.features[:, COLUMN["ease"]], 0)
-    np.testing.assert_allclose(got, ease[found.ids], atol=1e-5)
-    again = np.maximum(bundle.again.scores(history, now=times)[0], 0)
-    np.testing.assert_allclose(found.features[:, COLUMN["again"]], again[found.ids], rtol=1e-5)
-    assert set(history.item.tolist()) <= set(found.ids.tolist()), "all that was bought is a candidate"
+    got = np.maximum(features[:, COLUMN["ease"]], 0)
+    np.testing.assert_allclose(got, ease[ids], atol=1e-5)
+    again = np.maximum(bundle.repurchase.scores(history, now=times)[0], 0)
+    np.testing.assert_allclose(features[:, COLUMN["repurchase"]], again[ids], rtol=1e-5)
+    assert set(history.item.tolist()) <= set(ids.tolist()), "all that was bought is a candidate"
     assert bundle.network is not None
     vector = bundle.network.encode(history, times)[0]
     np.testing.assert_allclose(
-        found.features[:, COLUMN["behaviour"]], bundle.network.item_vectors()[found.ids] @ vector, rtol=1e-3, atol=1e-4
+        features[:, COLUMN["collaborative"]], bundle.network.item_vectors()[ids] @ vector, rtol=1e-3, atol=1e-4
     )
-    popular = np.log1p(bundle.popularity.weight[found.ids])
-    np.testing.assert_allclose(found.features[:, COLUMN["popular"]], popular, rtol=1e-5)
+    popular = np.log1p(bundle.popularity.weight[ids])
+    np.testing.assert_allclose(features[:, COLUMN["popular"]], popular, rtol=1e-5)
 
 
 def test_the_ranker_decides_and_must_read_these_features(simulated: Simulated) -> None:
     weights = np.zeros(len(FEATURES), np.float32)
     weights[COLUMN["popular"]] = 1
-    ranker = Ranker(FEATURES, repeats=Linear(weights), new=Linear(-weights))
-    engine = Engine(replace(simulated.bundle, ranker=ranker), Catalogue(simulated.bundle))
+    ranker = Ranker(FEATURES, {"home": Linear(weights), "new": Linear(-weights)})
+    engine = Engine(simulated.bundle.with_artefacts(ranker=ranker), Catalogue(simulated.bundle))
     (state,) = states_of(simulated.shop.sequences.select(slice(0, 1)), simulated.bundle.until)
     answer = engine.recommend(HOME, state)
     assert products(answer) == [f"p{row}" for row in simulated.bundle.popularity.order[:12]]
     assert all("Popular" in item.reason for item in answer.items), "the reason is what ranked it"
-    foreign = Ranker(("a", "b"), repeats=Linear(weights[:2]), new=Linear(weights[:2]))
+    foreign = Ranker(("a", "b"), {"home": Linear(weights[:2]), "new": Linear(weights[:2])})
     with pytest.raises(BundleError, match="train again"):
-        Engine(replace(simulated.bundle, ranker=foreign), Catalogue(simulated.bundle))
+        Engine(simulated.bundle.with_artefacts(ranker=foreign), Catalogue(simulated.bundle))
 
 
 def test_who_is_unknown_gets_what_is_popular_whatever_the_ranker_learned(simulated: Simulated) -> None:
     weights = np.zeros(len(FEATURES), np.float32)
     weights[COLUMN["popular"]] = -1
-    ranker = Ranker(FEATURES, repeats=Linear(weights), new=Linear(weights))
-    engine = Engine(replace(simulated.bundle, ranker=ranker), Catalogue(simulated.bundle))
+    ranker = Ranker(FEATURES, {"home": Linear(weights), "new": Linear(weights)})
+    engine = Engine(simulated.bundle.with_artefacts(ranker=ranker), Catalogue(simulated.bundle))
     for request in (HOME, replace(HOME, exclude_purchased=True)):
-        answer = engine.recommend(request, empty_state(simulated.bundle.until))
+        answer = engine.recommend(request, State.nothing(simulated.bundle.until))
         assert products(answer) == [f"p{row}" for row in simulated.bundle.popularity.order[:12]]
         assert all(item.reason.startswith("Popular") for item in answer.items)
 
 
 def test_seeds_lead_and_are_not_shown(simulated: Simulated, engine: Engine) -> None:
-    nobody = empty_state(simulated.bundle.until)
+    nobody = State.nothing(simulated.bundle.until)
     answer = engine.recommend(Request(surface="product", seeds=("p10",)), nobody)
     assert "p10" not in products(answer)
     assert any(item.reason == "Goes with Thing 10" for item in answer.items)
@@ -198,7 +199,7 @@ def test_seeds_lead_and_are_not_shown(simulated: Simulated, engine: Engine) -> N
 
 def test_filters_hold_and_still_fill_the_answer(simulated: Simulated, engine: Engine) -> None:
     view = engine.catalogue.view
-    states = [empty_state(0), *states_of(simulated.shop.sequences.select(slice(0, 10)), simulated.bundle.until)]
+    states = [State.nothing(0), *states_of(simulated.shop.sequences.select(slice(0, 10)), simulated.bundle.until)]
     for filters in (
         Filters(categories=("Aisle 1",)),
         Filters(categories=("aisle 1 > shelf 3",)),
@@ -218,7 +219,7 @@ def test_filters_hold_and_still_fill_the_answer(simulated: Simulated, engine: En
 def test_only_what_is_in_stock(simulated: Simulated) -> None:
     catalogue = Catalogue(simulated.bundle, simulated.frame())
     engine = Engine(simulated.bundle, catalogue)
-    nobody = empty_state(simulated.bundle.until)
+    nobody = State.nothing(simulated.bundle.until)
     best, second = products(engine.recommend(HOME, nobody))[:2]
     catalogue.upsert([Product(id=best, title="Sold out", availability=Availability.OUT_OF_STOCK)])
     assert catalogue.delete(second)
@@ -249,7 +250,7 @@ def test_similar_products_are_of_the_group(simulated: Simulated, engine: Engine)
 
 def test_reasons_in_chinese(simulated: Simulated) -> None:
     engine = Engine(simulated.bundle, Catalogue(simulated.bundle, simulated.frame()), language="zh")
-    reasons = [item.reason for item in engine.recommend(HOME, empty_state(simulated.bundle.until)).items]
+    reasons = [item.reason for item in engine.recommend(HOME, State.nothing(simulated.bundle.until)).items]
     assert all("热销" in reason for reason in reasons)
     with pytest.raises(SettingsError, match="en, zh"):
         Engine(simulated.bundle, Catalogue(simulated.bundle), language="tlh")
@@ -263,16 +264,8 @@ def test_long_after_learning_the_clock_stands(simulated: Simulated, engine: Engi
 
 
 def test_without_network_content_and_ease(simulated: Simulated) -> None:
-    bare = replace(
-        simulated.bundle,
-        network=None,
-        item_vectors=None,
-        behaviour_index=None,
-        content=None,
-        content_vectors=None,
-        content_index=None,
-        ease=None,
-    )
+    nothing = dict.fromkeys(("network", "vector_index", "content", "content_index", "alike", "ease"))
+    bare = replace(simulated.bundle.with_artefacts(**nothing), item_vectors=None, content_vectors=None)
     engine = Engine(bare, Catalogue(bare))
     for state in states_of(simulated.shop.sequences.select(slice(0, 5)), bare.until):
         answer = engine.recommend(HOME, state)
@@ -334,7 +327,7 @@ def test_best_is_a_stable_top_k(scores: list[int], k: int) -> None:
 
 
 def test_an_answer_as_json(engine: Engine) -> None:
-    answer = engine.recommend(Request(k=1), empty_state(0))
+    answer = engine.recommend(Request(k=1), State.nothing(0))
     assert answer.to_json()["items"][0].keys() == {"product", "score", "sources", "reason"}
     assert from_micros(0).year == 1970
     assert isinstance(engine.bundle, Bundle)
@@ -342,7 +335,7 @@ def test_an_answer_as_json(engine: Engine) -> None:
 
 def test_rules_hold_on_their_category_page_and_nowhere_else(simulated: Simulated, engine: Engine) -> None:
     category, other = "Aisle 0 > Shelf 1", "Aisle 2"
-    nobody = empty_state(simulated.bundle.until)
+    nobody = State.nothing(simulated.bundle.until)
     within = Request(surface="category", filters=Filters(categories=(category,)), k=8)
     plain = engine.recommend(within, nobody)
     ids = [item.product for item in plain.items]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine, question_of
 from shelfwise.engine.request import Answer, Request
 from shelfwise.engine.state import (
     PURCHASE,
@@ -16,7 +16,6 @@ from shelfwise.engine.state import (
     VIEW,
     Searched,
     State,
-    empty_state,
     extended,
     states_of,
     with_searches,
@@ -41,8 +40,8 @@ def members(simulated: Simulated, group: int, n: int = 8) -> np.ndarray:
 def test_a_strangers_search_brings_what_it_found_and_says_so(simulated: Simulated, engine: Engine) -> None:
     now = simulated.bundle.until
     sought = members(simulated, 5)
-    before = answered(engine, empty_state(now))
-    state = with_searches(empty_state(now), [Searched(now - 60, "green lamp", sought)])
+    before = answered(engine, State.nothing(now))
+    state = with_searches(State.nothing(now), [Searched(now - 60, "green lamp", sought)])
     after = answered(engine, state)
     names = {f"p{row}" for row in sought}
     assert len(names & {item.product for item in after.items}) > len(names & {item.product for item in before.items})
@@ -91,14 +90,14 @@ def test_what_a_search_found_is_nothing_done(simulated: Simulated, engine: Engin
     now = simulated.bundle.until
 
     def visit(looks: int, kind: int = VIEW) -> bool:
-        state = empty_state(now)
+        state = State.nothing(now)
         state = replace(state, events=extended(state.events, list(range(looks)), kind, now))
         searched = with_searches(state, [Searched(now - 60, "green lamp", members(simulated, 5))])
         assert searched.events.rows > looks + 3
-        return engine.candidates(searched, Request(session="s")).visit
+        return question_of(Request(session="s"), searched.events, 0) == "visit"
 
     assert visit(0)
     assert visit(5)
     assert not visit(6)
     assert not visit(1, PURCHASE)
-    assert not engine.candidates(empty_state(now), Request(session="s")).visit
+    assert question_of(Request(session="s"), State.nothing(now).events, 0) == "home"

@@ -20,7 +20,7 @@ def dataset() -> Dataset:
 
 
 def test_names_and_limits() -> None:
-    assert [one.model.name for one in counting()] == ["popularity", "again", "item-knn", "ease"]
+    assert [one.model.name for one in counting()] == ["popularity", "repurchase", "item-knn", "ease"]
     assert all(one.refit for one in counting())
     found = networks(SMALL, 0.5, squared=True)
     assert [one.model.name for one in found] == ["ncf", "described", "described-mse"]

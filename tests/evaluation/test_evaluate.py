@@ -96,7 +96,7 @@ def test_who_knows_the_future_is_perfect_and_again_only_half(dataset: Dataset) -
     assert perfect.metrics["precision@10"].mean == pytest.approx(0.2)
     assert perfect.fit_seconds == 1.5
     assert again.metrics["recall@10"].mean == pytest.approx(0.5)
-    assert perfect.against["again"].low > 0
+    assert perfect.against["repurchase"].low > 0
     assert [row.name for row in new.rows] == ["witness"], "again has no answer when nothing seen may be shown"
     assert new.rows[0].metrics["accuracy@1"].mean == 1
     assert found.rows == everything.rows
@@ -157,7 +157,7 @@ def test_compare_asks_for_everything_and_for_what_is_new_at_once() -> None:
     popularity, again = (model.fit(train, Items(n=4)) for model in (Popularity(), Repurchase()))
     wanted = [(Relevant.of([[1], [2]]), False), (Relevant.of([[2], [0]]), True)]
     everything, unseen = compare([popularity, again], train, wanted, ks=(1, 2))
-    assert [row.name for row in everything] == [row.name for row in unseen] == ["popularity", "again"]
+    assert [row.name for row in everything] == [row.name for row in unseen] == ["popularity", "repurchase"]
     assert everything[0].ids.shape == (2, 2)
     assert everything[0].mean("hit_rate@2") >= 0.5
     assert set(everything[0].estimates()) == set(everything[0].values)

@@ -44,13 +44,13 @@ def result(name: str, mean: float, others: dict[str, float], *, baseline: bool) 
 
 @pytest.fixture
 def evaluation() -> Evaluation:
-    means = {"engine": 0.3, "network": 0.15, "again": 0.2, "popularity": 0.1}
+    means = {"engine": 0.3, "network": 0.15, "repurchase": 0.2, "popularity": 0.1}
     rows = tuple(
         result(
             name,
             mean,
-            {other: value for other, value in means.items() if other in ("again", "popularity") and other != name},
-            baseline=name in ("again", "popularity"),
+            {other: value for other, value in means.items() if other in ("repurchase", "popularity") and other != name},
+            baseline=name in ("repurchase", "popularity"),
         )
         for name, mean in means.items()
     )
@@ -170,7 +170,7 @@ def test_figures_are_kept_beside(evaluation: Evaluation, tmp_path: Path) -> None
 def test_headline_claims_no_more_than_the_interval_shows(
     evaluation: Evaluation, tmp_path: Path, difference: Estimate, said: str
 ) -> None:
-    evaluation.tables[0].rows[0].against["again"] = difference
+    evaluation.tables[0].rows[0].against["repurchase"] = difference
     assert said in write_report(evaluation, tmp_path).read_text("utf-8")
 
 
@@ -185,7 +185,7 @@ def test_who_was_stopped_or_left_out_is_said(
     evaluation: Evaluation, tmp_path: Path, language: str, stopped: str, left: str
 ) -> None:
     table = evaluation.tables[0]
-    rows = tuple(replace(row, stopped_after=30.0) if row.name == "again" else row for row in table.rows)
+    rows = tuple(replace(row, stopped_after=30.0) if row.name == "repurchase" else row for row in table.rows)
     tables = (replace(table, rows=rows), *evaluation.tables[1:])
     told = replace(evaluation, tables=tables, left_out={"ncf": "minutes", "described": "data"})
     again = Evaluation.from_json(json.loads(json.dumps(told.to_json())))

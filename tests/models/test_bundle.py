@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import BundleError
-from shelfwise.models.bundle import Bundle, Bundles, read_manifest
+from shelfwise.models.bundle import ARTEFACTS, Bundle, read_manifest
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.content import ContentSpace
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
@@ -32,12 +33,14 @@ def bundle() -> Bundle:
     return Bundle.make(
         items=IdMap(f"p{row}" for row in range(N)),
         features=items,
-        popularity=Popularity(half_life=30).fit(events, items),
-        again=Repurchase(half_life=90, rhythm=0.25).fit(events, items),
-        cooccurrence=Cooccurrence().fit(events, items),
-        ease=Ease(products=50).fit(events, items),
-        network=Network(NetworkConfig(items=N, width=16, hidden=16, text=16), items),
-        ranker=Ranker(("a", "b"), repeats=Linear(weights), new=Linear(-weights)),
+        artefacts={
+            "popularity": Popularity(half_life=30).fit(events, items),
+            "repurchase": Repurchase(half_life=90, rhythm=0.25).fit(events, items),
+            "cooccurrence": Cooccurrence().fit(events, items),
+            "ease": Ease(products=50).fit(events, items),
+            "network": Network(NetworkConfig(items=N, width=16, hidden=16, text=16), items),
+            "ranker": Ranker(("a", "b"), {"home": Linear(weights), "new": Linear(-weights)}),
+        },
         until=int(events.time.max()),
         learned={"events": events.rows},
         metrics={"ndcg@12": 0.25},
@@ -60,7 +63,7 @@ def test_what_is_saved_is_what_is_loaded(bundle: Bundle, tmp_path: Path) -> None
     assert (found.learned, found.metrics, found.settings) == (bundle.learned, bundle.metrics, bundle.settings)
     shop = simulated_catalogue(N, customers=20, events_each=8, width=16, seed=1).sequences
     now = np.full(20, bundle.until, np.int64)
-    for name in ("popularity", "again", "cooccurrence", "ease"):
+    for name in ("popularity", "repurchase", "cooccurrence", "ease"):
         before, after = getattr(bundle, name), getattr(found, name)
         np.testing.assert_allclose(after.scores(shop, now=now), before.scores(shop, now=now), rtol=1e-6)
     assert bundle.network is not None
@@ -69,14 +72,14 @@ def test_what_is_saved_is_what_is_loaded(bundle: Bundle, tmp_path: Path) -> None
     assert bundle.item_vectors is not None
     np.testing.assert_allclose(found.item_vectors, bundle.item_vectors, atol=1e-6)
     np.testing.assert_allclose(found.content_vectors, bundle.content_vectors, atol=1e-3)
-    for name in ("behaviour_index", "content_index"):
+    for name in ("vector_index", "content_index"):
         old, new = getattr(bundle, name), getattr(found, name)
         query = np.ones((1, old.dimension), np.float32)
         assert old.search(query, 5)[0].tolist() == new.search(query, 5)[0].tolist()
     features = np.ones((3, 2), np.float32)
     assert found.ranker is not None
     assert found.ranker.score(features).tolist() == [1, 1, 1]
-    assert found.ranker.score(features, True).tolist() == [-1, -1, -1]
+    assert found.ranker.score(features, "new").tolist() == [-1, -1, -1]
     for name in ("category", "brand", "price", "created"):
         np.testing.assert_array_equal(getattr(found.facts, name), getattr(bundle.facts, name))
     assert found.facts.category_names == bundle.facts.category_names
@@ -84,20 +87,16 @@ def test_what_is_saved_is_what_is_loaded(bundle: Bundle, tmp_path: Path) -> None
 
 def test_parts_may_be_absent(bundle: Bundle, tmp_path: Path) -> None:
     bare = replace(
-        bundle,
-        network=None,
-        ranker=None,
-        ease=None,
+        bundle.with_artefacts(
+            network=None, ranker=None, ease=None, vector_index=None, content=None, content_index=None, alike=None
+        ),
         item_vectors=None,
-        behaviour_index=None,
-        content=None,
         content_vectors=None,
-        content_index=None,
     )
     bare.save(tmp_path / "bare")
     found = Bundle.load(tmp_path / "bare")
-    assert found.network is found.ranker is found.ease is found.content is found.behaviour_index is None
-    vectors_only = replace(bundle, network=None)
+    assert found.network is found.ranker is found.ease is found.content is found.vector_index is None
+    vectors_only = bundle.with_artefacts(network=None)
     vectors_only.save(tmp_path / "vectors")
     assert Bundle.load(tmp_path / "vectors").item_vectors is not None
 
@@ -105,16 +104,19 @@ def test_parts_may_be_absent(bundle: Bundle, tmp_path: Path) -> None:
 def test_the_manifest_is_readable_and_holds_no_pickle(bundle: Bundle, tmp_path: Path) -> None:
     bundle.save(tmp_path / "v1")
     names = sorted(path.name for path in (tmp_path / "v1").iterdir())
-    assert names == ["behaviour.faiss", "content.faiss", "items.json", "manifest.json", "tensors.safetensors"]
+    parts = [f"{name}.safetensors" for name in (*bundle.artefacts, "products")]
+    assert names == sorted(["items.json", "manifest.json", *parts])
     manifest = json.loads((tmp_path / "v1" / "manifest.json").read_text())
     assert set(manifest["files"]) == set(names) - {"manifest.json"}
-    assert manifest["parts"] == ["popularity", "again", "cooccurrence", "ease", "network", "ranker", "content", "alike"]
+    assert manifest["artefacts"] == list(bundle.artefacts)
     assert not list(tmp_path.glob(".*")), "nothing is left of the writing"
     with pytest.raises(BundleError, match="never overwritten"):
         bundle.save(tmp_path / "v1")
 
 
-@pytest.mark.parametrize("name", ["tensors.safetensors", "items.json", "behaviour.faiss", "content.faiss"])
+@pytest.mark.parametrize(
+    "name", ["products.safetensors", "items.json", "vector_index.safetensors", "ranker.safetensors"]
+)
 def test_a_damaged_file_is_refused(bundle: Bundle, tmp_path: Path, name: str) -> None:
     bundle.save(tmp_path / "v1")
     damage(tmp_path / "v1" / name)
@@ -129,7 +131,7 @@ def test_a_damaged_file_is_refused(bundle: Bundle, tmp_path: Path, name: str) ->
     ("change", "told"),
     [
         ({"format": "somebody-else"}, "not written by Shelfwise"),
-        ({"format_version": 99}, "has format 99, this Shelfwise reads 4; upgrade"),
+        ({"format_version": 99}, "has format 99, this Shelfwise reads 5; upgrade"),
         ({"files": {}}, "incomplete or foreign"),
         ({"files": {"../../etc/passwd": {"sha256": ""}}}, "outside the bundle"),
         ({"files": 3}, "lacks its files"),
@@ -157,13 +159,10 @@ def test_versions_are_used_listed_and_rolled_back(bundle: Bundle, tmp_path: Path
         bundles.load()
     with pytest.raises(BundleError, match="no earlier"):
         bundles.rollback()
-    stamps = [bundles.stamp()]
     versions = []
     for _ in range(3):
         versions.append(bundles.add(bundle))
-        stamps.append(bundles.stamp())
         assert bundles.current() == versions[-1]
-    assert len(set(stamps)) == 4
     assert {info["version"] for info in bundles.list()} == set(versions)
     assert [info["version"] for info in bundles.list() if info["current"]] == [versions[2]]
     assert bundles.list()[0]["metrics"] == {"ndcg@12": 0.25}
@@ -184,7 +183,7 @@ def test_a_corrupt_version_is_not_taken_into_use(bundle: Bundle, tmp_path: Path)
     good = bundles.add(bundle)
     bad = bundles.add(bundle, use=False)
     assert bundles.current() == good
-    damage(tmp_path / bad / "tensors.safetensors")
+    damage(tmp_path / bad / "products.safetensors")
     with pytest.raises(BundleError, match="damaged"):
         bundles.use(bad)
     assert bundles.current() == good
@@ -216,11 +215,11 @@ def test_index_exact_and_in_cells_agree_with_arithmetic() -> None:
         allowed[truth[0, 3]] = True
         only = index.search(queries[:1], 5, allowed=allowed)[0][0]
         assert set(only) <= {truth[0, 3], -1}
-        longer = VectorIndex.from_bytes(index.to_bytes()).extended(vectors[:5] * 100)
+        longer = VectorIndex.from_tensors(index.tensors()).extended(vectors[:5] * 100)
         assert (longer.n, index.n) == (6_005, 6_000)
         assert longer.search(vectors[:1], 1)[0][0, 0] == 6_000
     with pytest.raises(BundleError, match="train again"):
-        VectorIndex.from_bytes(b"not an index")
+        VectorIndex.from_tensors({**index.tensors(), "index": np.frombuffer(b"not an index", np.uint8)})
 
 
 def test_cells_are_cut_where_the_questions_look() -> None:
@@ -241,7 +240,7 @@ def test_cells_are_cut_where_the_questions_look() -> None:
     scale = np.sqrt(np.square(queries[:100]).mean(axis=0))
     cut = VectorIndex.build(vectors, scale=scale, exact=1_000)
     assert recall(cut) >= 0.95 > 0.8 > recall(VectorIndex.build(vectors, exact=1_000))
-    assert recall(VectorIndex.from_bytes(cut.to_bytes())) == recall(cut)
+    assert recall(VectorIndex.from_tensors(cut.tensors())) == recall(cut)
     assert recall(cut.rebuilt(vectors)) >= 0.95
 
 
@@ -264,3 +263,30 @@ def test_content_space_keeps_what_is_alike_together() -> None:
     again = ContentSpace.from_tensors(space.tensors())
     np.testing.assert_array_equal(again.vectors(400, text, image), vectors)
     assert ContentSpace.fit(None, np.zeros((3, 8), np.float32)) is None
+
+
+def test_old_versions_are_pruned_but_never_the_one_in_use_or_the_one_before_it(bundle: Bundle, tmp_path: Path) -> None:
+    bundles = Bundles(tmp_path)
+    versions = sorted(bundles.add(bundle, use=False) for _ in range(5))
+    bundles.use(versions[0])
+    bundles.use(versions[1])
+    assert bundles.prune(2) == [versions[2]]
+    assert sorted(info["version"] for info in bundles.list()) == [*versions[:2], *versions[3:]]
+    assert bundles.rollback() == versions[0]
+    bundles.prune(0)
+    assert [info["version"] for info in bundles.list()] == [versions[0]]
+    assert not list(tmp_path.glob(".2*"))
+
+
+def test_an_extension_brings_an_artefact_of_its_own(bundle: Bundle, tmp_path: Path) -> None:
+    class Notes:
+        def tensors(self) -> dict[str, np.ndarray]:
+            return {"seven": np.array([7])}
+
+    ARTEFACTS["notes"] = lambda tensors: int(tensors["seven"][0])
+    try:
+        bundle.with_artefacts(notes=Notes()).save(tmp_path / "v1")
+        assert Bundle.load(tmp_path / "v1").artefacts["notes"] == 7
+    finally:
+        del ARTEFACTS["notes"]
+    assert "notes" not in Bundle.load(tmp_path / "v1"), "a shop without the extension still answers"

@@ -19,31 +19,33 @@ def boosted() -> Trees:
 
 
 def test_each_question_has_its_head() -> None:
-    ranker = Ranker("abc", repeats=Linear(np.array([1, 0, 0], np.float32)), new=Linear(np.array([0, 2, 0], np.float32)))
+    first, second = (Linear(np.array(weights, np.float32)) for weights in ([1, 0, 0], [0, 2, 0]))
+    ranker = Ranker("abc", {"home": first, "new": second})
     features = np.array([[1, 2, 3], [4, 5, 6]], np.float32)
-    assert ranker.score(features, False).tolist() == [1, 4]
-    assert ranker.score(features, True).tolist() == [4, 10]
+    assert ranker.score(features, "home").tolist() == [1, 4]
+    assert ranker.score(features, "new").tolist() == [4, 10]
+    assert ranker.score(features, "cart").tolist() == [1, 4], "the nearest question's answers where it has none"
 
 
 def test_comes_back_from_its_tensors_as_it_was() -> None:
-    ranker = Ranker(["x", "y", "z"], repeats=boosted(), new=Linear(np.array([0.5, -1, 2], np.float32)))
+    ranker = Ranker(["x", "y", "z"], {"home": boosted(), "new": Linear(np.array([0.5, -1, 2], np.float32))})
     found = Ranker.from_tensors(ranker.tensors())
     assert found.features == ("x", "y", "z")
     features = RANDOM.normal(size=(50, 3)).astype(np.float32)
-    for exclude in (False, True):
-        assert np.array_equal(found.score(features, exclude), ranker.score(features, exclude))
-        assert found.score(features, exclude).dtype == np.float32
-    assert len(ranker.score(features[:0], False)) == 0
+    for question in ("home", "new"):
+        assert np.array_equal(found.score(features, question), ranker.score(features, question))
+        assert found.score(features, question).dtype == np.float32
+    assert len(ranker.score(features[:0])) == 0
 
 
 def test_what_is_no_ranker_is_refused() -> None:
-    tensors = Ranker(["x", "y", "z"], repeats=boosted(), new=boosted()).tensors()
+    tensors = Ranker(["x", "y", "z"], {"home": boosted(), "new": boosted()}).tensors()
     with pytest.raises(BundleError, match="train again"):
         Ranker.from_tensors({**tensors, "features": np.frombuffer(b"x\ny", np.uint8)})
     with pytest.raises(BundleError, match="train again"):
-        Ranker.from_tensors({name: value for name, value in tensors.items() if name != "new"})
+        Ranker.from_tensors({name: value for name, value in tensors.items() if name != "head.new"})
     with pytest.raises(BundleError, match="train again"):
-        Ranker.from_tensors({**tensors, "new": np.frombuffer(b"no trees", np.uint8)})
+        Ranker.from_tensors({**tensors, "head.new": np.frombuffer(b"no trees", np.uint8)})
 
 
 def test_a_sum_is_both_and_survives_a_bundle() -> None:
@@ -54,12 +56,12 @@ def test_a_sum_is_both_and_survives_a_bundle() -> None:
     )
     both = Sum(first, second, 0.3)
     assert np.allclose(both.score(rows), first.score(rows) + 0.3 * second.score(rows))
-    ranker = Ranker(("a", "b"), repeats=both, new=Linear(np.array([0.5, -2], np.float32)))
+    ranker = Ranker(("a", "b"), {"home": both, "new": Linear(np.array([0.5, -2], np.float32))})
     tensors = ranker.tensors()
     again = Ranker.from_tensors(tensors)
     assert np.array_equal(again.score(rows), ranker.score(rows))
-    for torn in (b"", b"no weight\n", b"[0.5, -2.0]\ntree", tensors["repeats"].tobytes()[:200]):
+    for torn in (b"", b"no weight\n", b"[0.5, -2.0]\ntree", tensors["head.home"].tobytes()[:200]):
         with pytest.raises(BundleError, match="train again"):
-            Ranker.from_tensors({**tensors, "repeats": np.frombuffer(torn, np.uint8)})
+            Ranker.from_tensors({**tensors, "head.home": np.frombuffer(torn, np.uint8)})
     with pytest.raises(ValueError, match="have no sum"):
         Sum(boosted(), first, 1.0)

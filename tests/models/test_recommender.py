@@ -69,7 +69,7 @@ def engine(seed: int) -> Recommender:
 #: By name: how to make it from a seed.
 MAKERS: dict[str, Callable[[int], Recommender]] = {
     "popularity": lambda _: Popularity(half_life=float("inf")),
-    "again": lambda _: Repurchase(),
+    "repurchase": lambda _: Repurchase(),
     "item-knn": lambda _: Cooccurrence(),
     "ease": lambda _: Ease(),
     "network-gru": network("gru"),
@@ -148,7 +148,7 @@ class TestContract:
         scores = fitted.model.scores(asking(UNSEEN))
         if fitted.name in FINITE:
             assert np.isfinite(scores).all()
-        elif fitted.name == "again":
+        elif fitted.name == "repurchase":
             for row, had in zip(scores, UNSEEN, strict=True):
                 assert set(np.flatnonzero(np.isfinite(row))) == set(had)
         elif fitted.name in ("popularity", "ease"):
@@ -161,7 +161,7 @@ class TestContract:
     def test_an_empty_history_is_answered(self, fitted: Fitted) -> None:
         scores = fitted.model.scores(asking([[], [0, 2], []]))
         np.testing.assert_array_equal(scores[0], scores[2])
-        if fitted.name == "again":
+        if fitted.name == "repurchase":
             assert np.isneginf(scores[0]).all()
         else:
             assert np.isfinite(scores[0]).any()
@@ -196,7 +196,7 @@ class TestContract:
             # Product 0 and 1 are the first of their colour's taste, and everyone is told so.
             assert set(ids[0, :2].tolist()) == {0, 1}
             assert (ids == ids[0]).all()
-        if fitted.name == "again":
+        if fitted.name == "repurchase":
             assert ids[0, :2].tolist() in ([2, 0], [0, 2])
             assert ids[3, 0] == 7  # bought twice
         if fitted.name == "engine":

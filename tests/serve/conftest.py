@@ -11,7 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from shelfwise.models.bundle import Bundle, Bundles
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.repurchase import Repurchase
@@ -29,9 +30,11 @@ def learned(shop: Shop) -> str:
     bundle = Bundle.make(
         items=data.items,
         features=data.features,
-        popularity=Popularity(half_life=30 * 86_400.0).fit(data.sequences, data.features),
-        again=Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
-        cooccurrence=Cooccurrence().fit(data.sequences, data.features),
+        artefacts={
+            "popularity": Popularity(half_life=30 * 86_400.0).fit(data.sequences, data.features),
+            "repurchase": Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
+            "cooccurrence": Cooccurrence().fit(data.sequences, data.features),
+        },
         until=int(data.sequences.time.max()),
     )
     return Bundles(shop.folder / "bundles").add(bundle)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.errors import NotEnoughData
 from shelfwise.evaluation.results import Evaluation
 from shelfwise.metrics import Relevant
@@ -73,11 +73,11 @@ def test_learns_every_part(learned: EngineModel) -> None:
     assert bundle.ranker is not None
     assert bundle.ranker.visits is not None
     assert bundle.network is not None
-    assert set(learned.models) == {"popularity", "again", "item-knn", "ease", "network"}
+    assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
     assert {"repeats", "new", "visits"} == set(learned.fits)
     for fit in learned.fits.values():
         assert fit.ndcg
-    assert set(learned.seconds) >= {"popularity", "again", "item-knn", "ease", "network", "candidates", "ranker"}
+    assert set(learned.seconds) >= {"popularity", "repurchase", "item-knn", "ease", "network", "candidates", "ranker"}
     assert set(learned.alone) == set(learned.models)
     for name in ("item-knn", "ease"):  # fitted for each of the ranker's windows as well
         assert learned.alone[name] < learned.seconds[name]
@@ -192,7 +192,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert bundle.metrics["ranker"]["repeats"]["ndcg@12"]
     evaluation = Evaluation.from_json(bundle.metrics["evaluation"])
     rows = {row.name: row for row in evaluation.rows}
-    assert set(rows) == {"engine", "network", "popularity", "again", "item-knn", "ease", "ncf", "described"}
+    assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease", "ncf", "described"}
     assert rows["engine"].fit_seconds > sum(rows[name].fit_seconds for name in ("network", "item-knn", "ease"))
     for name in ("ncf", "described"):
         assert rows[name].baseline

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfwise.engine.sources import SOURCES
+from shelfwise.engine.retrieve import SOURCES
 from shelfwise.errors import InvalidRecord, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Event, EventType, Product, Rule, RuleAction, Synonym, now
 from shelfwise.search.ranking import FEATURES
@@ -99,8 +99,8 @@ def test_one_product_with_what_is_near_it(shop: Shop) -> None:
     assert counts["view_item"] >= counts["purchase"] > 0
     late = product_page(shop, "new/1")
     assert late.state == "late"
-    assert late.twin is not None
-    assert "mug" in late.twin.id
+    assert late.proxy is not None
+    assert "mug" in late.proxy.id
     missing = {one.name: one.missing for one in late.kin}
     assert (missing["photo"], missing["together"], missing["text"]) == ("no_photo", "late", "")
     assert late.events == ()
@@ -262,7 +262,7 @@ def test_every_text_is_there_in_both_languages_and_every_text_used_is_there() ->
         assert all(text.strip() for text in said.values()), key
     made = {
         "part": FEATURES,
-        "source": (*SOURCES, "rules"),
+        "source": (*(source.name for source in SOURCES), "rules"),
         "event": tuple(EventType),
         "action": tuple(RuleAction),
         "stock": tuple(Availability),

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.engine.catalogue import View
-from shelfwise.engine.engine import Engine
+from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Filters
 from shelfwise.errors import BundleError, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Product, Rule, from_micros
@@ -90,14 +90,14 @@ class Happened:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProductPage:
     """What the engine knows of one product. state: unlearned (no bundle yet), late (came after learning), unseen
-    (learned without an event), known. twin: whose counts stand in for a late product, how alike from 0 to 1."""
+    (learned without an event), known. proxy: whose counts stand in for a late product, how alike from 0 to 1."""
 
     template: ClassVar[str] = "console/product.html"
     section: ClassVar[str] = "products"
     product: Product
     state: str
     learned: datetime | None
-    twin: Near | None
+    proxy: Near | None
     events: tuple[Happened, ...]
     kin: tuple[Kin, ...]
     rules: tuple[Rule, ...]
@@ -190,15 +190,15 @@ def product_page(shop: Shop, id: str, language: str = "") -> ProductPage:
     engine = _engine(shop)
     view = None if engine is None else engine.catalogue.view
     row = None if view is None else view.row(id)
-    state, twin, learned = "unlearned", None, None
+    state, proxy, learned = "unlearned", None, None
     if engine is not None and view is not None:
         learned = from_micros(engine.bundle.until * 1_000_000)
         state = "known"
         if row is None or row >= view.known:
             state = "late"
             if row is not None and view.likeness[row] > 0:
-                other = int(view.twin[row])
-                twin = _near(shop, view.ids[other], float(view.likeness[row]))
+                other = int(view.proxy[row])
+                proxy = _near(shop, view.ids[other], float(view.likeness[row]))
         elif cold(engine, id):
             state = "unseen"
     search = shop.searching
@@ -206,7 +206,7 @@ def product_page(shop: Shop, id: str, language: str = "") -> ProductPage:
         product=product,
         state=state,
         learned=learned,
-        twin=twin,
+        proxy=proxy,
         events=tuple(
             Happened(type=str(kind), count=count, last=last)
             for kind, (count, last) in sorted(shop.store.product_events(id).items(), key=lambda pair: -pair[1][0])

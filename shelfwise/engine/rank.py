@@ -1,0 +1,56 @@
+"""Rank: features → score, by question."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from shelfwise.engine.features import names
+from shelfwise.models.ranker import Linear, Ranker
+from shelfwise.models.sequences import Floats, Ints
+
+FEATURES: tuple[str, ...] = names()
+COLUMN = {name: place for place, name in enumerate(FEATURES)}
+
+
+def _linear(**weights: float) -> Linear:
+    row = np.zeros(len(FEATURES), np.float32)
+    for name, weight in weights.items():
+        row[COLUMN[name]] = weight
+    return Linear(row)
+
+
+#: Until a ranker is learned: shares of each source, weighed by judgement.
+PRIOR = _linear(
+    collaborative_rank=0.5,
+    item_knn_share=1.0,
+    ease_share=0.5,
+    content=0.3,
+    popular=0.02,
+    category_share=0.2,
+    viewed=0.2,
+    repurchase=2.0,
+)
+#: What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
+SIMILAR = _linear(content_newest=0.4, item_knn_share=0.35, collaborative_newest=0.25)
+#: Who is unknown gets what is popular: everybody a ranker learns from has a history.
+UNKNOWN = _linear(popular=1.0)
+
+
+def rank(ranker: Ranker | None, question: str, features: Floats) -> Floats:
+    """float32 [c] for features float32 [c, len(FEATURES)]; higher is better."""
+    if question == "similar":
+        return SIMILAR.score(features)
+    if not features[:1, COLUMN["history"]].any():
+        return UNKNOWN.score(features)
+    return PRIOR.score(features) if ranker is None else ranker.score(features, question)
+
+
+def best(scores: Floats, rows: Ints, k: int) -> Ints:
+    """Positions of the k highest scores, best first; ties go to the smaller row. int32 [min(k, c)]."""
+    if k < len(scores):
+        kth = np.partition(scores, len(scores) - k)[len(scores) - k]
+        chosen = np.flatnonzero(scores >= kth)
+    else:
+        chosen = np.arange(len(scores))
+    order = np.lexsort((rows[chosen], -scores[chosen]))[:k]
+    return chosen[order].astype(np.int32)

@@ -1,0 +1,104 @@
+"""Products like the newest ones, by texts and photos."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shelfwise.engine.catalogue import View
+from shelfwise.engine.context import RECENT, Context
+from shelfwise.engine.retrieve.history import EVENTS, nearest, searched
+from shelfwise.engine.retrieve.source import NO_ROWS, SCANNED, Candidates, Reason, Source, top
+from shelfwise.engine.state import SEARCH
+from shelfwise.models.alike import NEAR
+from shelfwise.models.index import FEW_CELLS
+from shelfwise.models.sequences import Floats, Ints
+
+_MOST, _MOST_NEW = 10, 30  # of each product; the second where what is new is wanted, or what is like it
+_ASKED = 3  # newest products whose most alike are proposed
+_FADES = 0.8 ** np.arange(RECENT, dtype=np.float32)
+_LIKES_KEPT = 50_000
+
+
+class Content(Source):
+    """Cosine of content vectors (`models/content.py`)."""
+
+    name = "content"
+    artefact = "content"
+    features = (
+        "content",  # highest cosine with one of the newest products, each step back counting less
+        "content_newest",  # cosine with the newest product
+    )
+    texts = {
+        "en": {"like": "Similar to {title}", "search": EVENTS["en"]["search"]},
+        "zh": {"like": "与“{title}”相似", "search": EVENTS["zh"]["search"]},
+    }
+
+    def retrieve(self, context: Context) -> Ints:
+        view = context.view
+        if view.content is None or view.content_index is None or not len(context.recent):
+            return NO_ROWS
+        if context.question == "similar":
+            return context.visible(alike(view, int(context.recent[0]), _MOST_NEW + 2 * context.request.k))
+        wide = context.request.exclude_purchased or context.question != "home"
+        most = _MOST_NEW if wide else _MOST
+        rows = [alike(view, int(row), most) for row in context.recent[:_ASKED]]
+        return context.visible(np.concatenate(rows))
+
+    def retrieve_within(self, context: Context, rows: Ints) -> Ints:
+        content = context.view.content
+        if content is None or not len(context.recent) or len(rows) > SCANNED:
+            return NO_ROWS
+        return rows[top(content[rows] @ content[context.recent[0]], _MOST_NEW)]
+
+    def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
+        content = context.view.content
+        if content is None or not len(context.recent):
+            return
+        cosine = context.scratch.gather(content, candidates.rows) @ content[context.recent].T
+        cosine *= _FADES[: cosine.shape[1]]
+        columns[0] = cosine.max(axis=1)
+        columns[1] = cosine[:, 0]
+
+    def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
+        place = nearest(context, row, context.view.content)
+        if place >= 0 and context.kinds[place] == SEARCH:
+            return searched(context, int(context.items[place]))
+        return None if place < 0 else Reason("like", row=int(context.items[place]))
+
+
+def alike(view: View, row: int, k: int) -> Ints:
+    """Products most like this one by content, itself left out, best first: int32 [k or fewer]."""
+    assert view.content is not None
+    query = view.content[row]
+    if not query.any():
+        return NO_ROWS
+    hits = _indexed(view, row, k)
+    rows: Ints = hits[(hits >= 0) & (hits != row)]
+    if view.n == view.indexed and not len(view.changed):
+        return rows[:k]
+    late = view.scanned()
+    rows = np.concatenate((rows[~np.isin(rows, view.changed)], late[late != row]))
+    scores = view.content[rows] @ query
+    best = top(scores, k)
+    return np.asarray(rows[best[np.argsort(-scores[best], kind="stable")]], np.int32)
+
+
+def _indexed(view: View, row: int, k: int) -> Ints:
+    """What the index finds for a product's content: at least k + 1 rows, best first, -1 for no more."""
+    assert view.content is not None
+    assert view.content_index is not None
+    if view.alike is not None and k < NEAR and not np.any(view.changed == row):
+        rows = view.alike.of(row)
+        if rows is not None:
+            return rows
+    query = view.content[row]
+    key = query.tobytes()  # products with the same text share an answer
+    rows = view.likes.get(key)
+    if rows is None or len(rows) <= k:
+        rows = view.content_index.search(query[None], k + 1, cells=FEW_CELLS)[0][0].astype(np.int32)
+        if len(view.likes) >= _LIKES_KEPT:
+            view.likes.clear()
+        view.likes[key] = rows
+    return rows

@@ -1,0 +1,66 @@
+"""What everybody buys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shelfwise.engine.context import Context
+from shelfwise.engine.retrieve.source import Candidates, Reason, Source, top
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.sequences import Floats, Ints
+
+_MOST = 40
+_ALL = 100  # products inside a filter that are all taken
+
+
+class Popular(Source):
+    """Decayed customer-days (`models/popularity.py`)."""
+
+    name = "popular"
+    artefact = "popularity"
+    features = ("popular", "popular_week")  # log(1 + decayed customer-days); of the last week
+    texts = {
+        "en": {
+            "popular_week_in": "Popular in {category} this week",
+            "popular_in": "Popular in {category}",
+            "popular_week": "Popular this week",
+            "popular": "Popular with our customers",
+        },
+        "zh": {
+            "popular_week_in": "本周“{category}”热销",
+            "popular_in": "“{category}”热销",
+            "popular_week": "本周热销",
+            "popular": "大家都在买",
+        },
+    }
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__(bundle)
+        popularity = bundle.popularity
+        self._columns = np.stack((np.log1p(popularity.weight), np.log1p(popularity.week)), axis=1).astype(np.float32)
+
+    def retrieve(self, context: Context) -> Ints:
+        order = self.bundle.popularity.order
+        return context.visible(order[: _MOST + context.request.k + len(context.excluded)])[
+            : max(_MOST, context.request.k)
+        ]
+
+    def retrieve_within(self, context: Context, rows: Ints) -> Ints:
+        if len(rows) <= _ALL:
+            return rows
+        view = context.view
+        scores = self.bundle.popularity.weight[view.proxy[rows]] * view.likeness[rows]
+        return rows[top(scores, _MOST + context.request.k)]
+
+    def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
+        columns[:] = np.take(self._columns, candidates.known, axis=0).T
+        if candidates.likeness is not None:
+            columns *= candidates.likeness
+
+    def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
+        category, week = context.view.top_category(row), "_week" if values["popular_week"] > 0 else ""
+        if category:
+            return Reason(f"popular{week}_in", values={"category": category})
+        return Reason(f"popular{week}")
