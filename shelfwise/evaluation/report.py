@@ -109,7 +109,7 @@ class _Page:
 
     def html(self) -> str:
         environment = Environment(
-            loader=PackageLoader("shelfwise.training", "."),
+            loader=PackageLoader("shelfwise.evaluation", "."),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import NotEnoughData
+from shelfwise.evaluation import next_period
 from shelfwise.models.sequences import DAY, IdMap
 from shelfwise.schema import EventType
-from shelfwise.training import next_period
 from shelfwise.training.dataset import Dataset
 from tests.training.test_pipeline import DAYS, ITEMS, SMALL, START, shop
 

@@ -71,10 +71,10 @@ def test_learns_every_part(learned: EngineModel) -> None:
     bundle = learned.bundle
     assert bundle is not None
     assert bundle.ranker is not None
-    assert bundle.ranker.visits is not None
+    assert set(bundle.ranker.heads) == {"home", "new", "visit"}
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
-    assert {"repeats", "new", "visits"} == set(learned.fits)
+    assert set(learned.fits) == {"home", "new", "visit"}
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.seconds) >= {"popularity", "repurchase", "item-knn", "ease", "network", "candidates", "ranker"}
@@ -189,7 +189,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert not (tmp_path / "work").exists()
     assert bundle.learned["events"] == past.rows
     assert bundle.learned["customers"] == 60
-    assert bundle.metrics["ranker"]["repeats"]["ndcg@12"]
+    assert bundle.metrics["ranker"]["home"]["ndcg@12"]
     evaluation = Evaluation.from_json(bundle.metrics["evaluation"])
     rows = {row.name: row for row in evaluation.rows}
     assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease", "ncf", "described"}

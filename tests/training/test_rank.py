@@ -35,7 +35,7 @@ def test_what_was_not_proposed_counts_as_missed() -> None:
 
 
 def test_a_single_source_that_tells_all_is_kept() -> None:
-    _, fits = fit_ranker("xyz", [made(200, 0, "one")], [made(200, 1, "one")])
+    _, fits = fit_ranker("xyz", {"home": [made(200, 0, "one")], "new": [made(200, 1, "one")]})
     for fit in fits.values():
         assert fit.ndcg[fit.chosen] == pytest.approx(1)
         assert fit.ndcg["x"] == pytest.approx(1)
@@ -50,35 +50,35 @@ def test_questions_of_which_nothing_is_left_teach_nothing_and_break_nothing() ->
     window = padded.joined(*[alone] * 50)
     thinned = window.thinned(120, 0)
     assert (np.diff(thinned.offsets) == 0).any()
-    ranker, fits = fit_ranker("xyz", [window], [window])
-    assert np.isfinite(list(fits["repeats"].ndcg.values())).all()
+    ranker, fits = fit_ranker("xyz", {"home": [window], "new": [window]})
+    assert np.isfinite(list(fits["home"].ndcg.values())).all()
     assert np.isfinite(ranker.score(large.features)).all()
 
 
 def test_two_sources_are_weighed() -> None:
-    ranker, fits = fit_ranker("xyz", [made(200, 0, "sum"), made(200, 1, "sum")], [made(200, 2, "sum")])
-    assert fits["repeats"].chosen == "linear"
-    assert isinstance(ranker.repeats, Linear)
-    x, y, z = ranker.repeats.weights
+    ranker, fits = fit_ranker("xyz", {"home": [made(200, 0, "sum"), made(200, 1, "sum")], "new": [made(200, 2, "sum")]})
+    assert fits["home"].chosen == "linear"
+    assert isinstance(ranker.heads["home"], Linear)
+    x, y, z = ranker.heads["home"].weights
     assert x == pytest.approx(y, rel=0.1)
     assert abs(z) < 0.1 * x
 
 
 def test_trees_win_where_features_depend_on_each_other() -> None:
     windows = [made(300, seed, "either") for seed in range(3)]
-    ranker, fits = fit_ranker("xyz", windows, windows)
+    ranker, fits = fit_ranker("xyz", {"home": windows, "new": windows})
     assert fits["new"].chosen in ("order", "chance", "sum")
-    assert isinstance(ranker.new, Trees | Sum)
+    assert isinstance(ranker.heads["new"], Trees | Sum)
     assert fits["new"].ndcg["sum"] > 1.5 * max(fits["new"].ndcg[name] for name in ("x", "y", "z", "linear"))
     fresh = made(100, 9, "either")
-    assert ndcg(ranker.score(fresh.features, True), fresh) == pytest.approx(
+    assert ndcg(ranker.score(fresh.features, "new"), fresh) == pytest.approx(
         fits["new"].ndcg[fits["new"].chosen], abs=0.1
     )
 
 
 def test_never_worse_than_the_best_source_where_it_was_chosen() -> None:
     for rule in ("one", "sum", "either", "none"):
-        _, fits = fit_ranker("xyz", [made(60, 3, rule)], [made(60, 4, rule)])
+        _, fits = fit_ranker("xyz", {"home": [made(60, 3, rule)], "new": [made(60, 4, rule)]})
         for fit in fits.values():
             assert fit.ndcg[fit.chosen] >= max(fit.ndcg[name] for name in "xyz")
 
@@ -86,19 +86,19 @@ def test_never_worse_than_the_best_source_where_it_was_chosen() -> None:
 def test_few_questions_are_all_asked_in_turn() -> None:
     """Of one small window a fifth would choose by chance; each question judges heads that did not learn from it."""
     window = made(100, 5, "sum")
-    _, fits = fit_ranker("xyz", [window], [])
+    _, fits = fit_ranker("xyz", {"home": [window], "new": []})
     for at, name in enumerate("xyz"):
-        assert fits["repeats"].ndcg[name] == pytest.approx(ndcg(window.features[:, at], window))
-    assert fits["repeats"].chosen == "linear"
+        assert fits["home"].ndcg[name] == pytest.approx(ndcg(window.features[:, at], window))
+    assert fits["home"].chosen == "linear"
 
 
 def test_too_little_to_learn_from_falls_back_to_a_source() -> None:
-    ranker, fits = fit_ranker("xyz", [made(5, 0, "sum")], [], fallback="y")
-    assert fits["repeats"].chosen == fits["new"].chosen == "y"
-    assert ranker.score(np.array([[1, 2, 3]], np.float32), True).tolist() == [2]
+    ranker, fits = fit_ranker("xyz", {"home": [made(5, 0, "sum")], "new": []}, fallback="y")
+    assert fits["home"].chosen == fits["new"].chosen == "y"
+    assert ranker.score(np.array([[1, 2, 3]], np.float32), "new").tolist() == [2]
 
 
 def test_is_deterministic() -> None:
     windows = [made(100, 0, "either"), made(100, 1, "either")]
-    first, second = (fit_ranker("xyz", windows, windows, seed=3)[0] for _ in range(2))
-    assert np.array_equal(first.repeats.tensor(), second.repeats.tensor())
+    first, second = (fit_ranker("xyz", {"home": windows, "new": windows}, seed=3)[0] for _ in range(2))
+    assert np.array_equal(first.heads["home"].tensor(), second.heads["home"].tensor())

@@ -49,7 +49,7 @@ KIND = "train"  # of job
 FORM = ("network", "epochs", "minutes", "validation_days")  # settings that a training may have of its own
 COMPARED = len(LETTERS)  # most bundles beside each other
 SHOWN = 8  # newest trainings
-_RANKER = {"(new)": "new", "(visits)": "visits", "": "repeats"}
+_RANKER = re.compile(r"fitting the ranker \((\w+)\)")
 _STEPS = {
     "events read": "begin",
     "factorising": "factorising",
@@ -266,9 +266,8 @@ def _step(what: str, lang: str) -> str:
     say = saying(lang)
     if match := _EPOCH.match(what):
         return say("console.training.step.epoch", epoch=match[1], epochs=match[2])
-    for kind, task in _RANKER.items():
-        if what.startswith("fitting the ranker") and kind in what:
-            return say("console.training.step.ranker", task=say(f"console.training.task.{task}"))
+    if match := _RANKER.match(what):
+        return say("console.training.step.ranker", task=say(f"console.training.task.{match[1]}"))
     for word in ("fitting", "measuring"):
         if what.startswith(word + " "):
             return say(f"console.training.step.{word}", model=model_name(what.removeprefix(word + " "), lang))
