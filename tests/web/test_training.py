@@ -74,7 +74,7 @@ def test_a_step_is_told_in_both_languages() -> None:
     told = {
         "epoch 2/30, loss 4.310, 8,000 items/s": ("Learning the network, epoch 2 of 30", "学习网络，第 2/30 轮"),
         "fitting the ranker (new)": ("Learning to rank: what is new to a customer", "学习排序：对顾客而言的新商品"),
-        "fitting the ranker": ("Learning to rank: what a customer wants next", "学习排序：顾客接下来想要的商品"),
+        "fitting the ranker (home)": ("Learning to rank: what a customer wants next", "学习排序：顾客接下来想要的商品"),
         "ease: 88 products": ("Fitting EASE", "拟合EASE"),
         "measuring engine": ("Measuring Engine", "评测引擎"),
         "events read": ("Reading the record", "读取记录"),
