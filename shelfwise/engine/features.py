@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from shelfwise.engine.context import Context
-from shelfwise.engine.retrieve import SOURCES
 from shelfwise.engine.retrieve.source import Candidates
+from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.models.sequences import DAY, Floats
 
 DESCRIPTIVE: tuple[str, ...] = (

@@ -16,8 +16,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.engine.arrange import STEPS, Ranked
+from shelfwise.engine.arrange.ranked import Ranked
 from shelfwise.engine.arrange.rules import Rules
+from shelfwise.engine.arrange.steps import STEPS
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.context import Context, Scratch
 from shelfwise.engine.explain import LANGUAGES, RULED, Explainer
@@ -25,8 +26,8 @@ from shelfwise.engine.features import DESCRIPTIVE, describe
 from shelfwise.engine.kernels import distinct
 from shelfwise.engine.rank import COLUMN, FEATURES, best, rank
 from shelfwise.engine.request import Answer, Because, Filters, Item, Request
-from shelfwise.engine.retrieve import SOURCES
 from shelfwise.engine.retrieve.source import Candidates
+from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.engine.state import PURCHASE, SEARCH, Searched, State, extended, rows_of, state_of, with_searches
 from shelfwise.errors import BundleError, SettingsError, UnknownProduct
 from shelfwise.models.bundle import Bundle

@@ -13,7 +13,7 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import COLUMN, FEATURES, best
 from shelfwise.engine.request import Filters, Request
-from shelfwise.engine.retrieve import SOURCES
+from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.engine.state import State, states_of
 from shelfwise.errors import BundleError, InvalidRequest, SettingsError, UnknownProduct
 from shelfwise.models.bundle import Bundle

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from shelfwise.engine.retrieve import SOURCES
+from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.errors import InvalidRecord, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Event, EventType, Product, Rule, RuleAction, Synonym, now
 from shelfwise.search.ranking import FEATURES

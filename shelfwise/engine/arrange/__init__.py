@@ -1,12 +1,1 @@
-"""What happens to a ranked list before it is an answer, in order. One file and one line each.
-
-Filters come before ranking, with the candidates, so that no work is done for what may not be shown.
-"""
-
-from shelfwise.engine.arrange.by_rules import by_rules
-from shelfwise.engine.arrange.ranked import Ranked, Step
-from shelfwise.engine.arrange.variants import one_variant
-
-STEPS: list[Step] = [by_rules, one_variant]
-
-__all__ = ["STEPS", "Ranked", "Step"]
+"""What happens to a ranked list before it is an answer: one file a step, listed in `steps.py`."""

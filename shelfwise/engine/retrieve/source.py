@@ -1,4 +1,4 @@
-"""What a source is. To add one is to add a file here and a line in `retrieve/__init__.py`."""
+"""What a source is. To add one is to add a file here and a line in `sources.py`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,10 @@
+"""The steps of arrange, in order. One file and one line each.
+
+Filters come before ranking, with the candidates, so that no work is done for what may not be shown.
+"""
+
+from shelfwise.engine.arrange.by_rules import by_rules
+from shelfwise.engine.arrange.ranked import Step
+from shelfwise.engine.arrange.variants import one_variant
+
+STEPS: list[Step] = [by_rules, one_variant]
