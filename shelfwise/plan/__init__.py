@@ -1,0 +1,1 @@
+"""What a shop plans with what it learned."""

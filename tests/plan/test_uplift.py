@@ -1,0 +1,195 @@
+"""Uplift: known effects are found, absent ones are not, and what gives the end away stays out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
+from shelfwise.plan.campaigns.experiment import Experiment, experiment, read_table
+from shelfwise.plan.campaigns.qini import effect, effect_interval, qini, qini_curve
+from shelfwise.plan.campaigns.uplift import uplift_benchmark
+
+
+def coupon(n: int = 6_000, *, varied: float = 0.25, flat: float = 0.0, seed: int = 0) -> pl.DataFrame:
+    """A coupon's test: who likes sales buys more with it by `varied`, everybody by `flat`."""
+    draw = np.random.default_rng(seed)
+    sales, visits = draw.random(n) < 0.4, draw.poisson(4, n)
+    sent = draw.random(n) < 0.5
+    chance = 0.1 + 0.01 * visits + sent * (flat + varied * sales)
+    bought = draw.random(n) < chance
+    redeemed = bought & sent & (draw.random(n) < 0.7)
+    days = draw.integers(0, 400, n)
+    return pl.DataFrame(
+        {
+            "client_id": [f"c{number}" for number in draw.permutation(n)],
+            "row": np.arange(n),
+            "age": [None if draw.random() < 0.1 else int(age) for age in draw.integers(18, 80, n)],
+            "likes_sales": np.where(sales, "yes", "no"),
+            "visits_before": visits,
+            "joined": [f"2023-{1 + day // 31 % 12:02}-{1 + day % 28:02}" for day in days],
+            "town": draw.choice(["Ulm", "Bonn", "Köln"], n),
+            "country": "DE",
+            "coupon": np.where(sent, "20% off", "nothing"),
+            "redeemed_on": [
+                f"2024-05-{1 + day % 28:02}" if used else None for used, day in zip(redeemed, days, strict=True)
+            ],
+            "basket": np.where(bought, draw.gamma(2, 20, n), 0).round(2),
+            "bought": bought.astype(int),
+        }
+    )
+
+
+def read(frame: pl.DataFrame, **options: Any) -> Experiment:
+    return experiment(frame, "coupon", "bought", **{"control": "nothing", **options})
+
+
+def test_a_varied_effect_is_found_and_a_part_is_addressed() -> None:
+    result = uplift_benchmark(read(coupon()), cost=0.1, splits=6)
+    (one,) = result["comparisons"]
+    chosen, response, chance = one["rows"][0], one["rows"][-2], one["rows"][-1]
+    assert chosen["low"] > 0
+    assert chosen["qini"] > chance["qini"] + 0.05
+    assert chosen["qini"] > response["qini"] - 0.02
+    assert chosen["share_of_effect@30"] > 0.5
+    assert one["verdict"] == "some"
+    assert 0.2 <= one["verdict_share"] <= 0.6
+    assert result["randomised"]
+
+
+@pytest.mark.parametrize(("flat", "cost", "verdict"), [(0.2, 0.05, "all"), (0.02, 0.2, "none")])
+def test_an_effect_alike_for_all_is_sent_to_all_or_none(flat: float, cost: float, verdict: str) -> None:
+    (one,) = uplift_benchmark(read(coupon(varied=0, flat=flat)), cost=cost, splits=6)["comparisons"]
+    assert one["verdict"] == verdict
+    assert one["rows"][0]["low"] <= 0 <= one["rows"][0]["high"]
+    assert "Personalising brings nothing" in one["text"]
+
+
+def test_columns_are_chosen_by_what_they_do() -> None:
+    test = read(coupon())
+    assert set(test.used) == {"age", "likes_sales", "visits_before", "joined", "town"}
+    reasons = {one.column: one.reason for one in test.left_out}
+    assert reasons["client_id"].startswith("an id")
+    assert reasons["row"].startswith("an id")
+    assert "outcome" in reasons["basket"]
+    assert "the same" in reasons["country"]
+    assert "redeemed_on" in reasons
+
+
+def test_columns_can_be_named() -> None:
+    assert read(coupon(), features=["age", "basket"]).used == ("age", "basket")
+    assert "town" not in read(coupon(), exclude=["town"]).used
+    with pytest.raises(InvalidRequest, match="nowhere"):
+        read(coupon(), exclude=["nowhere"])
+
+
+def test_hillstroms_other_outcomes_stay_out(data: Path) -> None:
+    frame = read_table(data / "hillstrom.csv.gz")
+    outcomes = {"visit", "conversion", "spend"}
+    for outcome in outcomes:
+        test = experiment(frame, "segment", outcome)
+        assert test.control == "No E-Mail"
+        assert not outcomes & set(test.used)
+        assert {"recency", "history", "womens", "channel"} <= set(test.used)
+        assert test.random
+
+
+def test_control_is_recognised_or_asked_for() -> None:
+    assert read(coupon().with_columns(coupon=pl.col("coupon") == "20% off"), control=None).control == "false"
+    with pytest.raises(InvalidRequest, match="left alone"):
+        read(coupon().with_columns(coupon=pl.col("coupon").replace("nothing", "leaflet")), control=None)
+    with pytest.raises(InvalidRequest, match="never"):
+        read(coupon(), control="somebody")
+
+
+def test_one_arm_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match="one arm only"):
+        read(coupon().filter(pl.col("coupon") == "nothing"))
+
+
+def test_a_missing_outcome_is_left_out_with_a_warning() -> None:
+    frame = coupon().with_columns(bought=pl.when(pl.int_range(pl.len()) % 50 == 0).then(None).otherwise("bought"))
+    test = read(frame, features=["age"])
+    assert len(test) == 6_000 - 120
+    assert any("120 rows have no 'bought'" in warning for warning in test.warnings)
+
+
+def test_a_treatment_that_follows_from_the_customer_is_refused() -> None:
+    frame = coupon().with_columns(
+        coupon=pl.when(pl.col("visits_before") > 4).then(pl.lit("sent")).otherwise(pl.lit("nothing"))
+    )
+    with pytest.raises(InvalidRequest, match="visits_before"):
+        read(frame, exclude=["redeemed_on"])
+
+
+def test_a_treatment_that_leans_on_the_customer_is_adjusted_with_a_warning() -> None:
+    n = 8_000
+    draw = np.random.default_rng(3)
+    rich = draw.random(n)
+    sent = draw.random(n) < 0.2 + 0.6 * rich
+    bought = draw.random(n) < 0.1 + 0.5 * rich + 0.1 * sent
+    frame = pl.DataFrame({"rich": rich, "other": draw.random(n), "coupon": sent, "bought": bought})
+    test = experiment(frame, "coupon", "bought")
+    assert not test.random
+    assert 0.9 < test.overlap <= 1
+    assert "not drawn at random" in test.warnings[0]
+    (one,) = uplift_benchmark(test, splits=4)["comparisons"]
+    assert abs(one["effect"]["value"] - 0.1) < abs(effect(test.outcome, test.arm == 0) - 0.1) / 2
+
+
+def test_several_arms_are_compared_with_the_best_personal_choice() -> None:
+    draw = np.random.default_rng(5)
+    n = 9_000
+    arm, taste = draw.integers(0, 3, n), draw.integers(0, 2, n)
+    chance = 0.1 + 0.3 * ((arm > 0) & (arm - 1 == taste))
+    frame = pl.DataFrame(
+        {
+            "taste": taste,
+            "age": draw.integers(18, 80, n),
+            "mail": np.array(["none", "a", "b"])[arm],
+            "bought": draw.random(n) < chance,
+        }
+    )
+    result = uplift_benchmark(experiment(frame, "mail", "bought"), splits=4)
+    assert len(result["comparisons"]) == 2
+    assert result["policies"]["verdict"] == "personal"
+    same = frame.with_columns(bought=pl.Series(draw.random(n) < 0.1 + 0.1 * (arm == 1)))
+    assert uplift_benchmark(experiment(same, "mail", "bought"), splits=4)["policies"]["verdict"] == "a for all"
+
+
+def test_qini_is_one_for_the_best_order_and_zero_without_one() -> None:
+    outcome, treated = np.array([1.0, 0, 0, 1, 1, 0, 0, 0]), np.array([1, 1, 1, 1, 0, 0, 0, 0], bool)
+    assert qini(np.where(treated, outcome, -outcome), outcome, treated) == pytest.approx(1)
+    assert qini(np.zeros(8), outcome, treated) == pytest.approx(0)
+    assert qini_curve(np.zeros(8), outcome, treated).gain[-1] == pytest.approx(4 * effect(outcome, treated))
+    with pytest.raises(NotEnoughData):
+        qini(np.arange(8.0), np.zeros(8), treated)
+
+
+def test_the_effects_interval_holds_the_truth_as_often_as_it_says() -> None:
+    draw = np.random.default_rng(1)
+    inside = 0
+    for _ in range(300):
+        treated = draw.random(400) < 0.5
+        _, low, high = effect_interval((draw.random(400) < 0.3 + 0.1 * treated).astype(float), treated)
+        inside += low <= 0.1 <= high
+    assert inside >= 270
+
+
+def test_what_is_no_table_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile):
+        read_table(tmp_path / "nothing.csv")
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    with pytest.raises(UnreadableFile):
+        read_table(empty)
+
+
+def test_separators_and_spaces_are_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "german.csv"
+    path.write_bytes("Kunde; Stadt \n1;Köln\n2;Bonn\n".encode("latin-1"))
+    assert read_table(path).columns == ["Kunde", "Stadt"]
