@@ -136,6 +136,14 @@ def check_text(name: str, value: str, limit: int, *, required: bool = False) -> 
         raise InvalidRecord(name, "contains control characters; remove them")
 
 
+def _trim(record: object, *names: str) -> None:
+    """An id is text as given, without the blanks around it: the same by file and by HTTP."""
+    for name in names:
+        value = getattr(record, name)
+        if isinstance(value, str) and value != (trimmed := value.strip()):
+            object.__setattr__(record, name, trimmed)
+
+
 def check_number(name: str, value: float | None, *, low: float, high: float) -> None:
     if value is None:
         return
@@ -180,6 +188,7 @@ class Product:
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _trim(self, "id", "item_group_id")
         check_text("id", self.id, MAX_ID, required=True)
         check_text("title", self.title, MAX_TITLE)
         check_text("description", self.description, MAX_TEXT)
@@ -238,6 +247,7 @@ class Event:
             raise InvalidRecord("type", f"is {self.type!r}; use one of {known}") from None
         if not self.id:
             object.__setattr__(self, "id", uuid.uuid4().hex)
+        _trim(self, "id", "customer", "session", "product", "request_id")
         for name in ("id", "customer", "session", "product", "request_id"):
             check_text(name, getattr(self, name), MAX_ID)
         check_text("query", self.query, MAX_QUERY)

@@ -99,22 +99,25 @@ class Shop:
         *,
         mapping: Mapping[str, str] | None = None,
         format: str | None = None,
+        encoding: str | None = None,
         images: Path | None = None,
         progress: Progress | None = None,
     ) -> QualityReport:
         """Load a product feed. mapping: which column is which field, before the setting `product_columns`; see
         `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_products
+        from shelfwise.intake.encoding import read_as
 
-        report = load_products(
-            file,
-            self.store,
-            mapping={**self.settings.product_columns, **(mapping or {})} or None,
-            format=format,
-            images=images,
-            currency=self.settings.currency,
-            progress=progress,
-        )
+        with read_as(encoding):
+            report = load_products(
+                file,
+                self.store,
+                mapping={**self.settings.product_columns, **(mapping or {})} or None,
+                format=format,
+                images=images,
+                currency=self.settings.currency,
+                progress=progress,
+            )
         return self.keep_report(report)
 
     def load_events(
@@ -123,14 +126,17 @@ class Shop:
         *,
         mapping: Mapping[str, str] | None = None,
         format: str | None = None,
+        encoding: str | None = None,
         progress: Progress | None = None,
     ) -> QualityReport:
         """Load an event log. mapping: which column is which field, before the setting `event_columns`; see
         `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_events
+        from shelfwise.intake.encoding import read_as
 
         usual = self.settings.event_columns
-        report = load_events(file, self.store, mapping=mapping, usual=usual, format=format, progress=progress)
+        with read_as(encoding):
+            report = load_events(file, self.store, mapping=mapping, usual=usual, format=format, progress=progress)
         return self.keep_report(report)
 
     def load_dataset(self, name: str, *, file: Path | None = None, progress: Progress | None = None) -> QualityReport:
@@ -152,7 +158,7 @@ class Shop:
 
         kept = sorted((self.folder / "reports" / "loads").glob("*.json"), reverse=True)[:_LOADS]
         loads = tuple(QualityReport.from_json(json.loads(path.read_text("utf-8"))) for path in kept)
-        report = replace(check(self.store), loads=loads)
+        report = replace(check(self.store, loads), loads=loads)
         report.write(self.folder / "reports")
         return report
 

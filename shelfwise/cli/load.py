@@ -19,6 +19,10 @@ Mapping = Annotated[
     list[str] | None,
     typer.Option("--map", "-m", metavar="FIELD=COLUMN", help="Which column of the file is which field; repeatable."),
 ]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="The file's encoding (gb18030, big5, windows-1252, …) where it is told wrong; see the report."),
+]
 
 
 def mapping_of(pairs: list[str] | None) -> dict[str, str] | None:
@@ -41,13 +45,14 @@ def load_products(
     shop: ShopFolder = HERE,
     mapping: Mapping = None,
     format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
+    encoding: Encoding = None,
     images: Annotated[Path | None, typer.Option(help="Folder the image links are relative to.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load a product feed. Bad rows are reported with their line; a file that cannot be read changes nothing."""
     with Shop(shop) as opened, progress_bar("Products") as progress:
         report = opened.load_products(
-            file, mapping=mapping_of(mapping), format=format, images=images, progress=progress
+            file, mapping=mapping_of(mapping), format=format, encoding=encoding, images=images, progress=progress
         )
     show_quality(report, as_json)
 
@@ -58,11 +63,14 @@ def load_events(
     shop: ShopFolder = HERE,
     mapping: Mapping = None,
     format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
+    encoding: Encoding = None,
     as_json: AsJson = False,
 ) -> None:
     """Load an event log: who did what with which product, when. Loading a file twice adds nothing."""
     with Shop(shop) as opened, progress_bar("Events") as progress:
-        report = opened.load_events(file, mapping=mapping_of(mapping), format=format, progress=progress)
+        report = opened.load_events(
+            file, mapping=mapping_of(mapping), format=format, encoding=encoding, progress=progress
+        )
     show_quality(report, as_json)
 
 

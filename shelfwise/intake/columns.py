@@ -10,6 +10,7 @@ from typing import TypeVar
 import polars as pl
 
 from shelfwise import schema
+from shelfwise.intake.ids import changed
 from shelfwise.intake.values import parse_money, parse_number, parse_time
 from shelfwise.schema import EVENT_TYPES, EventType
 
@@ -50,6 +51,12 @@ def types(texts: pl.Series) -> pl.Series:
 def words(texts: pl.Series) -> pl.Series:
     """NFKC, whitespace folded; control characters stay for the rules to refuse."""
     return texts.str.normalize("NFKC").str.replace_all(r"[ \t\r\n\u00a0]+", " ").str.strip_chars()
+
+
+def ids(texts: pl.Series, rule: str = "") -> pl.Series:
+    """As given, without blanks around them: two ids that differ in anything stay two."""
+    texts = texts.str.strip_chars()
+    return changed(texts, rule) if rule else texts
 
 
 def numbers(texts: pl.Series, *, money: bool = False, divide: float = 1.0) -> tuple[pl.Series, pl.Series]:

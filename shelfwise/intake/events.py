@@ -13,6 +13,7 @@ import polars as pl
 
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import columns, ga4, reading
+from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.mapping import Column, resolve
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import event_problem
@@ -87,19 +88,23 @@ def load_events(
     frames = ga4.frames(path, findings) if kind == "ga4" else _table_frames(path, kind, mapping, findings)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         spool = _Spool(Path(folder))
+        floats = FloatIds(("customer", "session", "product"))
         for frame in frames:
-            spool.add(_valid(frame, findings))
+            spool.add(valid := _valid(frame, findings))
+            floats.seen(valid)
             if progress is not None:
                 progress(findings.read, 0, "events: reading")
         if not spool.rows:
             reason = findings.first("dropped") or "there are no rows"
             raise UnreadableFile(path, f"has no usable row: {reason}")
+        floats.say(findings)
+        known = frozenset(store.product_ids())
         _flag_bots(spool, findings)
 
         def imported() -> Iterator[pl.DataFrame]:
             done = 0
             for frame in _numbered(spool, findings, drop_repeats=kind == "ga4"):
-                yield frame
+                yield floats.mend(frame, known)
                 done += frame.height
                 if progress is not None:
                     progress(done, spool.rows, "events: recording")
@@ -126,7 +131,10 @@ def _table_frames(
         bought = "quantity" in found or "price" in found
         found["type"] = Column(constant=str(EventType.PURCHASE if bought else EventType.VIEW_ITEM))
         findings.facts["type of every row"] = found["type"].constant
+    findings.facts |= reading.dialect_of(path, kind)
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
+    ids = {field: column.name for field, column in found.items() if field in ("customer", "session", "product")}
+    say_float_columns(reading.float_columns(path, kind), ids, findings)
     names = list(dict.fromkeys(column.name for column in found.values() if column.name))
     for texts in reading.text_frames(path, kind, names):
         findings.read += texts.height
@@ -150,9 +158,10 @@ def _events_of(texts: pl.DataFrame, found: Mapping[str, Column], findings: Findi
         findings.add_rows("other_event", "dropped", "is no e-commerce event", shown, "type")
     made = {"line": texts["line"], "type": kinds}
     for field in _TEXTS:
-        made[field] = columns.words(text(field))
-        if field in ("customer", "session", "product"):  # "17850.0": an id that some program took for a number
-            made[field] = made[field].str.replace(r"^(\d+)\.0$", "$1")
+        if field == "query":
+            made[field] = columns.words(text(field))
+        else:
+            made[field] = columns.ids(text(field), found.get(field, Column()).rule)
     when = found["time"]
     made["time"] = columns.times(text("time"), when.format)
     unreadable: dict[str, pl.Series] = {}

@@ -84,7 +84,8 @@ def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
     quantity, _ = columns.numbers(frame["quantity"])
     price, _ = columns.numbers(frame["price"], money=True)
     return frame.with_columns(
-        *(columns.words(frame[name]) for name in ("customer", "session", "product", "query", "request_id")),
+        *(columns.ids(frame[name]) for name in ("customer", "session", "product", "request_id")),
+        columns.words(frame["query"]),
         id=pl.lit(""),
         time=columns.times(frame["time"]),
         quantity=quantity.set(frame["quantity"] == "", 1.0),

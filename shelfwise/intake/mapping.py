@@ -1,8 +1,8 @@
 """Which column of a file is which field: given by the user, else guessed from common names.
 
 A mapping says, for each field, the column it comes from: {"customer": "user", "time": "ts"}. A column may be
-followed by how to read it: "price|/100" (divide: cents), "ts|%d.%m.%Y %H:%M" (a time's format); "=purchase" is the
-same value in every row.
+followed by how to read it: "price|/100" (divide: cents), "ts|%d.%m.%Y %H:%M" (a time's format), "sku|zeros:6" (an id
+that lost its zeros; the others are in ids.py); "=purchase" is the same value in every row.
 """
 
 from __future__ import annotations
@@ -14,16 +14,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.intake.ids import RULES, is_rule
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Where a field comes from: a column, or one `constant`. `divide` and `format` say how its text is read."""
+    """Where a field comes from: a column, or one `constant`. `divide`, `format` and `rule` say how its text is
+    read: an amount's part, a time's format, an id's change (ids.py)."""
 
     name: str = ""
     constant: str | None = None
     divide: float = 1.0
     format: str = ""
+    rule: str = ""
 
 
 def resolve(
@@ -82,7 +85,12 @@ def _column(path: Path, field: str, text: str, header: list[str], open_ended: bo
             return Column(name, divide=divide)
     elif "%" in rule:
         return Column(name, format=rule)
-    raise UnreadableFile(path, f"the mapping of {field} ends in {rule!r}; use |/100 or |%Y-%m-%d", column=name)
+    elif is_rule(rule):
+        return Column(name, rule=rule)
+    rules = ", ".join(f"|{known}" for known in RULES)
+    raise UnreadableFile(
+        path, f"the mapping of {field} ends in {rule!r}; use |/100, |%Y-%m-%d or of an id {rules}", column=name
+    )
 
 
 def plain_name(name: str) -> str:

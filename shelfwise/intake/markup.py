@@ -6,12 +6,14 @@ neither outside files nor "billion laughs" can come in.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 from xml.parsers import expat
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake.reading import MAX_LINE, Row, chunks_of_bytes
+from shelfwise.intake.encoding import Encoding, chunks_of_bytes, declared_encoding_of
+from shelfwise.intake.reading import MAX_LINE, Row
 
 _GOOGLE = "base.google.com/ns/1.0"
 _RECORDS = ("item", "entry")
@@ -24,7 +26,8 @@ class _Refused(Exception):
 
 def xml_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """(line, element name → text) of each product. Raises UnreadableFile with the line."""
-    parser = expat.ParserCreate(namespace_separator=" ")
+    encoding = declared_encoding_of(path)
+    parser = expat.ParserCreate("utf-8", namespace_separator=" ")  # expat itself knows no multi-byte encoding
     parser.buffer_text = True
     feed = _Feed(parser)
     parser.StartElementHandler = feed.start
@@ -33,7 +36,7 @@ def xml_rows(path: Path) -> Iterator[tuple[int, Row]]:
     parser.EntityDeclHandler = feed.refuse_entity
     parser.ExternalEntityRefHandler = feed.refuse_entity
     try:
-        for block in chunks_of_bytes(path):
+        for block in _as_utf8(path, encoding):
             parser.Parse(block, False)
             yield from feed.take()
         parser.Parse(b"", True)
@@ -42,8 +45,20 @@ def xml_rows(path: Path) -> Iterator[tuple[int, Row]]:
         raise UnreadableFile(path, f"is not XML: {expat.ErrorString(error.code)}", line=error.lineno) from None
     except _Refused as refusal:
         raise UnreadableFile(path, str(refusal), line=parser.CurrentLineNumber) from None
-    except LookupError as error:
-        raise UnreadableFile(path, f"is in an unknown encoding: {error}", line=1) from None
+    except UnicodeDecodeError as error:
+        byte = error.object[error.start : error.start + 1].hex()
+        problem = f"is not {encoding.name} (byte 0x{byte}); name its encoding with --encoding"
+        raise UnreadableFile(path, problem, line=parser.CurrentLineNumber) from None
+
+
+def _as_utf8(path: Path, encoding: Encoding) -> Iterator[bytes]:
+    if encoding.codec == "utf-8":
+        yield from chunks_of_bytes(path)
+        return
+    decoder = codecs.getincrementaldecoder(encoding.codec)()
+    for block in chunks_of_bytes(path):
+        yield decoder.decode(block).encode("utf-8")
+    yield decoder.decode(b"", final=True).encode("utf-8")
 
 
 class _Feed:

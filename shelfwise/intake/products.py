@@ -15,6 +15,7 @@ import polars as pl
 from shelfwise import schema
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import icecat, markup, reading, shopify
+from shelfwise.intake.ids import FloatIds, changed, is_damaged_gtin, say_float_columns
 from shelfwise.intake.images import Photos
 from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
@@ -123,12 +124,17 @@ def load_products(
             f"no column holds the product's id; name it with --map id=COLUMN (columns: {', '.join(header[:20])})",
             line=1,
         )
+    findings.facts |= reading.dialect_of(path, "csv" if kind == "shopify" else kind)
+    columns_of_ids = {field: column.name for field, column in found.items() if field in ("id", "item_group_id")}
+    say_float_columns(reading.float_columns(path, kind), columns_of_ids, findings)
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
     cleaner = _Cleaner(found, photos, findings, currency)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         files: list[Path] = []
         last: dict[str, int] = {}  # id → the line of its last row
+        floats = FloatIds(("id", "item_group_id"))
         for frame in _frames(rows, cleaner, findings):
+            floats.seen(frame)
             file = Path(folder) / f"{len(files):08d}.arrow"
             frame.write_ipc(file, compression="lz4")
             files.append(file)
@@ -137,11 +143,14 @@ def load_products(
                 progress(findings.read, 0, "products: reading")
         if not last:
             raise UnreadableFile(path, f"has no usable row: {findings.first('dropped') or 'there are no rows'}")
+        floats.say(findings)
+        if "id" in floats.whole():
+            last = {name.removesuffix(".0"): line for name, line in last.items()}
 
         def imported() -> Iterator[pl.DataFrame]:
             done = 0
             for file in files:
-                frame = pl.read_ipc(file)
+                frame = floats.mend(pl.read_ipc(file), field="id")
                 newest = pl.Series([last[name] for name in frame["id"]], dtype=pl.Int64)
                 again = frame["line"] != newest
                 if again.any():
@@ -211,11 +220,11 @@ class _Cleaner:
 
     def product(self, line: int, row: Row) -> tuple[Any, ...]:
         """(line, *PRODUCT_COLUMNS)."""
-        name = clean_text(self._text(row, "id"), markup=False)
+        name = self._id(row, "id")
         texts = {field: self._cleaned(line, row, field) for field in ("title", "description", "brand")}
-        for field in ("item_group_id", "mpn"):
-            texts[field] = clean_text(self._text(row, field), markup=False)
-        texts["gtin"] = clean_text(_first(self._value(row, "gtin")), markup=False)
+        texts["item_group_id"] = self._id(row, "item_group_id")
+        texts["mpn"] = clean_text(self._text(row, "mpn"), markup=False)
+        texts["gtin"] = self._gtin(line, row)
         price, currency = self._price(line, row)
         attributes = self._attributes(line, row)
         return (
@@ -245,6 +254,20 @@ class _Cleaner:
 
     def _text(self, row: Row, field: str) -> str:
         return value_text(self._value(row, field))
+
+    def _id(self, row: Row, field: str) -> str:
+        """Text as given: 0017, 12.0 and 1E3 stay what they are."""
+        rule = self._found[field].rule if field in self._found else ""
+        name = self._text(row, field).strip()
+        return str(changed(pl.Series([name]), rule)[0]) if rule else name
+
+    def _gtin(self, line: int, row: Row) -> str:
+        gtin = clean_text(_first(self._value(row, "gtin")), markup=False)
+        if is_damaged_gtin(gtin):
+            why = "a spreadsheet kept only the first digits of the GTIN; left out. Format the column as text"
+            self._findings.add("damaged_gtin", "mended", why, [(line, gtin)])
+            return ""
+        return gtin
 
     def _cleaned(self, line: int, row: Row, field: str) -> str:
         text = clean_text(self._text(row, field))

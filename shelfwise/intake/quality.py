@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from shelfwise import schema
 from shelfwise.intake.events import LARGE_QUANTITY, add_bots, bot_like
+from shelfwise.intake.ids import meeting
 from shelfwise.intake.report import Findings, QualityReport
 from shelfwise.schema import EVENT_COLUMNS
 
@@ -21,9 +22,10 @@ PRICE_FACTOR = 10.0  # an event's price beyond this many times (or parts of) the
 _ROWS = 500_000
 
 
-def check(store: Store) -> QualityReport:
+def check(store: Store, loads: Sequence[QualityReport] = ()) -> QualityReport:
     """Products and events: unknown and never seen products, missing fields, odd prices, bots, repeats, time range.
 
+    loads: reports of the files loaded, newest first: they tell from which columns the ids came.
     read counts products and events. Memory holds the catalogue and half a million events at a time.
     """
     findings = Findings("the record")
@@ -50,6 +52,7 @@ def check(store: Store) -> QualityReport:
         events += frame.height
     findings.read = products.height + events
     known = set(products["id"])
+    _check_ids(products["id"], {name: count for name, count in seen.items() if name not in known}, loads, findings)
     unseen = products.filter(~pl.col("id").is_in(list(seen))).with_columns(line=pl.lit(0))
     findings.add_rows("never_seen", "note", "products no event names", unseen, "id", "title")
     findings.facts["products"] = products.height
@@ -63,6 +66,27 @@ def check(store: Store) -> QualityReport:
         findings.facts["from"] = f"{schema.from_micros(first):%Y-%m-%d %H:%M:%S}"
         findings.facts["to"] = f"{schema.from_micros(last):%Y-%m-%d %H:%M:%S}"
     return findings.report()
+
+
+def _check_ids(known: pl.Series, unknown: dict[str, int], loads: Sequence[QualityReport], findings: Findings) -> None:
+    """Ids of feed and log that differ by what a spreadsheet or pandas does to them."""
+    if not unknown or known.is_empty():
+        return
+    missing = pl.DataFrame({"product": list(unknown), "events": list(unknown.values())})
+    best = meeting(missing, known)
+    if best is None:
+        return
+    side, rule, count = best
+    field, other = ("product", "time") if side == "log" else ("id", "title")
+    columns: dict[str, str] = next(
+        (load.facts["columns"] for load in loads if other in load.facts.get("columns", {})), {}
+    )
+    option = f"--map '{field}={columns.get(field, 'COLUMN')}|{rule}'"
+    command = "events" if side == "log" else "products"
+    why = (
+        f"events would find their product after one change of ids: `shelfwise load {command} … {option}` in a new shop"
+    )
+    findings.add("ids_meet_after", "note", why, [(0, name) for name in list(unknown)[:3]], count=count)
 
 
 def _frames(store: Store) -> Iterator[pl.DataFrame]:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
+import io
 import json
+import re
 import zlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import orjson
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.intake.encoding import encoding_of, open_bytes
+from shelfwise.intake.ids import EXACT
 
 KINDS = ("csv", "tsv", "jsonl", "xml", "parquet")
 MAX_LINE = 4_000_000  # bytes; a longer line is a broken file (most often a quote that is never closed)
@@ -33,14 +37,17 @@ def sniff(path: Path) -> str:
         with path.open("rb") as raw:
             if raw.read(4) == b"PAR1":
                 return "parquet"
-        with _bytes(path) as stream:
+        with open_bytes(path) as stream:
             head = stream.read(65_536)
     except FileNotFoundError:
         raise UnreadableFile(path, "there is no such file") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(path, f"cannot be read: {error}") from None
-    text = _decoded_head(path, head)
-    begin = text.lstrip("\ufeff \t\r\n")
+    if not head.strip():
+        raise UnreadableFile(path, "is empty")
+    if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
+        return "xml"  # which declares its encoding itself
+    begin = head.decode(encoding_of(path).codec, errors="replace").lstrip("\ufeff \t\r\n")
     if not begin:
         raise UnreadableFile(path, "is empty")
     if begin.startswith("<"):
@@ -50,48 +57,24 @@ def sniff(path: Path) -> str:
     if begin.startswith("[") and path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
         raise UnreadableFile(path, "is one JSON array; write one object a line (JSON Lines)", line=1)
     first = begin.splitlines()[0]
+    if separator := _separator_line(first):
+        return "tsv" if separator == "\t" else "csv"
     return "tsv" if first.count("\t") > max(first.count(","), first.count(";")) else "csv"
 
 
-def _decoded_head(path: Path, head: bytes) -> str:
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return head.decode("utf-16", errors="replace")
-    if b"\x00" in head[:4_096]:
-        raise UnreadableFile(path, "is binary (it has NUL bytes), neither CSV, JSON Lines, XML nor Parquet")
-    return head.decode("utf-8", errors="replace")
-
-
-def _bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unzipped when they are gzip (by content, whatever the name)."""
-    raw = path.open("rb")
-    if raw.read(2) == b"\x1f\x8b":
-        raw.close()
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    raw.seek(0)
-    return raw
-
-
-def chunks_of_bytes(path: Path, size: int = 262_144) -> Iterator[bytes]:
-    try:
-        with _bytes(path) as stream:
-            while block := stream.read(size):
-                yield block
-    except (OSError, EOFError, zlib.error) as error:
-        raise UnreadableFile(path, f"is cut off or damaged: {error}") from None
-
-
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number, text with its line end). UTF-8, with or without a byte order mark, or UTF-16 with one."""
+    """(line number, text with its line end), in the file's own encoding (see encoding.py)."""
+    encoding = encoding_of(path)
     number = 0
     try:
-        with _bytes(path) as stream:
-            mark = stream.read(2)
-            stream.seek(0)
-            if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-                for number, text in enumerate(codecs.getreader("utf-16")(stream), 1):
-                    if len(text) > MAX_LINE:
+        with open_bytes(path) as stream:
+            if encoding.cr or encoding.codec not in ("utf-8", "utf-8-sig"):
+                text = io.TextIOWrapper(stream, encoding.codec, newline="\r" if encoding.cr else "\n")
+                while line := text.readline(MAX_LINE + 1):
+                    number += 1
+                    if len(line) > MAX_LINE:
                         raise UnreadableFile(path, _too_long(), line=number)
-                    yield number, text
+                    yield number, line.removeprefix("\ufeff") if number == 1 else line
                 return
             while raw := stream.readline(MAX_LINE + 1):
                 number += 1
@@ -101,8 +84,10 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
                     raw = raw.removeprefix(codecs.BOM_UTF8)
                 yield number, raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        found = error.object[error.start : error.start + 1].hex()
-        problem = f"is not UTF-8 (byte 0x{found} at position {error.start + 1}); save the file as UTF-8"
+        byte = error.object[error.start : error.start + 1].hex()
+        problem = (
+            f"is not {encoding.name} (byte 0x{byte} at position {error.start + 1}); name its encoding with --encoding"
+        )
         raise UnreadableFile(path, problem, line=max(number, 1)) from None
     except (OSError, EOFError, zlib.error) as error:
         raise UnreadableFile(path, f"is cut off or damaged: {error}", line=number + 1) from None
@@ -110,6 +95,31 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
 
 def _too_long() -> str:
     return f"the line is longer than {MAX_LINE:,} bytes; is a quote never closed?"
+
+
+_SEPARATOR = re.compile(r"""^"?sep=(.)"?[;,\t\s]*$""", re.IGNORECASE)
+
+
+def _separator_line(line: str) -> str:
+    """What Excel's first line `sep=;` names, "" for any other line."""
+    named = _SEPARATOR.match(line.rstrip("\r\n"))
+    return named.group(1) if named else ""
+
+
+def dialect_of(path: Path, kind: str) -> dict[str, str]:
+    """What a report says of how the file is written: its encoding, and of CSV the sign between fields."""
+    if kind in ("parquet", "xml"):
+        return {}
+    encoding = encoding_of(path)
+    facts = {
+        "encoding": f"{encoding.name} (by trial; --encoding names another)" if encoding.detected else encoding.name
+    }
+    if kind == "csv":
+        delimiter = next(_csv(path, kind))[2]
+        facts["between fields"] = {",": "comma", ";": "semicolon", "|": "bar", "\t": "tab"}.get(delimiter, delimiter)
+    if encoding.cr:
+        facts["line ends"] = "carriage returns"
+    return facts
 
 
 def header_of(path: Path, kind: str) -> list[str]:
@@ -125,47 +135,58 @@ def csv_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
     """The rows after the header, each exactly as long as it."""
     rows = _csv(path, kind)
     next(rows)
-    yield from rows
+    for line, values, _ in rows:
+        yield line, values
 
 
-def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """The header first. A row of another length than the header's, or a broken quote, raises."""
+def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
+    """(line, fields, delimiter): the header first. Rows of nothing, and fields of nothing past the header's, are none.
+
+    A row of another length than the header's, or a broken quote, raises."""
     numbered = lines(path)
     first: tuple[int, str] | None = None
+    delimiter = "\t" if kind == "tsv" else ""
+    heading = 0  # rows before the header, as Amazon's templates have
     for number, text in numbered:
-        if text.strip():
+        if separator := _separator_line(text):
+            delimiter = separator
+        elif text.strip():
             first = number, text
+            heading = _template_rows(text)
             break
     if first is None:
         raise UnreadableFile(path, "is empty")
     skipped = first[0] - 1
-    delimiter = "\t" if kind == "tsv" else max(",;|\t", key=first[1].count)
-
-    def texts() -> Iterator[str]:
-        yield first[1]
-        for _, text in numbered:
-            yield text
-
+    delimiter = delimiter or max(",;|\t", key=_outside_quotes(first[1]).count)
+    texts = chain((first[1],), (text for _, text in numbered))
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))  # the module's own 131,072 is short for HTML
-    reader = csv.reader(texts(), delimiter=delimiter, strict=True)
-    begin, header = 1 + skipped, None
+    reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    begin = 1 + skipped
+    header: list[str] | None = None
+    named = 0  # fields up to the last one with a name
     try:
         for row in reader:
-            if header is None:
+            blank = not any(field.strip() for field in row)
+            if heading > 0:
+                heading -= 1
+            elif header is None and not blank:
                 header = _header(path, row, begin)
-                yield begin, header
-            elif not row or (len(row) == 1 and not row[0].strip()):
-                pass  # a blank line
-            elif len(row) != len(header):
-                few = len(row) < len(header)
-                raise UnreadableFile(
-                    path,
-                    f"has {len(row)} fields where the header has {len(header)}; is a quote or delimiter missing?",
-                    line=begin,
-                    column=header[len(row)] if few else header[-1],
-                )
-            else:
-                yield begin, row
+                named = max(place for place, field in enumerate(row, 1) if field.strip())
+                yield begin, header, delimiter
+            elif header is not None and not blank:
+                if len(row) > len(header) and not any(field.strip() for field in row[len(header) :]):
+                    row = row[: len(header)]
+                elif named <= len(row) < len(header):
+                    row += [""] * (len(header) - len(row))
+                if len(row) != len(header):
+                    few = len(row) < len(header)
+                    raise UnreadableFile(
+                        path,
+                        f"has {len(row)} fields where the header has {len(header)}; is a quote or delimiter missing?",
+                        line=begin,
+                        column=header[len(row)] if few else header[-1],
+                    )
+                yield begin, row, delimiter
             begin = reader.line_num + 1 + skipped
     except csv.Error as error:
         problem = str(error)
@@ -174,6 +195,18 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
         elif "unexpected end of data" in problem:
             problem = "a quote is opened here and never closed"
         raise UnreadableFile(path, problem, line=begin) from None
+
+
+def _outside_quotes(line: str) -> str:
+    return re.sub(r'"[^"]*"', "", line)
+
+
+def _template_rows(line: str) -> int:
+    """How many rows Amazon's flat-file templates have before the one with the columns' names, this one included."""
+    if not re.match(r'^"?(TemplateType|Template|settings)=', line.lstrip("\ufeff")):
+        return 0
+    named = re.search(r"attributeRow=(\d+)", line)
+    return int(named.group(1)) - 1 if named else 2
 
 
 def _header(path: Path, row: list[str], line: int) -> list[str]:
@@ -186,14 +219,17 @@ def _header(path: Path, row: list[str], line: int) -> list[str]:
     return names
 
 
+_LONG_NUMBER = re.compile(r"(?<![\d\"])\d{19}")  # beyond 64 bits orjson makes a float of it
+
+
 def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
     """One object a line; blank lines are skipped."""
     for number, text in lines(path):
         if not text.strip():
             continue
         try:
-            row = orjson.loads(text)
-        except orjson.JSONDecodeError as error:
+            row = json.loads(text) if _LONG_NUMBER.search(text) else orjson.loads(text)
+        except json.JSONDecodeError as error:
             raise UnreadableFile(path, f"is not JSON: {error.msg} (character {error.pos + 1})", line=number) from None
         if not isinstance(row, dict):
             raise UnreadableFile(path, "is not a JSON object", line=number)
@@ -226,6 +262,18 @@ def parquet_frames(path: Path, columns: list[str] | None = None, rows: int = 50_
         raise UnreadableFile(path, problem, line=done + 1) from None
 
 
+def float_columns(path: Path, kind: str) -> dict[str, bool]:
+    """Parquet's columns of floating point; whether some number is so large that its last digits are lost."""
+    if kind != "parquet":
+        return {}
+    frame = _parquet(path)
+    names = [name for name, dtype in frame.collect_schema().items() if dtype.is_float()]
+    if not names:
+        return {}
+    largest = frame.select(pl.col(name).abs().max() for name in names).collect().row(0, named=True)
+    return {name: (value or 0) >= EXACT for name, value in largest.items()}
+
+
 def rows_of(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
     """Rows as dicts: texts (CSV), JSON values (JSON Lines), Python values (Parquet)."""
     if kind == "jsonl":
@@ -236,8 +284,8 @@ def rows_of(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
                 yield row.pop("line"), row
     else:
         rows = _csv(path, kind)
-        _, header = next(rows)
-        for line, values in rows:
+        header = next(rows)[1]
+        for line, values, _ in rows:
             yield line, dict(zip(header, values, strict=True))
 
 
@@ -258,9 +306,9 @@ def text_frames(path: Path, kind: str, columns: list[str], rows: int = 50_000) -
         )
     else:
         whole = _csv(path, kind)
-        _, header = next(whole)
+        header = next(whole)[1]
         places = [header.index(name) for name in columns]
-        source = ((line, [row[place] for place in places]) for line, row in whole)
+        source = ((line, [row[place] for place in places]) for line, row, _ in whole)
 
     def frame_of() -> pl.DataFrame:
         values = zip(*gathered, strict=True) if columns else ()
@@ -283,8 +331,10 @@ def _as_text(column: pl.Series) -> pl.Series:
         if kind.time_zone is not None:
             column = column.dt.convert_time_zone("UTC")
         column = column.dt.strftime("%Y-%m-%d %H:%M:%S%.6f")
-    elif kind.is_float():
-        column = column.cast(pl.String).str.replace(r"\.0$", "")
+    elif kind.is_float():  # a whole number is written as one: pandas makes floats of ids where one is missing
+        whole = (column == column.floor()) & (column.abs() < 1e18)
+        numbers = column.set(~whole.fill_null(value=False), None).cast(pl.Int64).cast(pl.String)
+        column = numbers.zip_with(numbers.is_not_null(), column.cast(pl.String))
     elif kind.is_nested() or kind == pl.Binary():
         name = column.name
         column = pl.Series(name, [value_text(value) for value in column.to_list()], dtype=pl.String)
@@ -310,7 +360,7 @@ def value_text(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e18:
         return str(int(value))
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False, default=str)

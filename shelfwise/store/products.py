@@ -100,6 +100,11 @@ def frame(connection: Connection) -> pl.DataFrame:
     return pl.concat(pieces) if pieces else frame_of([], PRODUCT_COLUMNS)
 
 
+def ids(connection: Connection) -> list[str]:
+    query = select(products.c.id).where(~products.c.deleted).order_by(products.c.sequence)
+    return list(connection.execute(query).scalars())
+
+
 def changes(connection: Connection, since: int) -> tuple[int, list[ProductChange]]:
     # The revision first: what is committed between the two reads is left for the next call.
     newest = revision(connection)

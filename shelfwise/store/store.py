@@ -102,6 +102,11 @@ class Store:
         with self._database.read() as connection:
             return products.frame(connection)
 
+    def product_ids(self) -> list[str]:
+        """Of every product that was not deleted, in the order they first came."""
+        with self._database.read() as connection:
+            return products.ids(connection)
+
     def product_changes(self, since: int) -> tuple[int, list[ProductChange]]:
         """The catalogue's revision, and each product that changed after the revision `since` as it now is."""
         with self._database.read() as connection:
