@@ -13,7 +13,7 @@ import shelfwise
 from shelfwise.cli.accounts import accounts, first_link
 from shelfwise.cli.answers import lists, recommend, similar
 from shelfwise.cli.bundles import bundles
-from shelfwise.cli.campaigns import benchmark_uplift
+from shelfwise.cli.campaigns import benchmark_campaigns, benchmark_uplift, campaigns
 from shelfwise.cli.keys import keys
 from shelfwise.cli.load import load, show_quality
 from shelfwise.cli.measure import benchmark, evaluate
@@ -45,6 +45,8 @@ app.command()(lists)
 app.command()(search)
 app.command()(evaluate)
 benchmark.command("uplift")(benchmark_uplift)
+benchmark.command("campaigns")(benchmark_campaigns)
+app.add_typer(campaigns, name="campaigns")
 app.add_typer(benchmark, name="benchmark")
 
 

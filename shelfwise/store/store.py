@@ -14,6 +14,8 @@ from sqlalchemy import select
 from shelfwise.schema import Campaign, Change, Event, EventType, Product, Rule, Synonym, from_micros, to_micros
 from shelfwise.store import bulk, events, products, side, steering
 from shelfwise.store.accounts import AccountRecord
+from shelfwise.store.campaigns import CampaignRecord
+from shelfwise.store.campaigns import forget as forget_campaigns
 from shelfwise.store.connection import Database, open_database
 from shelfwise.store.events import Appended
 from shelfwise.store.history import History, history
@@ -78,6 +80,11 @@ class Store:
     def accounts(self) -> AccountRecord:
         """Who may use the console."""
         return AccountRecord(self._database)
+
+    @property
+    def campaign_record(self) -> CampaignRecord:
+        """Campaigns as planned, who was addressed, who took part, who may be addressed."""
+        return CampaignRecord(self._database)
 
     def put_products(self, products_: Sequence[Product]) -> int:
         """Add the products or replace those of the same id; how many ids. `created` None keeps the time the product
@@ -305,5 +312,6 @@ class Store:
         with self._database.write() as connection:
             gone = events.forget(connection, customer)
             side.forget(connection, customer)
+            forget_campaigns(connection, customer)
         self._database.empty_log()
         return gone

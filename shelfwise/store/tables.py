@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0004"
+REVISION = "0005"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -185,4 +185,43 @@ account_attempts = Table(
     Column("time", BigInteger, nullable=False),
     Index("account_attempts_time", "time"),
     sqlite_autoincrement=True,
+)
+
+#: Campaigns as planned, JSON text; see plan/campaigns/draft.py.
+campaign_plans = Table(
+    "campaign_plans",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("record", Text, nullable=False),
+)
+#: arm: sent or held_out. products: JSON text. response: expected chance, profit: expected gain, where there were any.
+campaign_contacts = Table(
+    "campaign_contacts",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("arm", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("offer", Text, nullable=False),
+    Column("products", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("response", Double, nullable=True),
+    Column("profit", Double, nullable=True),
+    Index("campaign_contacts_customer", "customer", "time"),
+)
+campaign_answers = Table(
+    "campaign_answers",
+    metadata,
+    Column("campaign", Text, primary_key=True),
+    Column("customer", Text, primary_key=True),
+    Column("offer", Text, primary_key=True),
+    Column("time", BigInteger, primary_key=True),
+    Index("campaign_answers_customer", "customer"),
+)
+campaign_consents = Table(
+    "campaign_consents",
+    metadata,
+    Column("customer", Text, primary_key=True),
+    Column("allowed", Integer, nullable=False),
+    Column("time", BigInteger, nullable=False),
 )

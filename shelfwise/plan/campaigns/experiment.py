@@ -96,8 +96,9 @@ class Experiment:
         )
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """CSV (comma, semicolon, tab, bar; UTF-8 or Latin-1; .gz), Parquet or JSON Lines. Raises UnreadableFile."""
+def read_table(path: Path, *, texts: bool = False) -> pl.DataFrame:
+    """CSV (comma, semicolon, tab, bar; UTF-8 or Latin-1; .gz), Parquet or JSON Lines. texts: read every
+    column of a CSV as text, for ids that look like numbers. Raises UnreadableFile."""
     path = Path(path)
     try:
         if path.suffix == ".parquet":
@@ -114,9 +115,10 @@ def read_table(path: Path) -> pl.DataFrame:
         frame = pl.read_csv(
             text.encode(),
             separator=separator,
+            infer_schema=not texts,
             infer_schema_length=None,
             null_values=_NOTHING,
-            try_parse_dates=True,
+            try_parse_dates=not texts,
             truncate_ragged_lines=False,
         )
     except FileNotFoundError:
