@@ -44,6 +44,9 @@ class EventType(StrEnum):
     SELECT_ITEM = "select_item"
     ADD_TO_WISHLIST = "add_to_wishlist"
     RATE = "rate"
+    REFUND = "refund"
+    #: What the record makes of a purchase once all of it was given back (`store/returns.py`): it counts nowhere.
+    RETURNED = "purchase_returned"
 
     @property
     def code(self) -> int:
@@ -64,6 +67,10 @@ POSITIVE_TYPES: frozenset[EventType] = frozenset(
         EventType.RATE,
     }
 )
+
+
+#: Kinds that histories for models are made of have codes below this: what bundles were learned with stays valid.
+LEARNED_KINDS = 1 + max(kind.code for kind in POSITIVE_TYPES)
 
 
 class Availability(StrEnum):
@@ -224,6 +231,7 @@ class Event:
     """One thing a shopper did. Raises InvalidRecord.
 
     quantity: pieces (or weight), above 0. price: of one piece. value: the stars of a `rate` event.
+    request_id: the answer that led here, or of a purchase and its refund the order.
     At least one of customer and session is given; an event with both signs that session in.
     """
 
@@ -260,6 +268,9 @@ class Event:
         if self.type is EventType.SEARCH:
             if not self.query.strip():
                 raise InvalidRecord("query", "a search event needs its query")
+        elif self.type is EventType.REFUND:
+            if not self.product and not self.request_id:
+                raise InvalidRecord("product", "a refund needs its product, or the order (request_id) given back whole")
         elif not self.product and self.type is not EventType.VIEW_ITEM_LIST:
             raise InvalidRecord("product", f"a {self.type} event needs its product")
 

@@ -17,7 +17,9 @@ _ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
 _POSITIVE = np.zeros(len(EventType), np.bool_)
 _POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
 _OF_CARTS = np.zeros(len(EventType), np.bool_)
-_OF_CARTS[[_ADD, _REMOVE, PURCHASE]] = True
+_OF_CARTS[[_ADD, _REMOVE, PURCHASE, EventType.RETURNED.code]] = True
+TAKES_BACK = np.zeros(len(EventType), np.bool_)  # kinds that undo the addition to a cart before them
+TAKES_BACK[[_REMOVE, EventType.RETURNED.code]] = True
 IN_CART, ELSE = -1, -2  # of `decided`
 _NONE = np.empty(0, np.int32)
 _CART_KEPT = 7 * 86_400  # seconds after which a cart is taken as left behind
@@ -79,15 +81,15 @@ def state_of(
 
     items: int32 [m] catalogue rows, -1 for none or unknown (left out). kinds: EventType codes. times: seconds.
     prices: float32, of one piece, NaN unknown; no answer asks for quantities, which are all taken as 1.
-    A removal takes back the addition it answers: the product is no longer wanted, so neither counts. Searches and
-    lists shown say nothing of one product and are left out.
+    A removal takes back the addition it answers: the product is no longer wanted, so neither counts; no more does what
+    was bought and given back. Searches and lists shown say nothing of one product and are left out.
     """
     keep = _POSITIVE[kinds] & (items >= 0)
     cart = _NONE
     if (kinds == _ADD).any():
         end = decided(items, kinds)
         answered = end >= 0
-        keep[answered] &= kinds[end[answered]] != _REMOVE
+        keep[answered] &= ~TAKES_BACK[kinds[end[answered]]]
         waiting = end == IN_CART
         recent = set(items[waiting & (times >= now - _CART_KEPT)].tolist())
         cart = np.array([item for item in dict.fromkeys(items[waiting].tolist()) if item in recent], np.int32)
@@ -108,8 +110,8 @@ def state_of(
 
 
 def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None) -> Longs:
-    """What became of each addition to a cart: int64 [m], the row of the next removal or purchase of the product,
-    IN_CART where there is none yet; ELSE for what is no addition.
+    """What became of each addition to a cart: int64 [m], the row of the next removal or purchase (given back or not) of
+    the product, IN_CART where there is none yet; ELSE for what is no addition.
 
     items: -1 for none or unknown. kinds: EventType codes. owners: whose events they are, where not all are one's. Rows
     are in time order within an owner. An addition that a removal answers is taken back: the product is no longer

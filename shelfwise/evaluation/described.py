@@ -31,7 +31,7 @@ from shelfwise.evaluation.early_stopping import EarlyStopping
 from shelfwise.evaluation.ncf import asked_customers
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, Longs, Sequences
-from shelfwise.schema import EVENT_TYPES
+from shelfwise.schema import LEARNED_KINDS
 
 _BATCH = 256
 _CHECKS = 6  # how often the validation is looked at
@@ -164,7 +164,7 @@ class _LstmCnn(nn.Module):
         self.photos = None if items.pixels is None or not items.pixels.any() else torch.from_numpy(items.pixels)
         self.price_scale = price_scale
         self.item = nn.Embedding(items.n + 1, width, padding_idx=0)
-        self.kind = nn.Embedding(len(EVENT_TYPES) + 1, 8, padding_idx=0)
+        self.kind = nn.Embedding(LEARNED_KINDS + 1, 8, padding_idx=0)
         nn.init.normal_(self.item.weight, std=0.1)
         self.lstm = nn.LSTM(width + 8 + 1, width, batch_first=True)
         joined = width

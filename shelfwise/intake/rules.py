@@ -22,7 +22,8 @@ def event_problem() -> pl.Expr:
     latest = schema.to_micros(schema.now() + CLOCK_SKEW)
     types = [str(kind) for kind in EVENT_TYPES]
     search = pl.col("type") == EventType.SEARCH
-    no_product_needed = search | (pl.col("type") == EventType.VIEW_ITEM_LIST)
+    whole_order = (pl.col("type") == EventType.REFUND) & (pl.col("request_id") != "")
+    no_product_needed = search | whole_order | (pl.col("type") == EventType.VIEW_ITEM_LIST)
     return pl.coalesce(
         _when(~pl.col("type").is_in(types).fill_null(value=False), "type: is not one of the event types"),
         *(_text(name, MAX_ID) for name in ("id", "customer", "session", "product", "request_id")),
@@ -39,6 +40,10 @@ def event_problem() -> pl.Expr:
             "customer: give a customer or a session: whose event is it?",
         ),
         _when(search & (pl.col("query").str.strip_chars() == ""), "query: a search event needs its query"),
+        _when(
+            (pl.col("type") == EventType.REFUND) & (pl.col("product") == "") & ~whole_order,
+            "product: a refund needs its product, or the order (request_id) given back whole",
+        ),
         _when(~no_product_needed & (pl.col("product") == ""), "product: the event needs its product"),
     )
 

@@ -31,7 +31,7 @@ from torch.nn import functional
 from shelfwise.models.network_fast import Single
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, moments_back, steps_back
-from shelfwise.schema import EVENT_TYPES
+from shelfwise.schema import LEARNED_KINDS
 
 _GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
 _UNKNOWN = 0
@@ -373,7 +373,7 @@ class _Tower(nn.Module):
         super().__init__()
         self.dropout = config.dropout
         hidden = config.hidden
-        self.kind = nn.Embedding(len(EVENT_TYPES), hidden)
+        self.kind = nn.Embedding(LEARNED_KINDS, hidden)
         self.gap = nn.Embedding(_GAPS, hidden, padding_idx=_UNKNOWN)
         self.asked = nn.Embedding(_GAPS, hidden, padding_idx=_UNKNOWN)
         for part in (self.kind, self.gap, self.asked):

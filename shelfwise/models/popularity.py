@@ -1,8 +1,9 @@
 """Popularity: what everybody buys, with yesterday counting more than last month.
 
 The weight of a product is Σ 2^(-age / half life) over the days on which a customer turned to it (one customer, one
-product, one day counts once, so that neither a bot nor a crate of forty shifts it). The half life is chosen among a
-few on validation. Beside it stand the last week's count and the order within each category.
+product, one day counts once, so that neither a bot nor a crate of forty shifts it). The keenest customer of a product
+counts one day of all theirs: what one buyer takes each morning is not what everybody buys. The half life is chosen among
+a few on validation. Beside it stand the last week's count and the order within each category.
 """
 
 from __future__ import annotations
@@ -53,17 +54,18 @@ class Popularity:
         validation: Sequences | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        item, time = _customer_days(train)
+        item, time, pairs = _customer_days(train)
         self.time = int(time.max()) if len(time) else 0
         half_life = self.half_life
         if half_life is None:
             half_life = 14.0
             if validation is not None and validation.rows:
-                merits = [_merit(self._decayed(item, time, each, items.n), train, validation) for each in HALF_LIVES]
+                weights = [self._decayed(item, time, pairs, each, items.n) for each in HALF_LIVES]
+                merits = [_merit(weight, train, validation) for weight in weights]
                 half_life = HALF_LIVES[int(np.argmax(merits))]
         self.half_life = half_life
-        self.weight = self._decayed(item, time, half_life, items.n)
-        self.week = np.bincount(item[self.time - time < WEEK], minlength=items.n).astype(np.float32)
+        self.weight = self._decayed(item, time, pairs, half_life, items.n)
+        self.week = _crowd(item, (self.time - time < WEEK).astype(np.float64), pairs, items.n)
         self._category = np.full(items.n, -1, np.int32) if items.category is None else items.category
         self._arrange()
         if progress:
@@ -100,9 +102,8 @@ class Popularity:
         model._arrange()
         return model
 
-    def _decayed(self, item: Ints, time: Longs, half_life: float, n: int) -> Floats:
-        decay = np.exp2((time - self.time) / (half_life * DAY))
-        return np.bincount(item, decay, minlength=n).astype(np.float32)
+    def _decayed(self, item: Ints, time: Longs, pairs: Longs, half_life: float, n: int) -> Floats:
+        return _crowd(item, np.exp2((time - self.time) / (half_life * DAY)), pairs, n)
 
     def _arrange(self) -> None:
         self.order = np.argsort(-self.weight, kind="stable").astype(np.int32)
@@ -112,15 +113,29 @@ class Popularity:
         self._starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
 
 
-def _customer_days(train: Sequences) -> tuple[Ints, Longs]:
-    """One row a (customer, product, day): product and the time of its first event that day."""
+def _customer_days(train: Sequences) -> tuple[Ints, Longs, Longs]:
+    """One row a (customer, product, day): product and the time of its first event that day; and where the rows of each
+    pair of customer and product begin."""
     owner = np.repeat(np.arange(len(train)), train.lengths())
     order = np.lexsort((train.time, train.item, owner))
     owner, item, time = owner[order], train.item[order], train.time[order]
     day = time // DAY
-    first = np.ones(len(item), bool)
-    first[1:] = (owner[1:] != owner[:-1]) | (item[1:] != item[:-1]) | (day[1:] != day[:-1])
-    return item[first], time[first]
+    pair = np.ones(len(item), bool)
+    pair[1:] = (owner[1:] != owner[:-1]) | (item[1:] != item[:-1])
+    first = pair.copy()
+    first[1:] |= day[1:] != day[:-1]
+    return item[first], time[first], np.flatnonzero(pair[first])
+
+
+def _crowd(item: Ints, weight: npt.NDArray[np.float64], pairs: Longs, n: int) -> Floats:
+    """Sum of weights by product, float32 [n], the keenest customer's rows counting as the heaviest of them."""
+    total = np.bincount(item, weight, minlength=n)
+    if len(pairs):
+        beyond = np.add.reduceat(weight, pairs) - np.maximum.reduceat(weight, pairs)
+        most = np.zeros(n)
+        np.maximum.at(most, item[pairs], beyond)
+        total -= most
+    return np.maximum(total, 0).astype(np.float32)
 
 
 def _merit(weight: Floats, train: Sequences, validation: Sequences) -> float:

@@ -22,6 +22,7 @@ from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, now, to_micros
 from shelfwise.store.connection import Database, driver_of
 from shelfwise.store.events import CUSTOMER, SESSION, Appended, count_up, lock
 from shelfwise.store.products import next_revision, replacing
+from shelfwise.store.returns import settle_all
 from shelfwise.store.rows import checked_events, checked_products
 from shelfwise.store.tables import events
 
@@ -86,6 +87,7 @@ def _record_events(connection: Connection, report: _Report) -> Appended:
     arrived = connection.scalar(text(_NEW_SESSIONS)) or 0
     connection.execute(text(_PUT_SESSIONS))
     customers = connection.execute(text(_PUT_CUSTOMERS)).rowcount
+    settle_all(connection)
     accepted = report.done - repeated
     count_up(connection, events=accepted, sessions=arrived, customers=customers)
     report.say("recorded")

@@ -18,6 +18,7 @@ import polars as pl
 from sqlalchemy import Column, Connection, bindparam, case, delete, func, insert, select, tuple_, update
 
 from shelfwise.schema import EVENT_COLUMNS, EventType
+from shelfwise.store.returns import settle
 from shelfwise.store.rows import Row, event_of, frame_of
 from shelfwise.store.tables import customers, events, sessions, tally
 
@@ -115,6 +116,7 @@ def _record(connection: Connection, rows: list[Row]) -> None:
     new_customers = sorted(names - known(connection, customers.c.customer, names))
     if new_customers:
         connection.execute(insert(customers), [{"customer": name} for name in new_customers])
+    settle(connection, [(row[1], row[-1], row[10]) for row in resolved])
     count_up(connection, events=len(rows), sessions=len(new_sessions), customers=len(new_customers))
 
 
@@ -242,9 +244,16 @@ def names(connection: Connection, after: str, limit: int) -> list[str]:
 
 
 def sold(connection: Connection) -> dict[str, float]:
-    """Pieces bought by product id."""
-    query = select(events.c.product, func.sum(events.c.quantity)).where(events.c.type == str(EventType.PURCHASE))
-    return {product: count or 0.0 for product, count in connection.execute(query.group_by(events.c.product))}
+    """Days on which a customer bought the product, by product id; its keenest customer counts one day."""
+    e = events.c
+    day = e.time / 86_400_000_000 if connection.dialect.name == "sqlite" else func.div(e.time, 86_400_000_000)
+    days = func.count(day.distinct()).label("days")
+    bought = select(e.product, days).where(e.type == str(EventType.PURCHASE)).group_by(e.product, e.actor).subquery()
+    count = func.sum(bought.c.days) - func.max(bought.c.days) + 1
+    return {
+        name: float(value)
+        for name, value in connection.execute(select(bought.c.product, count).group_by(bought.c.product))
+    }
 
 
 def newest(connection: Connection) -> int:

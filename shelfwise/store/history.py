@@ -24,10 +24,10 @@ _ORDER = "ORDER BY time DESC, sequence DESC"
 _COLUMNS = "product, type, time, price, sequence"
 _OF_ACTOR = f"SELECT {_COLUMNS} FROM events WHERE actor = ?"
 _OWNER = f"coalesce('{CUSTOMER}' || nullif((SELECT customer FROM sessions WHERE session = ?), ''), ?)"
-#: One digit a kind; the most frequent kinds are asked for first.
+#: One character a kind, counted from 0; the most frequent kinds are asked for first.
 _CODES = "CASE type {} END".format(
     " ".join(
-        f"WHEN '{kind}' THEN '{kind.code}'"
+        f"WHEN '{kind}' THEN '{chr(ord('0') + kind.code)}'"
         for kind in sorted(EventType, key=lambda kind: (kind != EventType.PURCHASE, kind.code))
     )
 )

@@ -177,7 +177,8 @@ class Store:
             return events.newest(connection)
 
     def sold(self) -> dict[str, float]:
-        """Pieces bought by product id."""
+        """Days on which a customer bought the product, by product id; its keenest customer counts one day: what one
+        buyer takes in any number is no best seller. What was given back counts for nothing."""
         with self._database.read() as connection:
             return events.sold(connection)
 

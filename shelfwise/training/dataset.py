@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from shelfwise.engine.state import decided
+from shelfwise.engine.state import TAKES_BACK, decided
 from shelfwise.errors import NotEnoughData
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import IdMap, Ints, Longs, Sequences, sequences_of
-from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, EventType, to_micros
+from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, to_micros
 from shelfwise.settings import Settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ _SILENCE = 90 * 86_400  # seconds without any event
 _FEW = 30  # customers; fewer (and under a tenth of all) do not end a silence
 SEPARATOR = " > "
 _SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
-_REMOVE = EventType.REMOVE_FROM_CART.code
+_UNDOING = tuple(kind for kind in EVENT_TYPES if TAKES_BACK[kind.code])
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 
 
@@ -92,7 +92,7 @@ def read_dataset(
     customers: dict[str, int] = {}
     columns = _Columns()
     total = store.counts().events
-    frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, EventType.REMOVE_FROM_CART}))
+    frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}))
     for frame in frames:
         columns.add(frame, names, customers)
         if progress:
@@ -152,8 +152,8 @@ class _Columns:
         frame = frame.filter(pl.col("product") != "").with_columns(
             owner=pl.when(pl.col("customer") != "").then("customer").otherwise(_SESSION + pl.col("session"))
         )
-        # A removal makes nothing known: what it takes back was added before it.
-        wished = frame.filter(pl.col("type") != EventType.REMOVE_FROM_CART)
+        # What undoes makes nothing known: what it takes back was added before it.
+        wished = frame.filter(~pl.col("type").is_in([str(kind) for kind in _UNDOING]))
         _learn(wished["owner"], customers)
         _learn(wished["product"], names)
         owner, item = _mapped(frame["owner"], customers), _mapped(frame["product"], names)
@@ -193,7 +193,7 @@ class _Columns:
         )
         del time, order
         never = np.full(made.rows, -1, np.int64)
-        removals = made.kind == _REMOVE
+        removals = TAKES_BACK[made.kind]
         if not removals.any():
             return made, never
         # Only of who ever took something out again is there anything to find.

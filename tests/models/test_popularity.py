@@ -54,3 +54,11 @@ def test_categories_partition_the_order(rows: list[list[int]]) -> None:
     again = Popularity.from_tensors(model.tensors())
     assert again.order.tolist() == model.order.tolist()
     assert [again.in_category(code).tolist() for code in range(-1, 6)] == found
+
+
+def test_what_one_customer_buys_each_day_is_not_popular() -> None:
+    alone, others = [[0] * 40], [[1], [1], [1, 0]]
+    times = [[day * DAY for day in range(40)], [39 * DAY], [39 * DAY], [39 * DAY, 39 * DAY]]
+    model = Popularity(half_life=float("inf")).fit(sequences_of(alone + others, times=times), Items(n=2))
+    assert model.weight.tolist() == [2, 3]
+    assert model.week.tolist() == [2, 3]
