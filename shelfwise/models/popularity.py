@@ -2,8 +2,8 @@
 
 The weight of a product is Σ 2^(-age / half life) over the days on which a customer turned to it (one customer, one
 product, one day counts once, so that neither a bot nor a crate of forty shifts it). The keenest customer of a product
-counts one day of all theirs: what one buyer takes each morning is not what everybody buys. The half life is chosen among
-a few on validation. Beside it stand the last week's count and the order within each category.
+counts one day of all theirs: what one buyer takes each morning is not what everybody buys. The half life is chosen
+among a few on validation. Beside it stand the last week's count and the order within each category.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def _customer_days(train: Sequences) -> tuple[Ints, Longs, Longs]:
 
 def _crowd(item: Ints, weight: npt.NDArray[np.float64], pairs: Longs, n: int) -> Floats:
     """Sum of weights by product, float32 [n], the keenest customer's rows counting as the heaviest of them."""
-    total = np.bincount(item, weight, minlength=n)
+    total = np.bincount(item, weight, minlength=n).astype(np.float64)
     if len(pairs):
         beyond = np.add.reduceat(weight, pairs) - np.maximum.reduceat(weight, pairs)
         most = np.zeros(n)
