@@ -30,8 +30,8 @@ from shelfwise.live import Live
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
-from shelfwise.plan.campaigns.offers import Invitation, Running
-from shelfwise.schema import EVENT_COLUMNS, Availability, Event, EventType, Product, from_micros
+from shelfwise.plan.campaigns.desk import Desk
+from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
 from shelfwise.search.personal import Taste
 from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
 from shelfwise.search.search import Search
@@ -422,23 +422,9 @@ class Shop:
         return self.engine.similar(product, k, filters or Filters(), language)
 
     @cached_property
-    def _running(self) -> Running:
-        running = Running(self.store)
-        running.refresh()
-        return running
-
-    def follow_campaigns(self) -> None:
-        """See campaigns that were drafted or changed, by whichever process."""
-        self._running.refresh()
-
-    def offers(self, customer: str, *, k: int = 5, at: datetime | None = None) -> list[Invitation]:
-        """Running campaigns that address this customer, the most profitable first."""
-        return self._running.for_customer(customer, at or datetime.now(UTC), k, self._offered)
-
-    def _offered(self, product: str) -> bool:
-        """Is it in the catalogue, in stock?"""
-        found = self.store.product(product)
-        return found is not None and found.availability is not Availability.OUT_OF_STOCK
+    def campaigns(self) -> Desk:
+        """Campaigns: drafts, audiences, lists, effects, and what a customer is offered."""
+        return Desk(self.store)
 
     def knows(self, product: str) -> bool:
         """Is there such a product, in the live catalogue or in the record?"""

@@ -369,7 +369,7 @@ def recommend_to(
 ) -> None:
     """Running campaigns that address a customer, the most profitable first, with the products that fit and why."""
     with Shop(shop) as opened:
-        found = [one.to_json() for one in opened.offers(customer, k=k, at=day(at, "--at"))]
+        found = [one.to_json() for one in opened.campaigns.offers(customer, k, day(at, "--at"))]
     if as_json:
         print_json({"campaigns": found})
         return

@@ -31,6 +31,7 @@ from shelfwise.engine.request import Answer
 from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.search.request import SearchAnswer
 from shelfwise.serve import web
+from shelfwise.serve.campaigns import Campaigns
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
@@ -63,6 +64,7 @@ ROUTES = frozenset(
     {
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
         "/v1/synonyms/suggestions",
+        *("/v1/campaigns", "/v1/campaigns/contacts", "/v1/campaigns/redemptions"),
         *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
         *(
             "/",
@@ -123,6 +125,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     found = described("Suggestions", 422, asked=SUGGEST, scope=Scope.READ)
     app.get("/v1/suggest", summary="Completions of what is being typed", **found)(service.suggest)
     _steering(app, service)
+    _campaigns(app, service)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
     app.get("/metrics", include_in_schema=False)(service.measured)
     app.get("/docs", include_in_schema=False)(_docs)
@@ -177,6 +180,34 @@ def _steering(app: FastAPI, service: Service) -> None:
         reply="Undone",
         failures=(422, 429),
     )
+
+
+def _campaigns(app: FastAPI, service: Service) -> None:
+    campaigns = Campaigns(service.shop, service.access)
+
+    def route(
+        method: str, path: str, work: Callable[[Request], Awaitable[dict[str, Any]]], summary: str, **said: Any
+    ) -> None:
+        async def handler(request: Request) -> Response:
+            return _done(request, **await work(request))
+
+        described_as = described(said.pop("reply"), *said.pop("failures", ()), **said)
+        app.add_api_route(path, handler, methods=[method], summary=summary, name=work.__name__, **described_as)
+
+    merchant, ingest = {"scope": Scope.MERCHANT}, {"scope": Scope.INGEST}
+    path = "/v1/campaigns"
+    invited = {"reply": "Invitations", "body": "invited", "scope": Scope.READ}
+    route("POST", path, campaigns.invited, "Which running campaigns to show a customer", **invited)
+    route("GET", path, campaigns.drafts, "Campaigns, newest first", reply="Campaigns", **merchant)
+    route("PUT", path, campaigns.put_drafts, "Draft campaigns", reply="Kept", body="campaigns", **merchant)
+    made = {"reply": "AudienceMade", "body": "audience", "failures": (404,)}
+    route("POST", "/v1/campaigns/{id}/audience", campaigns.audience, "Whom to address", **made, **merchant)
+    effect = {"reply": "Effect", "failures": (404, 422)}
+    route("GET", "/v1/campaigns/{id}/effect", campaigns.effect, "What a campaign changed", **effect, **merchant)
+    contacts = {"reply": "Added", "body": "contacts"}
+    route("POST", "/v1/campaigns/contacts", campaigns.contacts, "Record who was addressed", **contacts, **ingest)
+    took = {"reply": "Added", "body": "redemptions"}
+    route("POST", "/v1/campaigns/redemptions", campaigns.redemptions, "Record who took part", **took, **ingest)
 
 
 class Service:
@@ -320,6 +351,7 @@ class Service:
     def _refresh(self) -> None:
         """What takes long is opened here, not in a request: bundle and word index."""
         self.shop.refresh()
+        self.shop.campaigns.refresh()
         _ = self.shop.searching
 
     async def _follow(self) -> None:

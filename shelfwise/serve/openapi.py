@@ -8,6 +8,15 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from shelfwise.serve.campaigns import (
+    AUDIENCE,
+    CAMPAIGN,
+    CONTACT,
+    INVITED,
+    MAX_CAMPAIGNS,
+    MAX_ROWS,
+    REDEMPTION,
+)
 from shelfwise.serve.search import IMAGE_TYPES, LOOK, MAX_SUGGESTIONS, SEARCH
 from shelfwise.serve.steering import MAX_RULES, RULE, SYNONYM
 from shelfwise.serve.wire import (
@@ -215,6 +224,43 @@ SCHEMAS: dict[str, Schema] = {
         },
         "required": ["number", "time", "who", "kind", "id", "before", "after"],
     },
+    "Campaign": schema_of(CAMPAIGN),
+    "Audience": schema_of(AUDIENCE),
+    "Invited": schema_of(INVITED),
+    "Contact": schema_of(CONTACT),
+    "Redemption": schema_of(REDEMPTION),
+    "Campaigns": _reply(campaigns={"type": "array", "items": {"type": "object"}, "description": "Newest start first."}),
+    "Invitations": _reply(
+        campaigns={
+            "type": "array",
+            "description": "The most profitable first; none where none pays.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "campaign": _TEXT,
+                    "title": _TEXT,
+                    "offer": _TEXT,
+                    "discount": {"type": "number"},
+                    "products": {"type": "array", "items": _TEXT, "description": "Those that fit this customer."},
+                    "response": {"type": ["number", "null"], "description": "Expected chance to take part."},
+                    "profit": {"type": ["number", "null"], "description": "Expected gain after cost."},
+                    "reason": _TEXT,
+                },
+                "required": ["campaign", "title", "offer", "discount", "products", "response", "profit", "reason"],
+            },
+        }
+    ),
+    "AudienceMade": _reply(
+        summary={"type": "object", "description": "Sizes and expectations, each with its 95% interval."},
+        curve={"type": "array", "items": {"type": "object"}, "description": "Profit by how many are addressed."},
+        warnings={"type": "array", "items": _TEXT},
+        list={**_TEXT, "description": "CSV of those addressed; empty without export."},
+    ),
+    "Effect": _reply(effect={"type": "object", "description": "Those sent to beside those held out."}),
+    "Added": _reply(
+        accepted={"type": "integer", "description": "Rows recorded now, safe on disk."},
+        duplicates={"type": "integer", "description": "Rows recorded before."},
+    ),
     "Failure": _reply(
         error={
             "type": "object",
@@ -232,7 +278,7 @@ _FAILURES = {
     400: "The body is not JSON.",
     401: "A key is needed.",
     403: "The key lacks the scope.",
-    404: "No such product.",
+    404: "No such product, rule or campaign.",
     409: "This shop looks at no photos.",
     413: "Too much at once.",
     415: "Not sent as application/json.",
@@ -267,6 +313,20 @@ BODIES: Mapping[str, tuple[Schema, Any]] = {
         {"action": "pin", "query": "tea", "products": ["A-1"], "position": 1, "end": "2030-01-01T00:00:00Z"},
     ),
     "synonyms": (_many("Synonym", "synonyms", MAX_RULES), {"terms": ["phone"], "means": ["smartphone", "mobile"]}),
+    "invited": (_ref("Invited"), {"customer": "42", "k": 3}),
+    "campaigns": (
+        _many("Campaign", "campaigns", MAX_CAMPAIGNS),
+        {
+            "id": "tea-weeks",
+            "start": "2030-05-01T00:00:00Z",
+            "end": "2030-05-15T00:00:00Z",
+            "contact_cost": 0.05,
+            "offers": [{"code": "T10", "categories": ["Grocery > Tea"], "discount": 0.1}],
+        },
+    ),
+    "audience": (_ref("Audience"), {"orders": 2, "size": 500}),
+    "contacts": (_many("Contact", "contacts", MAX_ROWS), {"campaign": "tea-weeks", "customer": "42", "arm": "sent"}),
+    "redemptions": (_many("Redemption", "redemptions", MAX_ROWS), {"campaign": "tea-weeks", "customer": "42"}),
     "similar": (_ref("Similar"), {"product": "A-1", "k": 6}),
 }
 

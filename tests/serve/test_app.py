@@ -350,6 +350,13 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
         ("GET", "/v1/synonyms/suggestions"),
         ("GET", "/v1/audit"),
         ("POST", "/v1/audit/{number}/undo"),
+        ("POST", "/v1/campaigns"),
+        ("GET", "/v1/campaigns"),
+        ("PUT", "/v1/campaigns"),
+        ("POST", "/v1/campaigns/{id}/audience"),
+        ("GET", "/v1/campaigns/{id}/effect"),
+        ("POST", "/v1/campaigns/contacts"),
+        ("POST", "/v1/campaigns/redemptions"),
         ("GET", "/v1/health"),
     }
     text = json.dumps(document)

@@ -16,7 +16,7 @@ import polars as pl
 from shelfwise.errors import InvalidRecord, UnreadableFile
 from shelfwise.plan.campaigns.draft import Draft, drafts, moment_of, put
 from shelfwise.plan.campaigns.experiment import read_table
-from shelfwise.plan.campaigns.response import History, Offered
+from shelfwise.plan.campaigns.response import History, Offered, read_purchases
 from shelfwise.schema import MAX_ID, Campaign, check_text, now, to_micros
 from shelfwise.store import Store
 from shelfwise.store.campaigns import ANSWER_COLUMNS, CONTACT_COLUMNS, HELD_OUT, SENT
@@ -231,9 +231,10 @@ def _load(
     return loaded
 
 
-def history(store: Store) -> History:
+def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
     """Everything of the record to learn from: campaigns recorded here, and those of the side tables `coupons` and
-    `coupon_redemptions`. Raises NotEnoughData without purchases."""
+    `coupon_redemptions`. purchases: as `read_purchases` gave them, where they are in memory. Raises NotEnoughData
+    without purchases."""
     tables = set(store.tables())
     offers: dict[str, dict[str, list[str]]] = {}
     if "coupons" in tables:
@@ -256,7 +257,8 @@ def history(store: Store) -> History:
     if "coupon_redemptions" in tables:
         old = store.table("coupon_redemptions").select("campaign", "customer", offer="coupon", time="time")
         answers = pl.concat([answers, old.select(*ANSWER_COLUMNS).cast(pl.Schema(ANSWER_COLUMNS))]).unique()
-    return History.read(store, list(found.values()), answers)
+    kinds = store.products_frame().select(product="id", kind="product_type")
+    return History(read_purchases(store) if purchases is None else purchases, kinds, list(found.values()), answers)
 
 
 def _offered(one: Campaign, offers: Mapping[str, list[str]]) -> Offered:

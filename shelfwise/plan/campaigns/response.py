@@ -75,15 +75,6 @@ class History:
             ]
         )
 
-    @classmethod
-    def read(cls, store: Store, sent: Sequence[Offered], answers: pl.DataFrame) -> History:
-        columns = ["customer", "product", "time", "quantity", "price", "request_id"]
-        frames = [frame.select(columns) for frame in store.event_frames(types=[EventType.PURCHASE])]
-        if not frames:
-            raise NotEnoughData("the record has no purchases; load events first")
-        kinds = store.products_frame().select(product="id", kind="product_type")
-        return cls(pl.concat(frames), kinds, sent, answers)
-
     def describe(self, customers: Sequence[str], products: Sequence[str], moment: datetime) -> Floats:
         """float [customers, features] as of the moment, nothing of later in it."""
         now = to_micros(moment)
@@ -199,6 +190,15 @@ class Logistic:
 
     def _design(self, x: Floats) -> Floats:
         return np.column_stack([np.ones(len(x)), np.clip((x - self._middle) / self._spread, -8, 8)])
+
+
+def read_purchases(store: Store) -> pl.DataFrame:
+    """What History is made of. Raises NotEnoughData."""
+    columns = ["customer", "product", "time", "quantity", "price", "request_id"]
+    frames = [frame.select(columns) for frame in store.event_frames(types=[EventType.PURCHASE])]
+    if not frames:
+        raise NotEnoughData("the record has no purchases; load events first")
+    return pl.concat(frames)
 
 
 @dataclass(frozen=True, slots=True)
