@@ -98,10 +98,17 @@ class Database:
                 f"{error.filename} cannot be written; check the permissions of it and its folder"
             ) from None
         try:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:
+                raise StoreError(
+                    f"{self.path}-turn cannot be locked ({error.strerror}); keep the shop on a file system with locks"
+                ) from None
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would not do where a forked child has the file too
         finally:
-            fcntl.flock(file, fcntl.LOCK_UN)  # closing alone would not do while a forked child has the file open too
             os.close(file)
 
     @contextmanager

@@ -8,6 +8,7 @@ the next batch gathers, so nobody waits for a timer and the batches grow by them
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from shelfwise.store.store import Store
 
 MAX_COMMIT = 2_000  # events of one transaction, so that nobody waits long behind a flood
 MAX_WAITING = 20_000  # events waiting before `append` makes its caller wait
+log = logging.getLogger("shelfwise.store")
 
 
 class _Waiting(NamedTuple):
@@ -120,6 +122,10 @@ class EventWriter:
         except ShelfwiseError as error:
             if len(group) == 1:
                 return [error]
+        except Exception as error:  # the thread's edge: those who wait hear of any failure, and the next are written
+            if len(group) == 1:
+                log.error("events could not be recorded", exc_info=error)
+                return [StoreError(f"the events could not be recorded: {type(error).__name__}: {error}")]
         # One call's events may be to blame: each on its own, so that only the guilty one hears of it.
         return [self._write([waiting])[0] for waiting in group]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import sqlite3
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from sqlalchemy import create_engine, text
 
 import shelfwise.store.migrations
 from shelfwise.errors import MissingDependency, StoreError
-from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event
+from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, Product
 from shelfwise.store import open_store
 from shelfwise.store.connection import open_database
 from shelfwise.store.tables import APPLICATION_ID, REVISION, TALLIES, events, metadata, products
@@ -183,3 +184,17 @@ def test_last_events_are_one_indexed_read(tmp_path: Path) -> None:
             steps = [row[3] for row in plan]
             assert "SEARCH events USING COVERING INDEX events_actor (actor=?)" in steps
             assert not [step for step in steps if "SCAN " in step or "TEMP B-TREE" in step]
+
+
+def test_a_file_system_without_locks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(file: int, kind: int) -> None:
+        raise OSError(37, "No locks available")
+
+    with open_store(f"sqlite:///{tmp_path}/record.db") as store:
+        files = len(list(Path("/proc/self/fd").iterdir()))
+        monkeypatch.setattr(fcntl, "flock", refused)
+        with pytest.raises(StoreError, match=r"cannot be locked \(No locks available\)"):
+            store.put_products([Product(id="p")])
+        assert len(list(Path("/proc/self/fd").iterdir())) == files
+        monkeypatch.undo()
+        assert store.put_products([Product(id="p")]) == 1

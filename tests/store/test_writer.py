@@ -156,3 +156,30 @@ def test_a_crashed_server_loses_no_acknowledged_event(postgres: Any) -> None:
         postgres.start()
         assert acknowledged <= _recorded(store)  # the very same Store connects again
         assert store.append_events([event("up")]) == Appended(1, 0)
+
+
+def test_any_failure_is_told_and_the_writer_goes_on(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong, those who wait hear of it, and what comes later is recorded."""
+    append = store.append_batches
+    failures: list[BaseException] = [
+        OSError(28, "No space left on device"),
+        MemoryError(),
+        ValueError("a fault of ours"),
+    ]
+
+    def failing(batches: Any) -> list[Appended]:
+        if failures:
+            raise failures.pop()
+        return append(batches)
+
+    monkeypatch.setattr(store, "append_batches", failing)
+
+    async def run() -> None:
+        async with EventWriter(store) as events:
+            for number in range(3):
+                with pytest.raises(StoreError, match="could not be recorded"):
+                    await asyncio.wait_for(events.append([event(str(number))]), 10)
+            assert await asyncio.wait_for(events.append([event("later")]), 10) == Appended(1, 0)
+
+    run_apart(run())
+    assert store.counts().events == 1
