@@ -121,10 +121,14 @@ class Nearest:
             self._state = _State(kept, n, state.indexed, state.axes, short, state.index, changed)
 
     def near(self, vector: Floats, k: int, allowed: Mask | None = None) -> tuple[Ints, Floats]:
-        """The k rows nearest to a unit vector [d], and their cosines, best first. allowed: bool [>= n]."""
+        """The k rows nearest to a unit vector [d], and their cosines, best first.
+
+        allowed: bool, False for the rows beyond its end."""
         state = self._state
         if state is None or state.axes is None or state.short is None:
             return np.empty(0, np.int32), np.empty(0, np.float32)
+        if allowed is not None and len(allowed) < state.n:  # of a view older than these vectors
+            allowed = np.pad(allowed, (0, state.n - len(allowed)))
         asked = vector @ state.axes
         if state.index is not None:
             mask = None if allowed is None else allowed[: state.indexed]
@@ -142,7 +146,7 @@ class Nearest:
             rows = rows[cosine[rows] > -2]
         late = np.concatenate((late, np.arange(state.indexed, state.n)))
         if allowed is not None:
-            late = late[allowed[late]] if len(allowed) >= state.n else late[:0]
+            late = late[allowed[late]]
         rows = np.concatenate((rows, late))
         cosine = state.vectors[rows] @ vector
         best = np.argsort(-cosine, kind="stable")[:k]
@@ -161,8 +165,10 @@ class Nearest:
     def mean(self, rows: Ints) -> Floats | None:
         """The direction between these rows' vectors, a unit row; None where there is none."""
         state = self._state
-        rows = rows[rows < len(self)]
-        if state is None or not len(rows):
+        if state is None:
+            return None
+        rows = rows[rows < state.n]
+        if not len(rows):
             return None
         total = state.vectors[rows].sum(axis=0)
         length = float(np.linalg.norm(total))
@@ -207,6 +213,11 @@ class Meaning:
         for nearest, parts in ((self.texts, texts), (self.photos, photos)):
             if parts:
                 nearest.put(np.concatenate([rows for rows, _ in parts]), np.concatenate([part for _, part in parts]))
+
+    def ready(self, products: int) -> None:
+        """Load what a query is encoded by, where there are products to compare it with."""
+        if self._encoders is not None and products:
+            self._encoders.query("ready")
 
     def of(self, text: str) -> Floats | None:
         """The vector of a query; None where nothing has a meaning to compare with."""

@@ -55,3 +55,22 @@ def test_rows_without_a_vector_are_never_near() -> None:
     nearest.put(np.arange(3, dtype=np.int32), np.array([[1, 0], [0, 0], [0, 1]], np.float32))
     assert nearest.near(np.array([1, 0], np.float32), 3)[0].tolist() == [0]
     assert nearest.mean(np.array([1], np.int32)) is None
+
+
+@pytest.mark.parametrize("scanned", [1_000, 50_000])  # with an inverted file and without
+def test_a_mask_of_an_older_view_is_no_error(monkeypatch: pytest.MonkeyPatch, scanned: int) -> None:
+    """A search under way holds a mask that is shorter than an index made meanwhile."""
+    monkeypatch.setattr(meaning, "_SCANNED", scanned)
+    draw = np.random.default_rng(2)
+    vectors = unit(draw, 6_000)
+    nearest = Nearest()
+    nearest.put(np.arange(3_000, dtype=np.int32), vectors[:3_000])
+    allowed = np.ones(3_000, np.bool_)
+    nearest.put(np.arange(3_000, 6_000, dtype=np.int32), vectors[3_000:])
+    rows, _ = nearest.near(vectors[17], 40, allowed)
+    assert rows[0] == 17
+    assert rows.max() < 3_000
+    nearest.put(np.arange(6_000, 6_010, dtype=np.int32), vectors[:10])  # beside the index
+    rows, _ = nearest.near(vectors[3], 40, allowed)
+    assert rows[0] == 3
+    assert rows.max() < 3_000
