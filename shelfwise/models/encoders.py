@@ -67,6 +67,7 @@ class TextEncoder:
     def __init__(self, threads: int = 0) -> None:
         self.threads = _usable(threads)
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
 
     @functools.cached_property
     def name(self) -> str:
@@ -84,18 +85,21 @@ class TextEncoder:
         return model
 
     def encode(self, inputs: Sequence[str]) -> Floats:
-        """Raises EncodingError when the weights cannot be loaded."""
+        """Raises EncodingError when the weights cannot be loaded. A few texts (a query) never wait for many."""
         texts = [_encodable(text) for text in inputs]
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         # By length, so that each worker's sentences, and the workers among themselves, are of one size.
         order = sorted((i for i, text in enumerate(texts) if text), key=lambda i: len(texts[i]))
         if not order:
             return vectors
-        with self._lock:
+        tasks = [order[start : start + _TEXT_TASK] for start in range(0, len(order), _TEXT_TASK)]
+        with self._loading:
             model = self._model
-            tasks = [order[start : start + _TEXT_TASK] for start in range(0, len(order), _TEXT_TASK)]
-            with _one_blas_thread(len(tasks) > 1 and self.threads > 1):
-                done = _parallel(lambda task: model.encode([texts[i] for i in task]), tasks, self.threads)
+        if len(tasks) == 1:
+            vectors[order] = model.encode([texts[i] for i in order])
+            return _unit(vectors)
+        with self._lock, _one_blas_thread(len(tasks) > 1 and self.threads > 1):
+            done = _parallel(lambda task: model.encode([texts[i] for i in task]), tasks, self.threads)
         for task, rows in zip(tasks, done, strict=True):
             vectors[task] = rows
         return _unit(vectors)
@@ -113,6 +117,7 @@ class ImageEncoder:
     def __init__(self, threads: int = 0) -> None:
         self.threads = _usable(threads)
         self._lock = threading.Lock()
+        self._loading = threading.Lock()
 
     @functools.cached_property
     def _model(self) -> nn.Module:
@@ -133,20 +138,26 @@ class ImageEncoder:
         return self.encode_pixels([read_photo(photo) for photo in inputs])
 
     def encode_pixels(self, photos: Sequence[Pixels]) -> Floats:
-        """uint8 [224, 224, 3] each, as `read_photo` gives them."""
+        """uint8 [224, 224, 3] each, as `read_photo` gives them. A few photos never wait for many."""
         if not photos:
             return np.zeros((0, self.dimensions), np.float32)
         tasks = [photos[start : start + _PHOTO_TASK] for start in range(0, len(photos), _PHOTO_TASK)]
-        with self._lock:
+        with self._loading:
             model = self._model
 
-            def work(task: Sequence[Pixels]) -> Floats:
-                torch.set_num_threads(1)
-                with torch.inference_mode():
-                    pixels = torch.from_numpy(np.stack(task)).permute(0, 3, 1, 2)  # channels_last already
-                    features: torch.Tensor = model((pixels.float() - 127.0) / 128.0)
-                    return features.mean((2, 3)).numpy()
+        def features(task: Sequence[Pixels]) -> Floats:
+            with torch.inference_mode():
+                pixels = torch.from_numpy(np.stack(task)).permute(0, 3, 1, 2)  # channels_last already
+                maps: torch.Tensor = model((pixels.float() - 127.0) / 128.0)
+                return maps.mean((2, 3)).numpy()
 
+        def work(task: Sequence[Pixels]) -> Floats:
+            torch.set_num_threads(1)
+            return features(task)
+
+        if len(tasks) == 1:
+            return _unit(features(tasks[0]))
+        with self._lock:
             before = torch.get_num_threads()
             try:
                 done = _parallel(work, tasks, self.threads)

@@ -7,7 +7,9 @@ torn by a crash fails its checksum and is encoded again.
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import logging
 import os
 import re
 import threading
@@ -23,6 +25,7 @@ import numpy.typing as npt
 from shelfwise.models.sequences import Floats
 
 KEY = 16  # bytes
+log = logging.getLogger("shelfwise.models")
 
 
 def content_key(content: bytes) -> bytes:
@@ -42,11 +45,15 @@ class _Shelf:
 class VectorCache:
     """Vectors of encoders by content, kept in `folder` (made at the first write). Thread-safe.
 
+    It saves work and is not needed: what cannot be read is not found, what cannot be written (a full disk, a folder of
+    another user) is logged and not kept; `problem` then says why.
+
     A vector comes back as float16 keeps it: within 5e-4 of each number of a unit row.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
+        self.problem = ""
         self._shelves: dict[str, _Shelf] = {}
         self._lock = threading.Lock()
 
@@ -56,14 +63,21 @@ class VectorCache:
         vectors = np.zeros((len(keys), dimensions), np.float32)
         found = np.zeros(len(keys), np.bool_)
         with self._lock:
-            shelf = self._refreshed(encoder, kind)
+            try:
+                shelf = self._refreshed(encoder, kind)
+            except OSError as error:
+                self._failed(error)
+                return vectors, found
             wanted: dict[Path, list[tuple[int, int]]] = {}
             for index, key in enumerate(keys):
                 place = shelf.places.get(key)
                 if place is not None:
                     wanted.setdefault(place[0], []).append((index, place[1]))
             for path, places in wanted.items():
-                shard = np.memmap(path, kind, "r", shape=(shelf.read[path],))
+                try:
+                    shard = np.memmap(path, kind, "r", shape=(shelf.read[path],))
+                except (OSError, ValueError):  # removed or cut by somebody: encoded again
+                    continue
                 for index, row in places:
                     record = shard[row]
                     if _sound(record):
@@ -85,13 +99,34 @@ class VectorCache:
         raw = records.tobytes()
         records["check"] = [zlib.crc32(raw[start : start + body]) for start in range(0, len(raw), kind.itemsize)]
         with self._lock:
-            shelf = self._shelves.setdefault(encoder, _Shelf())
-            if shelf.mine is None:
-                home = self.folder / _folder_name(encoder)
-                home.mkdir(parents=True, exist_ok=True)
-                shelf.mine = home / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.d{vectors.shape[1]}"
-            with shelf.mine.open("ab", buffering=0) as shard:
-                shard.write(records.tobytes())
+            try:
+                self._append(encoder, vectors.shape[1], records.tobytes())
+            except OSError as error:
+                self._failed(error)
+            else:
+                self.problem = ""
+
+    def _append(self, encoder: str, dimensions: int, records: bytes) -> None:
+        shelf = self._shelves.setdefault(encoder, _Shelf())
+        if shelf.mine is None:
+            home = self.folder / _folder_name(encoder)
+            home.mkdir(parents=True, exist_ok=True)
+            shelf.mine = home / f"{os.getpid()}-{uuid.uuid4().hex[:12]}.d{dimensions}"
+        with shelf.mine.open("ab", buffering=0) as shard:
+            whole = shard.tell()
+            try:
+                written = shard.write(records)
+                if written < len(records):  # a full disk takes a part
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(shelf.mine))
+            except OSError:
+                shard.truncate(whole)
+                raise
+
+    def _failed(self, error: OSError) -> None:
+        problem = f"{error.filename or self.folder}: {error.strerror or error}"
+        if problem != self.problem:
+            log.warning("vectors are encoded anew each time, for the cache cannot be used: %s", problem)
+        self.problem = problem
 
     def close(self) -> None:
         """Forget what was indexed; the next use looks again, and writes to a new shard."""

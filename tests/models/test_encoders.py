@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,20 @@ def test_the_text_of_a_product() -> None:
     assert product_text({**row, "attributes": json.dumps(dict(product.attributes))}) == text
     assert product_text({"title": None, "attributes": "{broken"}) == ""
     assert product_text(Product(id="1", title="Ice - 22 LB")) == product_text(Product(id="2", title="Ice - 7 LB"))
+
+
+@pytest.mark.parametrize("encoder", [TextEncoder(), ImageEncoder()])
+def test_a_query_does_not_wait_for_bulk_work(encoder: TextEncoder | ImageEncoder) -> None:
+    """While many products are encoded the lock is held, which one query or photo must not wait for."""
+    done: list[np.ndarray] = []
+    with encoder._lock:
+        one = threading.Thread(
+            target=lambda: done.append(encoder.encode(["red shoes"] if encoder.dimensions == 512 else [photo()]))
+        )
+        one.start()
+        one.join(60)
+        assert not one.is_alive()
+    assert done[0].shape == (1, encoder.dimensions)
 
 
 # --- photos ---

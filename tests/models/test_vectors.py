@@ -100,3 +100,16 @@ def test_two_processes_write_at_once(tmp_path: Path) -> None:
         process.join(60)
         assert process.exitcode == 0
     assert reader.get("e", keys(*(f"{who}-{i}" for who in (1, 2) for i in range(200))), 8)[1].all()
+
+
+def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with VectorCache(tmp_path / "cache") as cache:
+        key = content_key(b"one")
+        cache.put("one", [key], np.ones((1, 4), np.float32))
+        assert cache.problem
+        assert not cache.get("one", [key], 4)[1].any()
+        (tmp_path / "cache").unlink()
+        cache.put("one", [key], np.ones((1, 4), np.float32))
+        assert not cache.problem
+        assert cache.get("one", [key], 4)[1].all()
