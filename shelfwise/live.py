@@ -6,12 +6,12 @@ of those who ask. Made when first asked for; `refresh` follows, and costs little
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,7 +23,7 @@ from shelfwise.errors import BundleError
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
-from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType, Product
+from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType
 from shelfwise.search.clicks import TYPES, Clicks
 from shelfwise.search.meaning import ShopEncoders
 from shelfwise.search.personal import Taste
@@ -36,8 +36,10 @@ from shelfwise.store.rows import product_row
 
 _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
+_CHUNK = 4_096  # products encoded at once
 _ARRIVALS = 10_000  # events read at once to follow what searchers turn to
 _LIKED = 200  # products the engine would show that count for a search
+log = logging.getLogger("shelfwise.live")
 
 
 class Live:
@@ -52,6 +54,7 @@ class Live:
         self._cache = VectorCache(folder / "cache")
         self._engine: Engine | None = None
         self._revision = -1
+        self._unencoded: dict[str, None] = {}  # products whose vectors the engine lacks, oldest first
         self._refreshing = threading.Lock()
         self._search: Search | None = None
         self._searching = threading.Lock()
@@ -96,32 +99,47 @@ class Live:
                     self._steered = -1
         return self._search
 
-    def refresh(self) -> None:
+    def refresh(self, most: int | None = None) -> bool:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
 
-        A bundle that cannot be loaded raises BundleError and leaves the one in use serving.
+        most: products to encode at most; True is returned when more wait, which the next call goes on with, newest
+        first. What products say holds at once, their vectors follow.
+        A bundle that cannot be loaded raises BundleError and leaves the one in use serving. One failure leaves the
+        rest followed, and what failed is tried again by the next call.
         """
+        steps: list[Callable[[], None]] = [
+            self._follow_bundle,
+            self._follow_products,
+            self._steer,
+            lambda: self._encode(most),
+            lambda: self._follow_search(most),
+        ]
+        failures: list[Exception] = []
         with self._refreshing:
-            version = self._bundles.current()
-            if version and version != self.version:
-                self._swap(version)
-            if self._engine is not None and self._store.product_revision() != self._revision:
-                self._revision, changes = self._store.product_changes(self._revision)
-                self._apply(self._engine.catalogue, [c.product for c in changes if c.product is not None])
-                for change in changes:
-                    if change.product is None:
-                        self._engine.catalogue.delete(change.id)
-            self._steer()
-            if self._search is not None:
-                self._search.follow()
-                self._arrived, events = self._store.events_since(self._arrived, _ARRIVALS)
-                if events.height:
-                    self._search.clicks.learn(events)
+            for step in steps:
+                try:
+                    step()
+                except Exception as error:  # each step is an edge: rules are followed though an encoder fails
+                    failures.append(error)
+        if failures:
+            raise failures[0]
+        return bool(self._unencoded) or (self._search is not None and self._search.behind)
 
-    def changed(self) -> None:
-        """This process changed the catalogue: follow, if anything here answers from it."""
-        if self._engine is not None or self._search is not None:
-            self.refresh()
+    def changed(self, products: Iterable[str] = ()) -> None:
+        """This process changed the catalogue: follow, if anything here answers from it, and encode these products.
+
+        What was changed is recorded already: a failure here is logged, and the follower tries again."""
+        if self._engine is None and self._search is None:
+            return
+        try:
+            self.refresh(0)
+            ids = list(products)
+            with self._refreshing:
+                self._encode_these(ids)
+                if self._search is not None:
+                    self._search.encode(ids)
+        except Exception:
+            log.exception("the catalogue's change is recorded, but not followed yet")
 
     def recommend(self, request: Request) -> Answer:
         engine = self.engine
@@ -175,19 +193,56 @@ class Live:
         known = bundle.items.inside_all(frame["id"]) >= 0
         catalogue = Catalogue(bundle, frame=frame.filter(known))
         late = frame.filter(~known)
-        if late.height:
-            catalogue.upsert(late, *self._vectors(late))
+        catalogue.upsert(late)
+        self._unencoded = dict.fromkeys(late["id"].to_list())
         self._engine = Engine(bundle, catalogue, language=self._settings.language)
         self.version, self._revision = version, revision
         self._steered = -1
 
-    def _apply(self, catalogue: Catalogue, products: list[Product]) -> None:
+    def _follow_bundle(self) -> None:
+        version = self._bundles.current()
+        if version and version != self.version:
+            self._swap(version)
+
+    def _follow_products(self) -> None:
+        if self._engine is None or self._store.product_revision() == self._revision:
+            return
+        revision, changes = self._store.product_changes(self._revision)
+        there = [change.product for change in changes if change.product is not None]
+        for change in changes:
+            if change.product is None:
+                self._engine.catalogue.delete(change.id)
+        self._engine.catalogue.upsert(there)
+        self._unencoded |= dict.fromkeys(product.id for product in there)
+        self._revision = revision
+
+    def _encode(self, most: int | None) -> None:
+        """Encode the newest of what waits, a chunk at a time."""
+        left = len(self._unencoded) if most is None else min(most, len(self._unencoded))
+        while left > 0:
+            some = list(reversed(self._unencoded))[: min(left, _CHUNK)]
+            self._encode_these(some)
+            left -= len(some)
+
+    def _encode_these(self, ids: Sequence[str]) -> None:
+        waiting = [id for id in ids if id in self._unencoded]
+        if self._engine is None or not waiting:
+            return
+        products = list(self._store.products(waiting).values())
         if products:
             frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
-            catalogue.upsert(products, *self._vectors(frame))
+            vectors = encode_products(frame, self._folder, self._settings, self._cache)
+            self._engine.catalogue.upsert(products, *vectors)
+        for id in waiting:
+            self._unencoded.pop(id, None)
 
-    def _vectors(self, frame: pl.DataFrame) -> tuple[Any, Any]:
-        return encode_products(frame, self._folder, self._settings, self._cache)
+    def _follow_search(self, most: int | None) -> None:
+        if self._search is not None:
+            self._search.follow(most)
+            arrived, events = self._store.events_since(self._arrived, _ARRIVALS)
+            if events.height:
+                self._search.clicks.learn(events)
+            self._arrived = arrived
 
     def _steer(self) -> None:
         """Follow the merchants' rules and synonyms."""

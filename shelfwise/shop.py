@@ -171,7 +171,7 @@ class Shop:
     def put_products(self, products: Sequence[Product]) -> int:
         """Insert or replace products: durable, and recommendable by content, when this returns."""
         stored = self.store.put_products(products)
-        self._changed()
+        self._changed([product.id for product in products])
         return stored
 
     def delete_product(self, product: str) -> bool:
@@ -263,9 +263,9 @@ class Shop:
     def _live(self) -> Live:
         return Live(self.folder, self.settings, self.store, self._bundles)
 
-    def _changed(self) -> None:
+    def _changed(self, products: Iterable[str] = ()) -> None:
         if "_live" in self.__dict__:
-            self._live.changed()
+            self._live.changed(products)
 
     @property
     def engine(self) -> Engine:
@@ -282,12 +282,13 @@ class Shop:
         catalogue = self._live.catalogue
         return self.counts().products if catalogue is None else len(catalogue)
 
-    def refresh(self) -> None:
+    def refresh(self, most: int | None = None) -> bool:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
 
-        A bundle that cannot be loaded raises BundleError and leaves the one in use serving.
+        most: products to encode at most; whether more wait. A bundle that cannot be loaded raises BundleError and
+        leaves the one in use serving.
         """
-        self._live.refresh()
+        return self._live.refresh(most)
 
     def recommend(
         self,
@@ -430,6 +431,12 @@ class Shop:
         """Is there such a product, in the live catalogue or in the record?"""
         catalogue = self._live.catalogue
         return (catalogue is not None and product in catalogue) or self.store.product(product) is not None
+
+    def behind(self, products: Sequence[str]) -> bool:
+        """Does the record have one of these that the engine does not know yet? No read where it knows them all."""
+        catalogue = self._live.catalogue
+        unknown = [] if catalogue is None else [product for product in products if product not in catalogue]
+        return bool(unknown) and bool(self.store.products(unknown))
 
     def title(self, product: str) -> str:
         """The product's title. Raises UnknownProduct."""

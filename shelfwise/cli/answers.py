@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.table import Table
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json, progress_bar
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, out, print_json, progress_bar
 from shelfwise.engine.request import Filters
 from shelfwise.shop import Shop
 
@@ -88,3 +88,5 @@ def show_answer(shop: Shop, answer: Any, as_json: bool) -> None:
         title, sources = shop.title(item.product)[:60], ", ".join(item.sources)
         table.add_row(item.product, title, item.reason, f"{item.score:.3f}", sources)
     out.print(table)
+    if answer.unknown:
+        err.print(f"Not in the catalogue, left out: {', '.join(answer.unknown)}", markup=False, highlight=False)

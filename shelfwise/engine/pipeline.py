@@ -85,7 +85,8 @@ class Engine:
     def recommend(self, request: Request, state: State) -> Answer:
         """The best `request.k` products, each with its reason; `unknown` names seeds the catalogue does not have.
 
-        Raises UnknownProduct where none of the seeds is known."""
+        Where none of them is known the answer is for who asks alone. Raises UnknownProduct for `similar` to nothing
+        known."""
         (context,) = self._hydrate([state], request)
         view = context.view
         with self._scratch.hiding(view.n, context.hidden):
@@ -153,7 +154,7 @@ class Engine:
         """Who asks, where and when, as every stage reads it."""
         view = self.catalogue.view
         seeds = [row for product in request.seeds if (row := view.row(product)) is not None]
-        if request.seeds and not seeds:
+        if request.seeds and not seeds and request.surface == "similar":
             raise UnknownProduct(request.seeds[0])
         excluded = (row for product in request.filters.exclude if (row := view.rows.get(product)) is not None)
         hidden = np.array([*seeds, *excluded], np.int32)

@@ -7,6 +7,7 @@ Without a bundle words and meaning answer; with one, behaviour adds who asks and
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -49,6 +50,8 @@ _ALIKE = 500  # products proposed for a photo
 _FEW = 100  # products with every word below which those with some are taken too
 _WORDED = ("text", "brand", "category", "attributes")  # fields that together hold every word of a product
 _VARIANT = 0.9  # of its score: what is found by a synonym
+_CHUNK = 4_096  # products encoded at once
+log = logging.getLogger("shelfwise.search")
 _REASONS = {
     "en": {
         "words": "Matches your search",
@@ -136,6 +139,9 @@ class Search:
         self.clicks = Clicks()
         self._sold = np.empty(0, np.float32)
         self.meaning = Meaning(encoders)
+        self._unencoded: dict[str, Product] = {}  # products without their vectors, oldest first
+        self._unindexed = False
+        self._failure: Exception | None = None
         self._encoding = threading.Thread(
             target=self._encode, args=(frame, progress), name="shelfwise-encode", daemon=True
         )
@@ -143,13 +149,19 @@ class Search:
         self._encoding.join(patience if progress is None else None)
 
     def complete(self) -> None:
-        """Wait until every product has its vectors."""
+        """Wait until every product has its vectors. Raises what kept them from it (EncodingError)."""
         self._encoding.join()
+        if self._failure is not None:
+            raise self._failure
 
     def _encode(self, frame: pl.DataFrame, progress: Progress | None) -> None:
-        self.meaning.learn(frame, self._rows, progress)
-        self._measure()
-        self.meaning.of("ready")  # loads the encoder now, not under the first shopper
+        try:
+            self.meaning.ready(frame.height)  # loads the encoder now, not under the first shopper
+            self.meaning.learn(frame, self._rows, progress)
+            self._measure()
+        except Exception as error:  # the thread's edge: words answer without vectors
+            self._failure = error
+            log.exception("products have no vectors, so words alone find them")
 
     def _measure(self) -> None:
         vectors = self.meaning.texts.vectors
@@ -162,24 +174,57 @@ class Search:
 
     # Following the record
 
-    def follow(self) -> bool:
-        """Bring documents and index to the record's revision; whether anything changed. Cheap when nothing did."""
-        if self._record.product_revision() == self.revision:
-            return False
+    @property
+    def behind(self) -> bool:
+        """Whether products wait for their vectors, or for the word index."""
+        return bool(self._unencoded) or self._unindexed
+
+    def follow(self, most: int | None = None) -> bool:
+        """Bring documents and index to the record's revision; whether anything changed. Cheap when nothing did.
+
+        most: products to encode at most, the newest first; what waits, or failed, is gone on with by the next call.
+        """
+        changed = self._record.product_revision() != self.revision
+        if changed:
+            self._follow()
+        elif self._unindexed:
+            self._index(None)
+            self._unindexed = False
+        left = len(self._unencoded) if most is None else min(most, len(self._unencoded))
+        while left > 0:
+            some = list(reversed(self._unencoded))[: min(left, _CHUNK)]
+            self.encode(some)
+            left -= len(some)
+        return changed
+
+    def encode(self, ids: Sequence[str]) -> None:
+        """Give these products their vectors, where they wait for them."""
+        waiting = [id for id in ids if id in self._unencoded]
+        if waiting:
+            self.meaning.learn(frame_of([self._unencoded[id] for id in waiting]), self._rows)
+            for id in waiting:
+                del self._unencoded[id]
+            if self.titles.stale:
+                self._measure()
+
+    def _follow(self) -> None:
         revision, changes = self._record.product_changes(self.revision)
         frame = frame_of([change.product for change in changes if change.product is not None])
         gone = [change.id for change in changes if change.product is None]
         self.documents.upsert(frame)
         self.documents.delete(gone)
         self._learn_keys(frame["id"].to_list())
-        self.revision = revision
-        self._index(None)
-        self.lexicon.learn(self.documents.view, frame, gone)
-        self.titles.put(self._rows(frame["id"].to_list()).tolist(), frame["title"].to_list())
-        self.meaning.learn(frame, self._rows)
-        if self.titles.stale:
-            self._measure()
-        return True
+        for change in changes:
+            self._unencoded.pop(change.id, None)  # the newest stand last
+            if change.product is not None:
+                self._unencoded[change.id] = change.product
+        self.revision, self._unindexed = revision, True
+        try:
+            self._index(None)
+            self._unindexed = False
+        finally:
+            self.lexicon.learn(self.documents.view, frame, gone)
+            self.titles.put(self._rows(frame["id"].to_list()).tolist(), frame["title"].to_list())
 
     def steer(self, rules: Sequence[Rule], synonyms: Sequence[Synonym]) -> None:
         """Merchants' rules and synonyms, all that there are now."""

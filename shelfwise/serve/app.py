@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -59,6 +59,8 @@ from shelfwise.trust.keys import KeyRing, Scope
 MAX_QUESTION = 64 * 1024  # bytes of a question
 MAX_BATCH = 4 * 1024 * 1024  # bytes of events or products at once
 FOLLOW_SECONDS = 0.2  # how often other processes' products and bundles are looked for
+FOLLOW_MOST = 256  # products encoded before other catalogue changes have their turn
+RETRY_SECONDS = 5.0  # the longest wait before what failed is tried again
 MAX_WAITING = 16  # catalogue changes that may wait for the one thread
 ROUTES = frozenset(
     {
@@ -224,12 +226,14 @@ class Service:
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
+        self._failures = 0  # of following, one after the other
+        self._following = ""  # what keeps this worker from following
 
     @asynccontextmanager
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-catalogue")
         self._writer = EventWriter(self.shop.store)
-        await self._refreshed("")
+        await self._refreshed()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self.pulse.run())]
         if self._own:
             # What is loaded so far leaves the garbage collector's sight: a pass over a large catalogue's objects
@@ -255,9 +259,7 @@ class Service:
         self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), QUESTION)
         seeds = values.get("seeds", ())
-        for index, seed in enumerate(seeds):
-            if not self.shop.knows(seed):
-                raise invalid(f"seeds[{index}]", f"no product has the id {seed!r}")
+        await self._met(seeds)
         answer = self.shop.recommend(
             customer=values.get("customer", ""),
             session=values.get("session", ""),
@@ -274,6 +276,7 @@ class Service:
         self.access.admit(request, Scope.READ)
         self._ready()
         values = parse_fields(parse_json(await read_body(request, MAX_QUESTION)), SIMILAR)
+        await self._met([values["product"]])
         answer = self.shop.similar(
             values["product"], k=values.get("k", 12), filters=filters_of(values), language=values.get("language", "")
         )
@@ -322,7 +325,7 @@ class Service:
     async def health(self, request: Request) -> Response:
         return _done(
             request,
-            status="ok",
+            status="degraded" if self._following else "ok",
             version=shelfwise.__version__,
             bundle=self.shop.bundle_version,
             products=self.shop.product_count,
@@ -338,6 +341,14 @@ class Service:
         if not self.shop.bundle_version:
             raise BundleError("nothing was learned yet; run `shelfwise train`, and the answers begin")
 
+    async def _met(self, products: Sequence[str]) -> None:
+        """Follow the record first where it has a product that this worker does not know yet."""
+        if self.shop.behind(products):
+            try:
+                await self.beside(self.shop.refresh, 0)
+            except (Refused, ShelfwiseError):
+                log.info("products just stored are not known here yet; the answer is given without them")
+
     async def beside(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run a catalogue change on the one thread beside the event loop."""
         if self._waiting >= MAX_WAITING:
@@ -348,28 +359,38 @@ class Service:
         finally:
             self._waiting -= 1
 
-    def _refresh(self) -> None:
-        """What takes long is opened here, not in a request: bundle and word index."""
-        self.shop.refresh()
-        self.shop.campaigns.refresh()
-        _ = self.shop.searching
+    def _refresh(self) -> bool:
+        """What takes long is opened here, not in a request: bundle and word index. Whether there is more to do."""
+        try:
+            self.shop.campaigns.refresh()
+            return self.shop.refresh(FOLLOW_MOST)
+        finally:
+            _ = self.shop.searching
 
     async def _follow(self) -> None:
         """See what other processes change: products and bundles. What fails is tried again; the old keeps serving."""
-        told = ""
+        more = False
         while True:
-            await asyncio.sleep(FOLLOW_SECONDS)
-            told = await self._refreshed(told)
+            wait = min(FOLLOW_SECONDS * 2**self._failures, RETRY_SECONDS)
+            await asyncio.sleep(0.001 if more and not self._failures else wait)
+            more = await self._refreshed()
 
-    async def _refreshed(self, told: str) -> str:
-        """Follow once; what went wrong, which is logged unless `told` already."""
+    async def _refreshed(self) -> bool:
+        """Follow once; whether there is more to do. A failure is logged once, counted, and part of the health."""
         try:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._refresh)
-        except ShelfwiseError as error:
-            if str(error) != told:
-                log.error("the catalogue and bundle in use stay: %s", error)
-            return str(error)
-        return ""
+            more = await asyncio.get_running_loop().run_in_executor(self._thread, self._refresh)
+        except Exception as error:  # the task's edge: whatever fails, this worker goes on following
+            problem = str(error) or type(error).__name__
+            if problem != self._following:
+                expected = isinstance(error, ShelfwiseError)
+                log.error("the catalogue and bundle in use stay: %s", problem, exc_info=None if expected else error)
+            self._failures, self._following = self._failures + 1, problem
+            self.metrics.not_followed()
+            return False
+        if self._following:
+            log.info("the catalogue and bundle in use are followed again")
+        self._failures, self._following = 0, ""
+        return more
 
 
 def _answered(request: Request, answer: Answer | SearchAnswer) -> Response:

@@ -83,6 +83,11 @@ class Metrics:
         )
         self._searches = Counter("shelfwise_searches", "Searches answered.", registry=self._registry)
         self._empty = Counter("shelfwise_searches_empty", "Searches that found nothing.", registry=self._registry)
+        self._unfollowed = Counter(
+            "shelfwise_follow_failures",
+            "Times that a worker could not follow the catalogue, the rules or the bundle in use.",
+            registry=self._registry,
+        )
         self._products = Gauge(
             "shelfwise_products", "Products in the catalogue.", registry=self._registry, multiprocess_mode="livemax"
         )
@@ -104,6 +109,9 @@ class Metrics:
         self._searches.inc()
         if not found:
             self._empty.inc()
+
+    def not_followed(self) -> None:
+        self._unfollowed.inc()
 
     def catalogue(self, products: int) -> None:
         self._products.set(products)

@@ -139,7 +139,8 @@ SCHEMAS: dict[str, Schema] = {
                 "required": ["product", "score", "sources", "reason"],
             },
         }
-    ),
+    )
+    | {"description": "`unknown`: seeds that the catalogue does not have, left out; absent where there are none."},
     "Accepted": _reply(
         accepted={"type": "integer", "description": "Events recorded now, safe on disk."},
         duplicates={"type": "integer", "description": "Events whose id was recorded before."},
@@ -148,7 +149,7 @@ SCHEMAS: dict[str, Schema] = {
     "Stored": _reply(stored={"type": "integer", "description": "Products added or replaced."}),
     "Deleted": _reply(deleted={**_TEXT, "description": "The product's id."}),
     "Health": _reply(
-        status={"type": "string", "enum": ["ok"]},
+        status={"type": "string", "enum": ["ok", "degraded"]},
         version=_TEXT,
         bundle={"type": ["string", "null"], "description": "The bundle in use; null before the first training."},
         products={"type": "integer"},

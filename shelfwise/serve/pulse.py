@@ -7,6 +7,7 @@ beat and keeps the readings of a quarter of an hour; whichever of them is asked 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -20,6 +21,7 @@ SPAN = 300.0  # seconds that percentiles and errors are of
 STEP = 30.0  # seconds a point of the curves
 STEPS = 30  # points of the curves
 #: Requests that no shopper makes and no shop's program: the console's own, files, what watches the server.
+log = logging.getLogger("shelfwise.serve")
 _OURS = ("/console", "/static/", "/images/", "/docs", "/metrics", "/v1/health")
 
 
@@ -63,7 +65,10 @@ class Pulse:
         """Beat until cancelled, at whole multiples of BEAT, so that curves do not jitter."""
         while True:
             await asyncio.sleep(BEAT - self._clock() % BEAT)
-            await asyncio.to_thread(self.beat)
+            try:
+                await asyncio.to_thread(self.beat)
+            except Exception as error:  # the task's edge: a beat is left out, the next is tried
+                log.warning("the overview's curves miss a beat: %s", error)
 
     def read(self) -> Reading:
         """What was counted up to this moment."""

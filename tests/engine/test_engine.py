@@ -193,8 +193,10 @@ def test_seeds_lead_and_are_not_shown(simulated: Simulated, engine: Engine) -> N
     assert any(item.reason == "Goes with Thing 10" for item in answer.items)
     cart = engine.recommend(Request(surface="cart", seeds=("p10", "p200")), nobody)
     assert not {"p10", "p200"} & set(products(cart))
-    with pytest.raises(UnknownProduct):
-        engine.recommend(Request(seeds=("nothing",)), nobody)
+    assert engine.recommend(Request(surface="cart", seeds=("p10", "nothing")), nobody).unknown == ("nothing",)
+    answer = engine.recommend(Request(surface="cart", seeds=("nothing",)), nobody)
+    assert len(products(answer)) == 12
+    assert answer.unknown == ("nothing",)
 
 
 def test_filters_hold_and_still_fill_the_answer(simulated: Simulated, engine: Engine) -> None:

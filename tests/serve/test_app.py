@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from shelfwise.schema import Product
+from shelfwise.serve import app
 from shelfwise.serve.app import MAX_BATCH, create_app
 from shelfwise.serve.wire import EVENT, PRODUCT, QUESTION, SIMILAR
 from shelfwise.shop import Shop
-from tests.waiting import run_apart
+from tests.waiting import run_apart, wait_for
 
 EVENT_BODY = {"type": "purchase", "customer": "c0", "product": "Tea-1"}
 FAILURE = {"code", "message", "field"}
@@ -160,7 +162,6 @@ def test_a_bad_product_changes_nothing(client: TestClient, shop: Shop) -> None:
         ("/v1/recommend", b"[" * 10_000, 400, "bad_json", None),
         ("/v1/recommend", b"[]", 422, "invalid", None),
         ("/v1/recommend", b'{"k": 0}', 422, "invalid", "k"),
-        ("/v1/recommend", b'{"seeds": ["nothing"]}', 422, "invalid", "seeds[0]"),
         ("/v1/recommend", b'{"surface": "product"}', 422, "invalid", "seeds"),
         ("/v1/recommend", b'{"filters": {"price_min": 3, "price_max": 2}}', 422, "invalid", "filters.price_min"),
         ("/v1/similar", b'{"product": "nothing"}', 404, "unknown_product", "product"),
@@ -297,6 +298,59 @@ def test_an_open_address_whose_keys_are_gone_lets_nobody_in(folder: Path, monkey
     monkeypatch.setenv("SHELFWISE_HOST", "0.0.0.0")
     with Shop(folder) as shop, TestClient(create_app(shop), base_url="http://localhost") as client:
         failed(client.post("/v1/recommend", json={}), 401, "no_key")
+
+
+def test_a_cart_with_an_unknown_product_is_answered(client: TestClient) -> None:
+    """The unknown is named; where nothing is known, the answer is for who asks."""
+    for seeds in (["Tea-1", "nothing"], ["nothing"]):
+        reply = client.post("/v1/recommend", json={"customer": "c2", "surface": "cart", "seeds": seeds})
+        assert len(products_of(reply)) == 12
+        assert reply.json()["unknown"] == ["nothing"]
+    assert "unknown" not in client.post("/v1/recommend", json={"surface": "cart", "seeds": ["Tea-1"]}).json()
+
+
+def test_a_product_stored_by_another_worker_is_a_seed_at_once(
+    client: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "FOLLOW_SECONDS", 600)
+    for number, path in enumerate(("/v1/recommend", "/v1/similar")):
+        with Shop(shop.folder) as other:
+            other.store.put_products([Product(id=f"new{number}", title="Tea of today", product_type="Tea > Kind 1")])
+        if path == "/v1/similar":
+            reply = client.post(path, json={"product": "new1"})
+        else:
+            reply = client.post(path, json={"surface": "product", "seeds": ["new0"]})
+        assert products_of(reply)
+        assert "unknown" not in reply.json()
+
+
+def test_similar_to_a_product_deleted_a_moment_ago_is_a_404(client: TestClient, shop: Shop) -> None:
+    assert client.delete("/v1/products/Tea-3").status_code == 200
+    failed(client.post("/v1/similar", json={"product": "Tea-3"}), 404, "unknown_product", "product")
+    with Shop(shop.folder) as other:  # by another process, not followed yet: still answered, or a clear 404
+        other.delete_product("Tea-4")
+    assert client.post("/v1/similar", json={"product": "Tea-4"}).status_code in (200, 404)
+
+
+def test_the_follower_outlives_any_failure(client: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure nobody foresaw is counted and part of the health; afterwards the catalogue is followed again."""
+
+    def broken(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "cache")
+
+    monkeypatch.setattr(app, "RETRY_SECONDS", 0.2)
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "product_revision", broken)
+        wait_for(lambda: client.get("/v1/health").json()["status"] == "degraded")
+        assert len(products_of(client.post("/v1/recommend", json={"customer": "c0"}))) == 12
+    wait_for(lambda: client.get("/v1/health").json()["status"] == "ok")
+    failures = [
+        line for line in client.get("/metrics").text.splitlines() if line.startswith("shelfwise_follow_failures")
+    ]
+    assert float(failures[0].split()[1]) >= 1
+    with Shop(shop.folder) as other:
+        other.store.put_products([Product(id="late", title="Tea that came late")])
+    wait_for(lambda: "late" in shop.engine.catalogue)
 
 
 def test_a_broken_key_file_lets_nobody_in(client: TestClient, shop: Shop) -> None:
