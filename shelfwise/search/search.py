@@ -22,7 +22,7 @@ import polars as pl
 
 from shelfwise.engine.arrange.rules import Rules, arranged
 from shelfwise.models.recommender import Progress
-from shelfwise.models.sequences import Floats, Ints, Longs
+from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import Product, Rule, Synonym
 from shelfwise.search import paging, ranking
 from shelfwise.search.clicks import Clicks
@@ -37,7 +37,7 @@ from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.search.suggest import Entry, Suggestion
 from shelfwise.search.text import Analyzer, normal
 from shelfwise.search.titles import Titles
-from shelfwise.search.words import Keys, WordHits, WordIndex, codes_in, key_of
+from shelfwise.search.words import KeyedRows, Keys, WordHits, WordIndex, codes_in
 
 MOST = 5_000  # products a query finds at most
 _TEXTED = 1_000  # products whose title and description are scored as one text
@@ -50,7 +50,6 @@ _ALIKE = 500  # products proposed for a photo
 _FEW = 100  # products with every word below which those with some are taken too
 _WORDED = ("text", "brand", "category", "attributes")  # fields that together hold every word of a product
 _VARIANT = 0.9  # of its score: what is found by a synonym
-_CHUNK = 4_096  # products encoded at once
 log = logging.getLogger("shelfwise.search")
 _REASONS = {
     "en": {
@@ -129,7 +128,7 @@ class Search:
         self.analyzer = Analyzer({*brands, *categories} - {""})
         self._highlights = Highlights(self.analyzer)
         self.words = WordIndex(folder, self.analyzer, source=record.url)
-        self._keys = np.empty(0, np.uint64), np.empty(0, np.int32)  # keys, ascending, and their rows
+        self._keys = KeyedRows()
         self._learn_keys(frame["id"].to_list())
         self._index(frame, progress)
         self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
@@ -190,11 +189,7 @@ class Search:
         elif self._unindexed:
             self._index(None)
             self._unindexed = False
-        left = len(self._unencoded) if most is None else min(most, len(self._unencoded))
-        while left > 0:
-            some = list(reversed(self._unencoded))[: min(left, _CHUNK)]
-            self.encode(some)
-            left -= len(some)
+        self.encode(list(reversed(self._unencoded))[:most])
         return changed
 
     def encode(self, ids: Sequence[str]) -> None:
@@ -259,18 +254,11 @@ class Search:
 
     def _learn_keys(self, ids: Sequence[str]) -> None:
         rows = self.documents.view.rows
-        keys = np.concatenate((self._keys[0], np.fromiter((key_of(name) for name in ids), np.uint64, len(ids))))
-        there = np.concatenate((self._keys[1], np.fromiter((rows[name] for name in ids), np.int32, len(ids))))
-        keys, first = np.unique(keys, return_index=True)
-        self._keys = keys, there[first]
+        self._keys.put(ids, [rows[name] for name in ids])
 
     def rows_of(self, keys: Keys) -> Ints:
         """Rows by key, -1 for a product this process does not know (yet)."""
-        known, rows = self._keys
-        if not len(known):
-            return np.full(len(keys), -1, np.int32)
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        return np.where(known[at] == keys, rows[at], -1).astype(np.int32)
+        return self._keys.rows(keys)
 
     # Answering
 
@@ -329,7 +317,7 @@ class Search:
     ) -> SearchAnswer:
         """The page of what was found, with all that is said about it."""
         language = request.language or self._language
-        kept = _every(masks, len(found.rows))
+        kept = ranking.every(masks, len(found.rows))
         total = Found(
             found.rows[kept],
             found.words[kept],
@@ -381,15 +369,15 @@ class Search:
         relaxed: tuple[str, ...] = ()
         found = self._found(view, request, understood, taste, every=True)
         masks = self._masks(view, request, wants, reading.excluded, found)
-        if not _every(masks, len(found.rows)).any() and understood.guess:
+        if not ranking.every(masks, len(found.rows)).any() and understood.guess:
             again = replace(request, query=understood.guess, correct=False)
             meant = self.lexicon.understand(again, request.language or self._language)
             tried = self._found(view, request, meant, taste, every=True)
             tried_masks = self._masks(view, request, meant.reading.filters, meant.reading.excluded, tried)
-            if _every(tried_masks, len(tried.rows)).any():
+            if ranking.every(tried_masks, len(tried.rows)).any():
                 return tried, tried_masks, replace(meant, corrected=understood.guess)
         for step in ("filters", "words", "popular"):  # "words" is words or meaning, whichever finds something
-            if _every(masks, len(found.rows)).any():
+            if ranking.every(masks, len(found.rows)).any():
                 break
             if step == "filters":
                 if not wants:
@@ -437,7 +425,7 @@ class Search:
         coded = self.words.any_of("sku", codes_in(request.query), MOST).keys if codes_in(request.query) else _NO_KEYS
         keys.append(coded)
         values.append(np.zeros(len(coded), np.float32))
-        rows, words = _strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
+        rows, words = ranking.strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         learned = self._learned(view, request)
         more = [np.fromiter(learned, np.int32, len(learned))]
         vector = self.meaning.of(understood.meant or understood.reading.said)
@@ -449,7 +437,7 @@ class Search:
         if also is not None:
             more.append(also)
         extra = np.concatenate(more)
-        rows, words = _strongest(
+        rows, words = ranking.strongest(
             np.concatenate((rows, extra)), np.concatenate((words, np.zeros(len(extra), np.float32))), view.n
         )
         known = self._known(view, understood)
@@ -463,17 +451,19 @@ class Search:
         if len(rows) > _RANKED:
             first = np.argpartition(-words, _RANKED)[:_RANKED]
             ahead = np.union1d(first, np.flatnonzero((words == 0) | np.isin(rows, more[-1])))
-        features |= _spread(self._titles(view, rows[ahead], understood), ahead, len(rows))
+        features |= ranking.spread(self._titles(view, rows[ahead], understood), ahead, len(rows))
         if vector is not None:
             cosines = {"meaning": self.meaning.texts.cosines(vector, rows[ahead])}
-            features |= _spread(cosines, ahead, len(rows))
+            features |= ranking.spread(cosines, ahead, len(rows))
             told = ranking.score(
                 ranking.parts_of({n: f[ahead].astype(np.float32) for n, f in features.items()}), len(ahead)
             )
             best = ahead[np.argsort(-told, kind="stable")[:_BEST]]
             mean = self.meaning.texts.mean(rows[best])
             if mean is not None:
-                features |= _spread({"alike": known * self.meaning.texts.cosines(mean, rows[ahead])}, ahead, len(rows))
+                features |= ranking.spread(
+                    {"alike": known * self.meaning.texts.cosines(mean, rows[ahead])}, ahead, len(rows)
+                )
         features |= self._asker(view, request, rows, understood, taste)
         if learned:
             features["learned"] = np.fromiter((learned.get(row, 0.0) for row in rows.tolist()), np.float32, len(rows))
@@ -606,28 +596,3 @@ class Search:
         if not len(sold):
             return np.zeros(len(rows), np.float32)
         return np.where(rows < len(sold), sold[np.minimum(rows, len(sold) - 1)], 0).astype(np.float32)
-
-
-def _strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
-    """Each row (of 0 … n-1) once, with the highest of its values."""
-    there = (rows >= 0) & (rows < n)
-    unique, at = np.unique(rows[there], return_inverse=True)
-    highest = np.zeros(len(unique), np.float32)
-    np.maximum.at(highest, at, values[there].astype(np.float32))
-    return unique.astype(np.int32), highest
-
-
-def _spread(features: Mapping[str, Floats], at: Longs, n: int) -> dict[str, Floats]:
-    """Features known for some of n products: 0 for the others, and nowhere below."""
-    spread = {}
-    for name, values in features.items():
-        spread[name] = np.zeros(n, np.float32)
-        spread[name][at] = np.clip(values, 0, 1)
-    return spread
-
-
-def _every(masks: Mapping[str, Mask], n: int) -> Mask:
-    kept = np.ones(n, np.bool_)
-    for mask in masks.values():
-        kept &= mask
-    return kept

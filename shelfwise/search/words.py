@@ -32,7 +32,7 @@ import tantivy
 from tantivy import Document, Index, Occur, Query
 
 from shelfwise.models.recommender import Progress
-from shelfwise.models.sequences import Floats
+from shelfwise.models.sequences import Floats, Ints
 from shelfwise.search.text import Analyzer, normal
 
 #: Fields of a product, and how much a term in each weighs when candidates are sought.
@@ -86,6 +86,27 @@ def codes_in(query: str) -> list[str]:
     said = [*words, *(a + b for a, b in pairwise(words))][:40]
     found = dict.fromkeys(code for word in said for code in codes_of(word))
     return [code for code in found if len(code) > 3 and any(c.isdigit() for c in code)]
+
+
+class KeyedRows:
+    """Rows of products by the index's keys. Any number of readers; one writer."""
+
+    def __init__(self) -> None:
+        self._known: tuple[Keys, Ints] = np.empty(0, np.uint64), np.empty(0, np.int32)  # keys ascending, their rows
+
+    def put(self, ids: Sequence[str], rows: Sequence[int]) -> None:
+        keys = np.concatenate((self._known[0], np.fromiter((key_of(name) for name in ids), np.uint64, len(ids))))
+        there = np.concatenate((self._known[1], np.array(rows, np.int32)))
+        keys, first = np.unique(keys, return_index=True)
+        self._known = keys, there[first]
+
+    def rows(self, keys: Keys) -> Ints:
+        """int32 [k]; -1 for an unknown key."""
+        known, rows = self._known
+        if not len(known):
+            return np.full(len(keys), -1, np.int32)
+        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+        return np.where(known[at] == keys, rows[at], -1).astype(np.int32)
 
 
 class WordIndex:
