@@ -33,6 +33,7 @@ from safetensors.numpy import save as write_tensors
 
 from shelfwise.errors import BundleError
 from shelfwise.models.alike import Alike
+from shelfwise.models.complements import Complements
 from shelfwise.models.content import ContentSpace
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
@@ -75,6 +76,7 @@ ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "repurchase": Repurchase.from_tensors,
     "cooccurrence": Cooccurrence.from_tensors,
     "ease": Ease.from_tensors,
+    "complements": Complements.from_tensors,
     "network": _network,
     "vector_index": VectorIndex.from_tensors,
     "content": ContentSpace.from_tensors,
