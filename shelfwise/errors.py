@@ -5,6 +5,7 @@ ShelfwiseError
 ├── UnreadableFile       a file cannot be understood; nothing was changed
 ├── SettingsError        shelfwise.toml or an environment variable is wrong
 ├── ShopError            the folder is not a shop, or is one already
+├── Busy                 what may run only once runs already
 ├── StoreError           the record cannot be opened, migrated or written
 ├── MissingDependency    an optional package is needed and absent
 ├── NotEnoughData        too few events or products to learn or to measure
@@ -54,6 +55,10 @@ class SettingsError(ShelfwiseError):
 
 class ShopError(ShelfwiseError):
     """The folder is not a shop (run `shelfwise init`), or is one already."""
+
+
+class Busy(ShelfwiseError):
+    """What may run only once in a shop runs already; the message says since when and in which process."""
 
 
 class StoreError(ShelfwiseError):

@@ -8,11 +8,13 @@ my-shop/
   reports/         quality and evaluation reports
   keys.json        hashes of the API's keys
   search/          the word index; rebuilt from the record when lost
+  running/         which processes run, and what those that were killed were doing
 """
 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -31,6 +33,7 @@ from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
 from shelfwise.plan.campaigns.desk import Desk
+from shelfwise.running import TRAINING, alone
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
 from shelfwise.search.personal import Taste
 from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
@@ -41,6 +44,7 @@ from shelfwise.settings import FILE, Settings, load_settings, template
 from shelfwise.store import Appended, Counts, Store, open_store
 from shelfwise.trust.keys import KeyRing
 
+log = logging.getLogger("shelfwise")
 _LOADS = 20  # reports of loads that `check` shows
 
 if TYPE_CHECKING:
@@ -194,8 +198,22 @@ class Shop:
 
         Search is made ready too. Raises NotEnoughData. What was served before keeps serving until the new bundle is
         whole. After a training that was killed, the network's fits that were over are taken and the one that was not
-        goes on, if neither the record nor the settings have changed.
+        goes on, if neither the record nor the settings have changed; that it was killed is logged, with what to do.
+        Raises Busy while another process trains this shop.
         """
+        with alone(self.folder, TRAINING) as (running, killed):
+            if killed is not None:
+                log.warning("%s.", killed)
+            self._bundles.sweep()
+
+            def noted(done: int, total: int, status: str) -> None:
+                running.note(status)
+                if progress is not None:
+                    progress(done, total, status)
+
+            return self._train(noted)
+
+    def _train(self, progress: Progress) -> str:
         from shelfwise.evaluation.report import write_training_report
         from shelfwise.training.pipeline import forget_work, learn_bundle
 

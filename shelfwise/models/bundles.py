@@ -47,6 +47,14 @@ class Bundles:
             shutil.rmtree(hidden, ignore_errors=True)
         return gone
 
+    def sweep(self) -> None:
+        """Remove what a process that was killed left half written. For who alone writes bundles now."""
+        for hidden in self.folder.glob(".*"):
+            if hidden.is_dir():
+                shutil.rmtree(hidden, ignore_errors=True)
+            elif hidden.name.startswith(".current."):
+                hidden.unlink(missing_ok=True)
+
     def load(self, version: str | None = None) -> Bundle:
         """That version, or the one that serves. Raises BundleError."""
         version = version or self.current()

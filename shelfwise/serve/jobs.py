@@ -1,8 +1,8 @@
 """Long work as a process of its own: its state lies in the shop's folder, so that every worker of a server sees it.
 
 SHOP/jobs/ID/ holds job.json (what was asked), progress.jsonl (a line each time it got further), outcome.json (how it
-ended), output.txt (what it printed), cancelled (somebody asked it to stop) and lock, held by the process for as long as
-it lives: whoever cannot take the lock knows that it runs.
+ended), exit (the process's own code), output.txt (what it printed), cancelled (somebody asked it to stop) and lock,
+held by the process for as long as it lives: whoever cannot take the lock knows that it runs.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Jobs:
                 start_new_session=True,
             )
             (folder / "pid").write_text(str(child.pid))
-        threading.Thread(target=child.wait, daemon=True).start()  # so that no zombie stays
+        threading.Thread(target=_await, args=(child, folder), daemon=True).start()
         job = self.get(id)
         assert job is not None
         return job
@@ -112,7 +112,7 @@ class Jobs:
         elif (folder / "cancelled").exists():
             state, error = "cancelled", ""
         else:
-            state, error = "failed", f"it ended unexpectedly; {folder / 'output.txt'} may say why"
+            state, error = "failed", _why(folder)
         return Job(
             id=id,
             kind=told["kind"],
@@ -186,6 +186,24 @@ def work(shop: Path, id: str) -> None:
     written = folder / "outcome.part"
     written.write_text(json.dumps(outcome, ensure_ascii=False), "utf-8")
     written.rename(folder / "outcome.json")
+
+
+def _await(child: subprocess.Popen[bytes], folder: Path) -> None:
+    """So that no zombie stays, and how it ended is known."""
+    code = child.wait()
+    with suppress(OSError):
+        (folder / "exit").write_text(str(code))
+
+
+def _why(folder: Path) -> str:
+    """Why a job left no outcome."""
+    with suppress(OSError, ValueError):
+        if int((folder / "exit").read_text()) == -signal.SIGKILL:
+            return (
+                "it was killed; most often the system does so for want of memory: start it again when nothing else "
+                "runs, train with baseline_minutes 0 or a smaller width, or give the machine more"
+            )
+    return f"it ended unexpectedly; {folder / 'output.txt'} may say why"
 
 
 def _held(lock: Path) -> bool:
