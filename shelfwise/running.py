@@ -108,6 +108,8 @@ def alone(shop: Path, name: str) -> Iterator[tuple[Running, Killed | None]]:
             yield running, before
         finally:
             running.ended()
+            if name.startswith(WORKER):
+                path.unlink(missing_ok=True)
 
 
 def killed(shop: Path, *, forget: bool = False) -> list[Killed]:

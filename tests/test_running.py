@@ -79,3 +79,18 @@ def test_who_ends_by_itself_leaves_no_trace(tmp_path: Path) -> None:
             assert before is None
             assert killed(tmp_path) == []
     assert (tmp_path / RUNNING / TRAINING).read_text() == ""
+
+
+def test_a_servers_killed_process_is_told_once(tmp_path: Path) -> None:
+    Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none").close()
+    code = HOLD.replace('"training"', '"worker-1"').replace("network: epoch 3 of 15", "serving")
+    process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "shop")], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    assert not killed(tmp_path / "shop", forget=True)  # it lives
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    (left,) = killed(tmp_path / "shop", forget=True)
+    assert "fewer --workers" in str(left)
+    assert not killed(tmp_path / "shop")

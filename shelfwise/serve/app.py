@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +30,7 @@ from starlette.staticfiles import StaticFiles
 import shelfwise
 from shelfwise.engine.request import Answer
 from shelfwise.errors import BundleError, ShelfwiseError
+from shelfwise.running import WORKER, Running, alone, killed
 from shelfwise.search.request import SearchAnswer
 from shelfwise.serve import web
 from shelfwise.serve.campaigns import Campaigns
@@ -226,6 +228,7 @@ class Service:
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
+        self._running: Running | None = None
         self._failures = 0  # of following, one after the other
         self._following = ""  # what keeps this worker from following
 
@@ -233,6 +236,12 @@ class Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="shelfwise-catalogue")
         self._writer = EventWriter(self.shop.store)
+        trace = ExitStack()
+        if self._own:
+            for left in killed(self.shop.folder, forget=True):
+                log.warning("%s.", left)
+            with suppress(ShelfwiseError):  # a folder that cannot be written is told by the health
+                self._running, _ = trace.enter_context(alone(self.shop.folder, f"{WORKER}{os.getpid()}"))
         await self._refreshed()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self.pulse.run())]
         if self._own:
@@ -251,6 +260,7 @@ class Service:
             self._search.close()
             self._thread.shutdown(wait=True)
             self.metrics.stopped()
+            trace.close()
             if self._own:
                 self.shop.close()
 
@@ -387,6 +397,8 @@ class Service:
             self._failures, self._following = self._failures + 1, problem
             self.metrics.not_followed()
             return False
+        if self._running is not None:
+            self._running.note("serving")
         if self._following:
             log.info("the catalogue and bundle in use are followed again")
         self._failures, self._following = 0, ""

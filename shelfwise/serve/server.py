@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shelfwise.errors import SettingsError, ShopError
+from shelfwise.running import killed
 from shelfwise.serve.ending import end
 from shelfwise.serve.gate import is_loopback
 from shelfwise.serve.metrics import DIRECTORY
@@ -68,6 +69,8 @@ def serve(
             "or listen on 127.0.0.1"
         )
     address = _free_address(host, port)
+    for left in killed(folder, forget=True):
+        log.warning("%s.", left)
     with tempfile.TemporaryDirectory(prefix="shelfwise-metrics-") as metrics, _workers(folder, host, port, metrics):
 
         class Server(Granian):  # type: ignore[misc, valid-type]
