@@ -7,6 +7,7 @@ ShelfwiseError
 ├── ShopError            the folder is not a shop, or is one already
 ├── Busy                 what may run only once runs already
 ├── StoreError           the record cannot be opened, migrated or written
+├── BackupError          a backup cannot be made, is damaged, or cannot be restored here
 ├── MissingDependency    an optional package is needed and absent
 ├── NotEnoughData        too few events or products to learn or to measure
 ├── BundleError          a bundle is absent, corrupt or foreign
@@ -63,6 +64,10 @@ class Busy(ShelfwiseError):
 
 class StoreError(ShelfwiseError):
     """The record cannot be opened, migrated or written."""
+
+
+class BackupError(ShelfwiseError):
+    """A backup cannot be made or put back; nothing was changed and nothing half done was left."""
 
 
 class MissingDependency(ShelfwiseError):

@@ -24,6 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trust": {"schema", "errors", "settings", "store"},
     "store": {"schema", "errors", "settings"},
     "intake": {"schema", "errors", "settings", "store"},
+    "backup": {"errors", "settings", "store"},
     "models": {"schema", "errors", "settings"},
     "metrics": {"models"},
     "search": {"schema", "errors", "settings", "models", "engine"},

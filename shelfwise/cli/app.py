@@ -120,6 +120,47 @@ def serve(
 
 
 @app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="A new folder, best on another disk.")],
+    shop: ShopFolder = HERE,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the shop whole and consistent, while it serves: record, bundles, settings, keys, reports.
+
+    A record in PostgreSQL is not copied: pg_dump it beside. `shelfwise restore DEST FOLDER` puts a backup back.
+    """
+    from shelfwise.backup import backup as copy
+
+    with progress_bar("Backup") as progress:
+        manifest = copy(shop, destination, progress)
+    if as_json:
+        print_json(manifest)
+        return
+    out.print(f"Backed up to [bold]{destination}[/]: {len(manifest['files'])} files, checked.", highlight=False)
+    if manifest["record"] == "elsewhere":
+        out.print("The record is in PostgreSQL and not in it: back it up there, with pg_dump.", highlight=False)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(metavar="DEST", help="What `shelfwise backup` made.")],
+    folder: Annotated[Path, typer.Argument(help="The shop's folder to make; new or empty.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a shop of a backup, in a new folder, after checking every file of it."""
+    from shelfwise.backup import restore as put_back
+
+    with progress_bar("Restore") as progress:
+        manifest = put_back(source, folder, progress)
+    if as_json:
+        print_json(manifest)
+        return
+    out.print(f"Restored [bold]{folder}[/] as of {manifest['created']}. Next: shelfwise serve --shop {folder}")
+    if manifest["record"] == "elsewhere":
+        out.print("Its record is in PostgreSQL: restore it there, with pg_restore.", highlight=False)
+
+
+@app.command()
 def demo(
     shop: Annotated[
         Path | None,

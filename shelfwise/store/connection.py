@@ -122,7 +122,7 @@ class Database:
         try:
             yield
         except self._errors as error:
-            raise StoreError(_mend(error, self.engine.url)) from error
+            raise StoreError(mend(error, self.engine.url)) from error
 
     def empty_log(self) -> None:
         """Move SQLite's write-ahead log into the file and cut it, so that nothing deleted lingers there. Long readers
@@ -214,7 +214,7 @@ def _check_file(path: Path) -> None:
             ((mark,),) = connection.execute("PRAGMA application_id").fetchall()
             ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
     except sqlite3.Error as error:
-        raise StoreError(_mend(error, URL.create("sqlite", database=str(path)))) from error
+        raise StoreError(mend(error, URL.create("sqlite", database=str(path)))) from error
     if mark != APPLICATION_ID and tables:
         raise StoreError(
             f"{path} is another program's SQLite file, not a Shelfwise record; nothing was changed. "
@@ -308,7 +308,8 @@ def _upgrade(connection: Connection) -> None:
     connection.execute(select(tally).limit(1))
 
 
-def _mend(error: Exception, url: URL) -> str:
+def mend(error: Exception, url: URL) -> str:
+    """What is wrong with the record at `url`, and what to do."""
     reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
     if url.drivername.startswith("postgresql"):
         where = url.render_as_string(hide_password=True)
