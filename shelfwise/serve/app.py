@@ -241,7 +241,7 @@ class Service:
             for left in killed(self.shop.folder, forget=True):
                 log.warning("%s.", left)
             with suppress(ShelfwiseError):  # a folder that cannot be written is told by the health
-                self._running, _ = trace.enter_context(alone(self.shop.folder, f"{WORKER}{os.getpid()}"))
+                self._running, _before = trace.enter_context(alone(self.shop.folder, f"{WORKER}{os.getpid()}"))
         await self._refreshed()
         tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self.pulse.run())]
         if self._own:
