@@ -8,14 +8,16 @@ this table by a test, and so is that every setting is read somewhere.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariable
 
@@ -104,9 +106,45 @@ class Settings(BaseSettings):
 
     # Serving
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
+    trusted_proxies: list[str] = Field(
+        [],
+        description="Addresses and networks of proxies believed about who asks (X-Forwarded-For, -Proto, -Host, "
+        '-Prefix), for example ["127.0.0.1", "10.0.0.0/8"].',
+    )
+    root_path: str = Field(
+        "", description="Path under which a proxy shows this server, for example /shelfwise; empty for the root."
+    )
+    cors_origins: list[str] = Field(
+        [],
+        description="Origins whose pages may ask the read routes (recommend, similar, search, suggest) from a browser, "
+        'for example ["https://shop.example"]; "*" is any.',
+    )
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     workers: int = Field(1, ge=1, le=256, description="Server processes over the one store.")
     upload_mb: int = Field(500, ge=1, le=100_000, description="Largest file the console takes, in MB.")
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, values: list[str]) -> list[str]:
+        for value in values:
+            ipaddress.ip_network(value, strict=False)
+        return values
+
+    @field_validator("root_path")
+    @classmethod
+    def _prefix(cls, value: str) -> str:
+        value = value.rstrip("/")
+        if value and not re.fullmatch(r"(/[\w.~-]+)+", value):
+            raise ValueError("must be empty or a path like /shelfwise")
+        return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, values: list[str]) -> list[str]:
+        for value in values:
+            if value != "*" and not re.fullmatch(r"https?://[^/\s]+", value):
+                raise ValueError(f"{value!r} is no origin; write https://shop.example, without a path, or *")
+        return values
 
     @classmethod
     def settings_customise_sources(

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from shelfwise.cli.accounts import first_link
 from shelfwise.cli.app import app
 from shelfwise.errors import InvalidRecord, InvalidRequest, ShelfwiseError, UnknownProduct
 from shelfwise.schema import Event, EventType, Product, now
@@ -158,3 +159,10 @@ with progress_bar("Work") as progress:
     assert process.wait() == 0
     assert re.search(rb"\d:\d\d:\d\d left", shown)
     assert b"steps made" in shown
+
+
+def test_the_link_that_was_printed_stays_good_when_serve_starts(folder: Path) -> None:
+    printed = run(folder, "accounts", "link").strip().rpartition("/")[2]
+    with Shop(folder) as shop:
+        assert "/console/link/" in first_link(shop, "http://localhost:8000")
+        assert Accounts(shop.store.accounts).link(printed) == ""

@@ -51,11 +51,11 @@ def remove_account(name: str, shop: ShopFolder = HERE) -> None:
     out.print(f"Removed: {name}", markup=False)
 
 
-def link_to(shop: Shop, url: str, name: str = "") -> str:
-    """A one-time link to the console of the server at `url`."""
-    return f"{url}/console/link/{Accounts(shop.store.accounts).make_link(name)}"
+def link_to(shop: Shop, url: str, name: str = "", *, beside: bool = False) -> str:
+    """A one-time link to the console of the server at `url`. beside: links made before stay good."""
+    return f"{url}/console/link/{Accounts(shop.store.accounts).make_link(name, beside=beside)}"
 
 
 def first_link(shop: Shop, url: str) -> str:
     """A link to make the first account, "" once there is one."""
-    return "" if Accounts(shop.store.accounts).exist() else link_to(shop, url)
+    return "" if Accounts(shop.store.accounts).exist() else link_to(shop, url, beside=True)

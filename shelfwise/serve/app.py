@@ -38,6 +38,7 @@ from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_bod
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import SUGGEST, described, document
+from shelfwise.serve.proxy import Front, prefixed
 from shelfwise.serve.pulse import Pulse
 from shelfwise.serve.search import Search
 from shelfwise.serve.steering import Steering
@@ -223,7 +224,9 @@ class Service:
         self.metrics = Metrics()
         self.pulse = Pulse(self.metrics)
         self.jobs = Jobs(shop.folder)
-        self.access = Access(KeyRing(shop.folder), loopback=is_loopback(shop.settings.host))
+        settings = shop.settings
+        front = Front(trusted=settings.trusted_proxies, prefix=settings.root_path, origins=settings.cors_origins)
+        self.access = Access(KeyRing(shop.folder), loopback=is_loopback(settings.host), front=front)
         self._search = Search(shop, self.access, self.metrics)
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
@@ -421,16 +424,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
     )
 
 
-async def _docs(_: Request) -> HTMLResponse:
+async def _docs(request: Request) -> HTMLResponse:
     """Swagger's page from this server's own files: nothing is loaded from elsewhere."""
+    prefix = request.scope["state"]["prefix"]
     page = get_swagger_ui_html(
-        openapi_url="/openapi.json",
+        openapi_url=f"{prefix}/openapi.json",
         title="Shelfwise API",
         swagger_js_url="/docs/assets/swagger-ui-bundle.js",
         swagger_css_url="/docs/assets/swagger-ui.css",
         swagger_favicon_url="/docs/assets/favicon.png",
         swagger_ui_parameters={"validatorUrl": None},
     )
+    page = HTMLResponse(prefixed(bytes(page.body).decode(), prefix))
     page.headers["content-security-policy"] = (
         "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
     )

@@ -28,6 +28,7 @@ from shelfwise.errors import (
     UnknownProduct,
 )
 from shelfwise.serve.metrics import Metrics
+from shelfwise.serve.proxy import Front, Owners
 from shelfwise.serve.wire import Refused, failure
 from shelfwise.trust.keys import KeyRing, Scope
 
@@ -50,17 +51,27 @@ class Access:
     loopback: the server listens on this machine only. Raises Refused: 401 without a known key, 403 otherwise.
     """
 
-    def __init__(self, ring: KeyRing, *, loopback: bool) -> None:
+    def __init__(self, ring: KeyRing, *, loopback: bool, front: Front | None = None) -> None:
         self._ring = ring
         self._loopback = loopback
+        self.front = front or Front()
+        self._owners = Owners()
 
     def guard(self, connection: Connection) -> None:
         """Without keys, pages of other sites open in a browser of this machine must not get in: their requests
-        carry another Host (DNS rebinding), an Origin, or what the browser says of where they come from."""
+        carry another Host (DNS rebinding), an Origin, or what the browser says of where they come from. And nobody
+        through a proxy: it says so in a header, speaks HTTP/1.0 as nginx does by itself, or is another user's."""
         if self._ring.list():
             return
         if not self._loopback:
             raise Refused(401, "no_key", "this shop has no keys, so it lets nobody in; run `shelfwise keys create`")
+        if connection["state"].get("forwarded") or self._owners.stranger(connection.get("client")):
+            raise Refused(
+                403,
+                "proxied",
+                "this shop has no keys, so only programs of the user who runs it may ask, and this came through a "
+                "proxy or from another user: make keys (`shelfwise keys create`), name it in trusted_proxies",
+            )
         headers = dict(connection["headers"])
         host = headers.get(b"host", b"").decode("latin-1")
         if not is_loopback(_host_name(host)):
@@ -70,6 +81,8 @@ class Access:
         if connection["method"] in ("GET", "HEAD"):
             return
         origin = headers.get(b"origin")
+        if self.front.names(connection):
+            return
         foreign = origin is not None and origin.decode("latin-1") != f"{connection['scheme']}://{host}"
         if foreign or headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin"):
             raise Refused(403, "foreign_origin", "pages of other sites may not send to a server without keys")
@@ -107,6 +120,8 @@ class Gate:
         begun = time.perf_counter()
         state = scope.setdefault("state", {})
         state["request_id"] = secrets.token_hex(8)
+        front = self._access.front
+        front.enter(scope)
         status, took = 0, -1.0
 
         async def answer(message: Message) -> None:
@@ -118,10 +133,15 @@ class Gate:
                 said = {name for name, _ in message["headers"]}
                 added = [(b"x-request-id", state["request_id"].encode()), *_HEADERS]
                 message["headers"] = [*message["headers"], *(pair for pair in added if pair[0] not in said)]
+                front.leave(scope, message)
             await send(message)
 
         try:
             self._access.guard(scope)
+            if (allowed := front.preflight(scope)) is not None:
+                await answer({"type": "http.response.start", "status": 204, "headers": allowed})
+                await answer({"type": "http.response.body", "body": b""})
+                return
             await self._app(scope, receive, answer)
         except Exception as error:  # the edge of the process: nothing may leave as a traceback
             refused = as_refused(error)

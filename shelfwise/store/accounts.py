@@ -133,11 +133,12 @@ class AccountRecord:
         with self._database.write() as connection:
             connection.execute(delete(attempts).where(attempts.c.account == account, attempts.c.address == address))
 
-    def put_link(self, digest: str, account: str, expires: int) -> None:
-        """Keep a link; earlier ones of the same account, or for a new one, end."""
+    def put_link(self, digest: str, account: str, expires: int, *, beside: bool = False) -> None:
+        """Keep a link; earlier ones of the same account, or for a new one, end, unless it is put beside them."""
         with self._database.write() as connection:
             self._alone(connection)
-            connection.execute(delete(links).where(links.c.account == account))
+            if not beside:
+                connection.execute(delete(links).where(links.c.account == account))
             connection.execute(insert(links).values(digest=digest, account=account, expires=expires))
 
     def link(self, digest: str, time: int) -> str | None:
@@ -161,7 +162,7 @@ class AccountRecord:
                 if not connection.execute(update(accounts).where(same).values(password=row.password)).rowcount:
                     return False
             connection.execute(delete(sessions).where(sessions.c.account == row.name))
-            connection.execute(delete(links).where(links.c.digest == digest))
+            connection.execute(delete(links).where(links.c.account == account))
             return True
 
     def count(self) -> int:

@@ -134,14 +134,15 @@ class Accounts:
         self.sign_out(self.sign_in(name, before, address))
         self._record.set_password(row.name, row.password, keep=_digest(keep) if keep else "")
 
-    def make_link(self, account: str = "") -> str:
+    def make_link(self, account: str = "", *, beside: bool = False) -> str:
         """The secret of a link that makes one new account, or sets the password of `account`; it works once, for a
-        day, and the one made before it no longer does. Raises InvalidRecord when there is no such account."""
+        day, and the one made before it no longer does. beside: that one stays good until one of them is used.
+        Raises InvalidRecord when there is no such account."""
         name = folded(account)
         if name and self._record.one(name) is None:
             raise InvalidRecord("name", f"no account is called {account!r}; leave the name out for a new account")
         secret = secrets.token_urlsafe(24)
-        self._record.put_link(_digest(secret), name, self._now() + _micros(LINK_LIFETIME))
+        self._record.put_link(_digest(secret), name, self._now() + _micros(LINK_LIFETIME), beside=beside)
         return secret
 
     def link(self, secret: str) -> str | None:

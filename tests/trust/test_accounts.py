@@ -263,3 +263,10 @@ def test_no_text_breaks_signing_in(name: str, password: str, tmp_path_factory: p
 
 
 _shared: Store | None = None
+
+
+def test_a_printed_link_stays_good_when_the_server_prints_its_own(accounts: Accounts) -> None:
+    printed, own = accounts.make_link(), accounts.make_link(beside=True)
+    assert accounts.link(printed) == accounts.link(own) == ""
+    accounts.claim(printed, "ada", PASSWORD)
+    assert accounts.link(own) is None  # there is an account now: the other link is used up with it

@@ -18,6 +18,8 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
+from shelfwise.serve.proxy import prefixed
+
 LANGUAGES = {"en": "English", "zh": "中文"}
 THEMES = ("light", "dark")
 STATIC = Path(__file__).with_name("static")
@@ -68,6 +70,7 @@ def render(page: Page, request: Request, status: int = 200) -> HTMLResponse:
             date=lambda moment: date(moment, lang),
         )
     )
+    body = prefixed(body, request.scope["state"].get("prefix", ""))
     response = HTMLResponse(body, status, HEADERS | {"content-language": lang})
     for name, value, offered in (("lang", lang, LANGUAGES), ("theme", theme, THEMES)):
         if request.query_params.get(name) in offered:

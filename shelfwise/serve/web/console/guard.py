@@ -93,12 +93,25 @@ def foreign(request: Request) -> bool:
     return origin is not None and urlsplit(origin).netloc != request.headers.get("host")
 
 
+def _misled(request: Request) -> Refused | None:
+    """What to mend where the browser says that the form is from this very site, and only the proxy says otherwise."""
+    if not foreign(request) or request.headers.get("sec-fetch-site") != "same-origin":
+        return None
+    return Refused(
+        403,
+        "proxy",
+        f"the proxy before this server hides the address that browsers see: they say {request.headers['origin']}, it "
+        f"says {request.headers.get('host', '')}. Let it send X-Forwarded-Host and X-Forwarded-Proto (or keep Host), "
+        "and name it in the setting trusted_proxies",
+    )
+
+
 async def submitted(request: Request) -> tuple[Signed, FormData]:
     """Who sends a form, and the form. Raises SignIn, and Refused unless it comes from a page of ours."""
     signed = require(request)
     form = await request.form(max_files=0, max_fields=50, max_part_size=1_000_000)
     if not csrf_ok(request, form):
-        raise Refused(403, "csrf", TOO_OLD)
+        raise _misled(request) or Refused(403, "csrf", TOO_OLD)
     return signed, form
 
 
@@ -171,7 +184,7 @@ async def _sign_out(request: Request) -> Response:
 async def _own_form(request: Request) -> FormData:
     """The form of somebody not signed in yet. Raises Refused when a page of another site sends it."""
     if foreign(request):
-        raise Refused(403, "foreign_origin", "this form must be sent from its own page")
+        raise _misled(request) or Refused(403, "foreign_origin", "this form must be sent from its own page")
     return await request.form(max_files=0, max_fields=20, max_part_size=10_000)
 
 

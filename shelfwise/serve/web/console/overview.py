@@ -104,7 +104,8 @@ class Pages:
 
     async def overview(self, request: Request) -> Response:
         require(request)
-        address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
+        prefix = request.scope["state"]["prefix"]
+        address = f"{request.url.scheme}://{request.headers.get('host', 'localhost')}{prefix}"
         return render(await asyncio.to_thread(self._page, language(request), address), request)
 
     async def live(self, request: Request) -> Response:

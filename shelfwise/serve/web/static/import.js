@@ -48,7 +48,7 @@ for (const form of document.querySelectorAll("form.drop")) {
     // The server answers with the page of this import, or with the form and what is wrong.
     request.addEventListener("load", () => {
       const here = new URL(request.responseURL || location.href);
-      if (here.pathname !== location.pathname && here.pathname !== "/console/data/import") {
+      if (here.pathname !== location.pathname && !here.pathname.endsWith("/console/data/import")) {
         location.assign(here.href);
       } else {
         const page = new DOMParser().parseFromString(request.responseText, "text/html");
