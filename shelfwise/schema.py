@@ -131,6 +131,29 @@ def from_micros(micros: int) -> datetime:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+#: What front ends send where nobody has signed in; letter case and surrounding marks do not matter.
+_NOBODY = frozenset(
+    "undefined null none nil nan na n/a #n/a void false not_set notset not_available guest gast invité invite invitado "
+    "ospite anonymous anonym anonyme anonimo anónimo anon unknown unbekannt inconnu desconocido nobody no_user nouser "
+    "not_logged_in notloggedin logged_out visitor 0 -1 0.0 -1.0 object_object 游客 匿名 匿名用户 未登录 未登錄 访客 ゲスト 未ログイン 게스트 비회원".split()
+)
+
+
+_NUMBERS = frozenset(("0", "-1", "0.0", "-1.0"))  # a session may be numbered so
+
+
+def is_nobody(text: str) -> bool:
+    """Whether the text is no customer's id but what stands for none: undefined, null, guest, (not set), 0, 000000,
+    00000000-0000-0000-0000-000000000000."""
+    if len(text) > 40:
+        return False
+    plain = "_".join(text.casefold().strip(" ()[]<>{}\"'").split())
+    if plain in _NOBODY:
+        return True
+    marks = set(plain.replace("-", ""))
+    return not plain or marks in (set(), {"0"}) or (len(plain) >= 6 and len(marks) == 1)
+
+
 def check_text(name: str, value: str, limit: int, *, required: bool = False) -> None:
     """Raise InvalidRecord unless `value` is text of at most `limit` characters without control characters."""
     if not isinstance(value, str):
@@ -232,7 +255,8 @@ class Event:
 
     quantity: pieces (or weight), above 0. price: of one piece. value: the stars of a `rate` event.
     request_id: the answer that led here, or of a purchase and its refund the order.
-    At least one of customer and session is given; an event with both signs that session in.
+    At least one of customer and session is given; an event with both signs that session in. A customer or session that
+    stands for nobody (`is_nobody`) is taken as none.
     """
 
     type: EventType
@@ -256,6 +280,12 @@ class Event:
         if not self.id:
             object.__setattr__(self, "id", uuid.uuid4().hex)
         _trim(self, "id", "customer", "session", "product", "request_id")
+        nobody = ""
+        for name in ("customer", "session"):
+            given = getattr(self, name)
+            if isinstance(given, str) and given and is_nobody(given) and not (name == "session" and given in _NUMBERS):
+                object.__setattr__(self, name, "")
+                nobody = nobody or given
         for name in ("id", "customer", "session", "product", "request_id"):
             check_text(name, getattr(self, name), MAX_ID)
         check_text("query", self.query, MAX_QUERY)
@@ -263,6 +293,8 @@ class Event:
         check_number("quantity", self.quantity, low=1e-9, high=1e9)
         check_number("price", self.price, low=0, high=1e12)
         check_number("value", self.value, low=-1e6, high=1e6)
+        if nobody and not self.customer and not self.session:
+            raise InvalidRecord("customer", f"is {nobody!r}, which stands for nobody; leave it out and give a session")
         if not self.customer and not self.session:
             raise InvalidRecord("customer", "give a customer or a session: whose event is it?")
         if self.type is EventType.SEARCH:

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from typing import TypeVar
 
 import polars as pl
 
 from shelfwise import schema
+from shelfwise.intake import dates
 from shelfwise.intake.ids import changed
 from shelfwise.intake.values import parse_money, parse_number, parse_time
 from shelfwise.schema import EVENT_TYPES, EventType
@@ -18,19 +18,23 @@ _T = TypeVar("_T", int, float)
 
 #: What other systems call the event types (lower case, _ for spaces).
 TYPE_NAMES: dict[str, EventType] = {
-    **{str(kind): kind for kind in EVENT_TYPES},
+    **{str(kind): kind for kind in EVENT_TYPES if kind is not EventType.RETURNED},
     **dict.fromkeys(
-        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv"),
+        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content"),
         EventType.VIEW_ITEM,
     ),
     **dict.fromkeys(
-        ("addtocart", "cart", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add"),
+        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add"),
         EventType.ADD_TO_CART,
     ),
     **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed"), EventType.REMOVE_FROM_CART),
     **dict.fromkeys(
-        ("buy", "bought", "order", "ordered", "order_completed", "transaction", "sale", "purchased", "checkout_completed"),
+        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed"),
         EventType.PURCHASE,
+    ),
+    **dict.fromkeys(
+        ("refunded", "return", "returned", "order_refunded", "order_cancelled", "order_canceled", "cancellation", "credit", "credit_note", "chargeback"),
+        EventType.REFUND,
     ),
     **dict.fromkeys(("view_search_results", "query", "searched", "products_searched"), EventType.SEARCH),
     **dict.fromkeys(("impression", "impressions", "product_list_viewed", "list_view"), EventType.VIEW_ITEM_LIST),
@@ -76,9 +80,10 @@ def _money(text: str) -> float | None:
     return None if found is None else found[0]
 
 
-def times(texts: pl.Series, format: str = "") -> pl.Series:
+def times(texts: pl.Series, format: str = "", reading: dates.Reading | None = None) -> pl.Series:
     """Int64 µs since the epoch, null where unreadable. ISO 8601, YYYYMMDD, an epoch in s, ms, µs or ns (told apart by
-    size: seconds reach the year 5138 below 1e11), RFC 2822. Times without a zone are UTC."""
+    size: seconds reach the year 5138 below 1e11), RFC 2822; else as `reading` says of the whole column (dates.py). Times
+    without a zone are UTC."""
     texts = texts.str.strip_chars()
     if format:
         if format.endswith("%z"):
@@ -87,7 +92,7 @@ def times(texts: pl.Series, format: str = "") -> pl.Series:
         if whole:
             return texts.str.to_datetime(format, strict=False, time_unit="us").dt.epoch("us")
         return texts.str.to_date(format, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
-    digits = texts.str.contains(r"^\d{9,19}(?:\.\d+)?$")
+    digits = texts.str.contains(r"^\d{9,19}(?:\.\d+)?$") & ~texts.str.contains(r"^(?:19|20)\d{10}(?:\d\d)?$")
     number = texts.set(~digits, None).cast(pl.Float64, strict=False)
     whole_number = texts.set(~digits, None).cast(pl.Int64, strict=False)
     frame = pl.DataFrame({"f": number, "i": whole_number})
@@ -114,16 +119,19 @@ def times(texts: pl.Series, format: str = "") -> pl.Series:
             return epoch
         parsed = plain.str.to_date(pattern, strict=False).cast(pl.Datetime("us")).dt.epoch("us")
         epoch = pl.DataFrame({"a": epoch, "b": parsed}).select(pl.coalesce("a", "b")).to_series()
-    return _patched(epoch, texts, epoch.is_null() & (texts != ""), _micros)
+    order = reading or dates.Reading()
+
+    def micros(text: str) -> int | None:
+        time = dates.parse(text, order)
+        if time is None and not dates.needs_order(text):
+            time = parse_time(text)
+        return None if time is None else schema.to_micros(time)
+
+    return _patched(epoch, texts, epoch.is_null() & (texts != ""), micros)
 
 
 def _wanting(values: pl.Series, texts: pl.Series) -> bool:
     return bool((values.is_null() & (texts != "")).any())
-
-
-def _micros(text: str) -> int | None:
-    time: datetime | None = parse_time(text)
-    return None if time is None else schema.to_micros(time)
 
 
 def _patched(values: pl.Series, texts: pl.Series, left: pl.Series, parse: Callable[[str], _T | None]) -> pl.Series:

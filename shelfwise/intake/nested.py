@@ -1,0 +1,264 @@
+"""Records that hold lists of products → one row a product, each with the texts of an event's fields.
+
+Orders of shop systems (`line_items`, `items`, `products`), Segment's tracks (`properties.products`), sessions with their
+events (OTTO), parallel lists of Parquet (`product_id: [..]`, `quantity: [..]`), lists written as JSON text. A field is
+looked for in the list's entry first, then in the record, then in what the record nests. A list that is none of these is
+an error, never an id.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from shelfwise.errors import UnreadableFile
+from shelfwise.intake import columns, reading
+from shelfwise.intake.mapping import Column, plain_name, resolve
+from shelfwise.intake.reading import value_text
+from shelfwise.intake.report import Findings
+
+ROWS = 50_000
+_LOOKED_AT = 200  # records that say whether a file nests
+#: What lists of a record are called, as `plain_name` writes it, the likeliest first.
+_LISTS = (
+    "line_items", "lineitems", "items", "products", "order_items", "order_lines", "lines", "events", "contents", "basket",
+    "cart", "positions", "entries", "articles", "product_list", "actions", "interactions",
+)  # fmt: skip
+#: Names that an entry of a list may have beside those of a flat log.
+_ENTRY = {
+    "product": ("aid", "id", "variant_id", "product_sku", "item_sku", "code", "name"),
+    "time": ("ts",),
+    "quantity": ("qty_ordered", "quantity_ordered", "amount"),
+    "price": ("price_incl_tax", "unit_amount", "base_price"),
+}
+#: Names that an order, which holds the list, may have.
+_RECORD = {
+    "request_id": ("order_number", "increment_id", "transaction_id", "order_no", "id", "number", "name"),
+    "customer": ("customer_email", "email", "customer"),
+    "time": ("date_created_gmt", "date_created", "processed_at", "purchase_date", "order_created_at"),
+    "status": ("financial_status", "order_status", "state", "payment_status"),
+}
+_WRAPPERS = ("orders", "data", "results", "records", "hits")
+
+
+def is_nested(path: Path, kind: str) -> bool:
+    """Whether records hold lists, or objects that a flat table has no columns for."""
+    if kind == "parquet":
+        return any(dtype.is_nested() for dtype in reading._parquet(path).collect_schema().dtypes())
+    if kind != "jsonl":
+        return False
+    for seen, (_, row) in enumerate(reading.json_rows(path)):
+        if seen >= _LOOKED_AT:
+            break
+        if any(isinstance(value, dict | list) or _is_list_text(value) for value in row.values()):
+            return True
+    return False
+
+
+def _is_list_text(value: object) -> bool:
+    return isinstance(value, str) and value[:1] == "[" and value[-1:] == "]" and isinstance(_list_of(value), list)
+
+
+def _list_of(value: object) -> object:
+    """A list or object written as JSON text, read; else the value."""
+    if isinstance(value, str) and value[:1] in "[{" and value[-1:] in "]}":
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
+def frames(
+    path: Path,
+    kind: str,
+    mapping: Mapping[str, str] | None,
+    synonyms: Mapping[str, tuple[str, ...]],
+    findings: Findings,
+) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
+    """(texts by field with `line` and `place`, fields as `Column`s), frame by frame."""
+    given = resolve(path, [], mapping, synonyms, open_ended=True) if mapping else {}
+    fields = [field for field in synonyms if not (mapping and field in mapping and not mapping[field])]
+    reader = _Reader(path, given, {field: synonyms[field] for field in fields})
+    rows: list[tuple[Any, ...]] = []
+    for line, record in reading.rows_of(path, kind):
+        for inner in _unwrapped(record):
+            made = reader.rows(line, inner)
+            findings.read += max(len(made), 1)
+            if not made:
+                findings.add("empty_list", "dropped", "the record's list of products is empty", [(line, "")])
+            rows += made
+        if len(rows) >= ROWS:
+            yield reader.frame(rows), reader.columns
+            rows = []
+    if reader.lists:
+        findings.facts["lists"] = ", ".join(sorted(reader.lists))
+    findings.facts["columns"] = {
+        field: ", ".join(sorted(names)) for field, names in reader.used.items() if names
+    }
+    if rows or not reader.used:
+        yield reader.frame(rows), reader.columns
+
+
+def _unwrapped(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """The orders of a whole answer of an API, {"orders": [...]}; else the record."""
+    if len(record) == 1:
+        name, value = next(iter(record.items()))
+        if name.lower() in _WRAPPERS and isinstance(value, list):
+            return [one for one in value if isinstance(one, dict)]
+        if name.lower() == "order" and isinstance(value, dict):
+            return [value]
+    return [record]
+
+
+class _Reader:
+    def __init__(self, path: Path, given: Mapping[str, Column], synonyms: Mapping[str, tuple[str, ...]]) -> None:
+        self._path = path
+        self._given = given
+        self._synonyms = synonyms
+        self.fields = tuple(synonyms)
+        self.columns = {
+            field: Column(field, divide=column.divide, format=column.format, rule=column.rule)
+            for field, column in ((field, given.get(field, Column())) for field in self.fields)
+        }
+        self.used: dict[str, set[str]] = {field: set() for field in self.fields}
+        self.lists: set[str] = set()
+
+    def frame(self, rows: list[tuple[Any, ...]]) -> pl.DataFrame:
+        kinds = {"line": pl.Int64(), "place": pl.Int64(), **{field: pl.String() for field in self.fields}}
+        return pl.DataFrame(rows, schema=kinds, orient="row")
+
+    def rows(self, line: int, record: dict[str, Any]) -> list[tuple[Any, ...]]:
+        flat = _flat(record)
+        name, entries = self._entries(line, record, flat)
+        if name:
+            self.lists.add(name)
+        rest = {key: value for key, value in flat.items() if key != name and not key.startswith(f"{name}.")}
+        rest = {key: value for key, value in rest.items() if not isinstance(value, list)}
+        plain = _plain(rest)
+        made: list[tuple[Any, ...]] = []
+        numbers = {entry.get("item_id") for entry in entries}
+        for place, entry in enumerate(entries):
+            if (parent := entry.get("parent_item_id")) and parent in numbers:
+                continue  # Magento's second line of a configurable product
+            inside = _plain(_flat(entry))
+            values = [self._value(field, entry, inside, rest, plain, bool(name)) for field in self.fields]
+            made.append((line, place, *values))
+        return made
+
+    def _entries(self, line: int, record: dict[str, Any], flat: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+        """The list of the record, and its entries as objects; ("", [{}]) where it holds none."""
+        lists = {key: found for key, value in flat.items() if isinstance(found := _list_of(value), list)}
+        mapped = self._given.get("product")
+        if mapped is not None and mapped.name:
+            head, _, tail = mapped.name.rpartition(".")
+            for key in (mapped.name, head):
+                if key in lists:
+                    found = lists[key]
+                    if all(isinstance(one, dict) for one in found):
+                        return key, found
+                    return key, [{"product": one} for one in found]
+        order = {name: at for at, name in enumerate(_LISTS)}
+        objects = [key for key, value in lists.items() if all(isinstance(one, dict) for one in value)]
+        objects = [key for key in objects if plain_name(key.rsplit(".", 1)[-1]) in order]
+        if objects:
+            key = min(objects, key=lambda key: (order[plain_name(key.rsplit(".", 1)[-1])], key.count(".")))
+            return key, lists[key]
+        products = (*self._synonyms.get("product", ()), *_LISTS, "product_ids", "item_ids", "content_ids", "skus")
+        scalar = [
+            key
+            for key, value in lists.items()
+            if plain_name(key.rsplit(".", 1)[-1]) in products and not any(isinstance(one, dict | list) for one in value)
+        ]
+        if scalar:
+            first = scalar[0]
+            parallel = [key for key, value in lists.items() if len(value) == len(lists[first])]
+            if len(lists[first]) == 1:
+                parallel = [key for key in parallel if key != first] + [first]
+            entries = [
+                {("product_id" if key == first else key.rsplit(".", 1)[-1]): lists[key][at] for key in parallel}
+                for at in range(len(lists[first]))
+            ]
+            return first, entries
+        return "", [{}]
+
+    def _value(
+        self,
+        field: str,
+        entry: dict[str, Any],
+        inside: dict[str, Any],
+        rest: dict[str, Any],
+        plain: dict[str, Any],
+        listed: bool,
+    ) -> str:
+        if (column := self._given.get(field)) is not None:
+            if column.constant is not None:
+                return column.constant
+            short = column.name.rsplit(".", 1)[-1]
+            for where, name in ((rest, column.name), (entry, column.name), (entry, short), (plain, plain_name(short))):
+                if where.get(name) is not None:
+                    return self._text(field, name, where[name])
+            return ""
+        names = self._synonyms[field]
+        candidates: list[tuple[str, Any]] = []
+        own = (*names, *_ENTRY.get(field, ())) if listed else names
+        if not (field in ("id", "request_id", "customer", "session", "status") and listed):
+            candidates += [(name, inside[name]) for name in own if inside.get(name) not in (None, "")]
+        elif field == "id":
+            candidates += [(name, inside[name]) for name in names if name != "id" and inside.get(name) not in (None, "")]
+        if field not in ("quantity", "price", "product") or not listed:
+            more = (*names, *_RECORD.get(field, ())) if listed else names
+            if field == "id" and listed:
+                more = tuple(name for name in more if name != "id")  # of an order with many lines
+            candidates += [(name, plain[name]) for name in more if plain.get(name) not in (None, "")]
+        if field == "customer":
+            candidates = [(name, value) for name, value in candidates if not isinstance(value, dict | list)]
+        if not candidates:
+            return ""
+        if field == "type":
+            known = columns.types(pl.Series([value_text(value) for _, value in candidates], dtype=pl.String))
+            for (name, value), kind in zip(candidates, known, strict=True):
+                if kind is not None:
+                    return self._text(field, name, value)
+            name, value = next(((n, v) for n, v in candidates if n.startswith("event")), candidates[0])
+            return self._text(field, name, value)
+        name, value = candidates[0]
+        return self._text(field, name, value)
+
+    def _text(self, field: str, name: str, value: Any) -> str:
+        value = _list_of(value)
+        if isinstance(value, dict | list):
+            raise UnreadableFile(
+                self._path,
+                f"the column {name!r}, taken for {field}, holds a list or an object ({value_text(value)[:60]}); write one "
+                f"line a product, or name what is inside with --map {field}={name}.NAME",
+                column=name,
+            )
+        self.used[field].add(name)
+        return value_text(value)
+
+
+def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 4) -> dict[str, Any]:
+    """Nested objects as dotted keys; lists stay."""
+    flat: dict[str, Any] = {}
+    for key, value in record.items():
+        value = _list_of(value)
+        if isinstance(value, dict) and depth:
+            flat.update(_flat(value, f"{prefix}{key}.", depth - 1))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _plain(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """By plain name: of each key whole (customer.id is customer_id), else of its last part; the outermost wins."""
+    found: dict[str, Any] = {}
+    for key in sorted(flat, key=lambda key: key.count(".")):
+        found.setdefault(plain_name(key), flat[key])
+        if "." in key:
+            found.setdefault(plain_name(key.rsplit(".", 1)[-1]), flat[key]) if not key.endswith(".id") else None
+    return found
