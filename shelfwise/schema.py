@@ -133,12 +133,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: What front ends send where nobody has signed in; letter case and surrounding marks do not matter.
 _NOBODY = frozenset(
-    "undefined null none nil nan na n/a #n/a void false not_set notset not_available guest gast invité invite invitado "
-    "ospite anonymous anonym anonyme anonimo anónimo anon unknown unbekannt inconnu desconocido nobody no_user nouser "
-    "not_logged_in notloggedin logged_out visitor 0 -1 0.0 -1.0 object_object 游客 匿名 匿名用户 未登录 未登錄 访客 ゲスト 未ログイン 게스트 비회원".split()
-)
-
-
+    (
+        "undefined", "null", "none", "nil", "nan", "na", "n/a", "#n/a", "void", "false", "not_set", "notset",
+        "not_available", "guest", "gast", "invité", "invite", "invitado", "ospite", "anonymous", "anonym", "anonyme",
+        "anonimo", "anónimo", "anon", "unknown", "unbekannt", "inconnu", "desconocido", "nobody", "no_user", "nouser",
+        "not_logged_in", "notloggedin", "logged_out", "visitor", "0", "-1", "0.0", "-1.0", "object_object",
+        "游客", "匿名", "匿名用户", "未登录", "未登錄", "访客", "ゲスト", "未ログイン", "게스트", "비회원",
+    )
+)  # fmt: skip
 _NUMBERS = frozenset(("0", "-1", "0.0", "-1.0"))  # a session may be numbered so
 
 

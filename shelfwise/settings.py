@@ -63,6 +63,20 @@ class Settings(BaseSettings):
         "common names.",
     )
 
+    not_products: list[str] = Field(
+        [],
+        description="Ids in event logs that are no products, beside postage, gift cards and tips: patterns, * for any "
+        'letters, for example ["PRINT-*"].',
+    )
+    no_customers: list[str] = Field(
+        [], description="Customer ids that stand for nobody, beside guest, undefined, (not set), 0 and the like."
+    )
+    ignored_customers: list[str] = Field(
+        [],
+        description="Customers whose events count for nobody else: testers, wholesale buyers. They are recorded and "
+        "answered, but neither learned from nor counted as popular.",
+    )
+
     # Encoders
     text_encoder: Literal["use", "none"] = Field(
         "use", description="Text vectors: use (multilingual Universal Sentence Encoder) or none."

@@ -132,16 +132,28 @@ class Shop:
         mapping: Mapping[str, str] | None = None,
         format: str | None = None,
         encoding: str | None = None,
+        columns: Sequence[str] = (),
         progress: Progress | None = None,
     ) -> QualityReport:
         """Load an event log. mapping: which column is which field, before the setting `event_columns`; see
-        `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
+        `intake/mapping.py`. columns: the fields of a table without headings, in order. Raises UnreadableFile, having
+        changed nothing."""
         from shelfwise.intake import load_events
         from shelfwise.intake.encoding import read_as
 
         usual = self.settings.event_columns
         with read_as(encoding):
-            report = load_events(file, self.store, mapping=mapping, usual=usual, format=format, progress=progress)
+            report = load_events(
+                file,
+                self.store,
+                mapping=mapping,
+                usual=usual,
+                format=format,
+                columns=columns,
+                nobodies=self.settings.no_customers,
+                not_products=self.settings.not_products,
+                progress=progress,
+            )
         return self.keep_report(report)
 
     def load_dataset(self, name: str, *, file: Path | None = None, progress: Progress | None = None) -> QualityReport:

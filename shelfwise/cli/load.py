@@ -64,12 +64,29 @@ def load_events(
     mapping: Mapping = None,
     format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
     encoding: Encoding = None,
+    columns: Annotated[
+        str,
+        typer.Option(
+            metavar="FIELD,FIELD,…",
+            help="The fields of a table without headings, in order, - for none: customer,product,-,type,time",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Load an event log: who did what with which product, when. Loading a file twice adds nothing."""
+    """Load an event log: who did what with which product, when. Loading a file twice adds nothing.
+
+    Orders and lists of products in one record become one event each. Dates are read as the whole column leaves no doubt;
+    where it does, say how they are written: --map "time=order_date|%d/%m/%Y %H:%M" (day first), "|%m/%d/%Y %I:%M %p"
+    (month first, AM and PM). Negative quantities and cancelled orders are refunds. See docs/events.md.
+    """
     with Shop(shop) as opened, progress_bar("Events") as progress:
         report = opened.load_events(
-            file, mapping=mapping_of(mapping), format=format, encoding=encoding, progress=progress
+            file,
+            mapping=mapping_of(mapping),
+            format=format,
+            encoding=encoding,
+            columns=[name.strip() for name in columns.split(",")] if columns else (),
+            progress=progress,
         )
     show_quality(report, as_json)
 

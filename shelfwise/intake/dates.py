@@ -36,7 +36,10 @@ _MONTHS = {
     )
     for name in names.split()
 }
-_CLOCK = r"(?:[T\s,]*(?:at|um|à|a las|om)?\s*(?P<clock>\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?)\s*(?P<half>[ap]\.?\s?m\.?)?)?"
+_CLOCK = (
+    r"(?:[T\s,]*(?:at|um|à|a las|om)?\s*(?P<clock>\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?)"
+    r"\s*(?P<half>[ap]\.?\s?m\.?)?)?"
+)
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[A-Z][A-Za-z_]+/[A-Za-z_/]+)?$"
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,2})(?P<sign>[./-])(?P<b>\d{1,2})(?P=sign)(?P<year>\d{4}|\d{2})\.?" + _CLOCK + _ZONE, re.IGNORECASE
@@ -208,8 +211,8 @@ def doubtful(reading: Reading, column: str) -> str:
     maps = [f'--map "time={column}|{format_of(reading.example, day_first=first)}"' for first in (True, False)]
     if reading.against:
         return (
-            f"{reading.example!r} has the day first and {reading.against!r} the month; mend the column or write its dates "
-            f"as 2026-11-03 (of one order only: {maps[0]} or {maps[1]})"
+            f"{reading.example!r} has the day first and {reading.against!r} the month; mend the column or write "
+            f"its dates as 2026-11-03 (of one order only: {maps[0]} or {maps[1]})"
         )
     return (
         f"{reading.example!r} is {shown(reading.example, day_first=True)} or "

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, ga4, reading
+from shelfwise.intake import columns, dates, ga4, headings, nested, orders, reading
+from shelfwise.intake.extremes import LARGE_PRICE, LARGE_QUANTITY, add_bots, add_extremes, bot_like
 from shelfwise.intake.ids import FloatIds, say_float_columns
-from shelfwise.intake.mapping import Column, resolve
+from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import event_problem
+from shelfwise.intake.spool import PARTITION, Spool
 from shelfwise.schema import EVENT_COLUMNS, EventType
 
 if TYPE_CHECKING:
@@ -25,35 +26,37 @@ if TYPE_CHECKING:
 FORMATS = ("ga4", "csv", "tsv", "jsonl", "parquet")
 #: Per field, what columns are commonly called (as `plain_name` writes them), the likeliest first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "id": ("event_id", "id", "uuid", "insert_id"),
+    "id": ("event_id", "id", "uuid", "insert_id", "message_id"),
     "type": ("type", "event_type", "event_name", "event", "action", "behavior", "behaviour", "interaction"),
     "time": (
         "time", "timestamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
-        "invoice_date", "order_date", "transaction_timestamp", "unix_time",
+        "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
     ),
     "customer": (
-        "customer", "customer_id", "user", "user_id", "userid", "visitorid", "visitor_id", "household_id", "member_id",
-        "client_id", "customer_number", "reviewer_id", "uid",
+        "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
+        "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "email", "customer_email",
+        "billing_email", "email_billing",
     ),
     "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id"),
     "product": (
         "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
-        "parent_asin", "content_id",
+        "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_code", "artikelnummer",
     ),
-    "quantity": ("quantity", "qty", "count", "units", "pieces"),
-    "price": ("price", "unit_price", "item_price"),
+    "quantity": ("quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered"),
+    "price": ("price", "unit_price", "item_price", "lineitem_price", "item_cost"),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
-    "request_id": ("request_id", "transaction_id", "transactionid", "order_id", "invoice_no", "basket_id", "order"),
+    "request_id": (
+        "request_id", "transaction_id", "transactionid", "order_id", "order_number", "increment_id",
+        "invoice_no", "invoice", "basket_id", "order",
+    ),
+    "status": ("order_status", "financial_status", "payment_status", "status"),
+    "name": ("item_name", "product_name", "lineitem_name", "product_title", "description", "title"),
 }  # fmt: skip
 
 _TEXTS = ("id", "customer", "session", "product", "query", "request_id")
-_PARTITION = 4_000_000  # rows whose keys are compared at once
-MANY_A_MINUTE = 120  # moments (distinct times) of one visitor within one minute above which no person is behind them
-MANY_A_DAY = 5_000
-LARGE_QUANTITY = 10_000.0
-LARGE_PRICE = 1e6
-_BROWSING = [str(kind) for kind in EventType if kind not in (EventType.PURCHASE, EventType.RATE)]
+_SAMPLE = 1_000  # rows that say whether the dates of a table need a whole look
+_PURCHASE = str(EventType.PURCHASE)
 
 
 def load_events(
@@ -63,33 +66,43 @@ def load_events(
     mapping: Mapping[str, str] | None = None,
     usual: Mapping[str, str] | None = None,
     format: str | None = None,
+    columns: Sequence[str] = (),
+    nobodies: Sequence[str] = (),
+    not_products: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> QualityReport:
-    """Load an event log: GA4's BigQuery export (JSON Lines), CSV, TSV, JSON Lines or Parquet; .gz too.
+    """Load an event log: GA4's BigQuery export, CSV, TSV, JSON Lines (nested too) or Parquet; .gz too.
 
     `mapping`: field → column, see `mapping.py`; fields it leaves out are found in `usual`, a mapping that GA4's export
-    needs none of, then by common names. Without a column for
-    the type, rows are purchases when they have a quantity or a price, else views. An event without an id gets one made
-    of its contents and of its number among identical rows, so loading a file twice adds nothing; GA4's identical rows
-    (same visitor, microsecond and item) were sent twice and are dropped. Rows against the rules of schema.py are
-    dropped and reported. Streams: memory does not grow with the file. Raises UnreadableFile, having changed nothing.
+    needs none of, then by common names. `columns`: the fields of a table without headings, in order, "-" for none.
+    `nobodies`: more ids that stand for no customer. `not_products`: patterns of ids that are no products.
+
+    Without a column for the type, rows are purchases when they have a quantity or a price, ratings when they have
+    stars, else views. A record with a list of products is one event each. An event without an id gets one made of
+    its contents and of its number among identical rows, so loading a file twice adds nothing; a purchase with an order gets one made
+    of order and product, so an order sent again, at whatever time, adds nothing either. Negative quantities and orders
+    given back become refunds. Rows against the rules of schema.py are dropped and reported. Streams: memory does not
+    grow with the file. Raises UnreadableFile, having changed nothing.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
         raise UnreadableFile(path, f"{format!r} is no format of events; use one of {', '.join(FORMATS)}")
     kind = format or reading.sniff(path)
-    if format is None and kind == "jsonl" and mapping is None and ga4.is_export(path):
-        kind = "ga4"
+    if format is None and kind in ("jsonl", "parquet") and mapping is None and ga4.is_export(path, kind):
+        kind = "ga4" if kind == "jsonl" else "ga4 parquet"
     mapping = {**(usual or {}), **(mapping or {})} or None
     if kind == "xml":
         raise UnreadableFile(path, "is XML; event logs are CSV, JSON Lines or Parquet")
     findings = Findings(path.name)
     findings.facts["format"] = kind
-    frames = ga4.frames(path, findings) if kind == "ga4" else _table_frames(path, kind, mapping, findings)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
-        spool = _Spool(Path(folder))
+        known = frozenset(store.product_ids())
+        frames = _frames(path, kind, mapping, columns, Path(folder), findings)
+        spool = Spool(Path(folder))
         floats = FloatIds(("customer", "session", "product"))
         for frame in frames:
+            frame = orders.somebody(frame, nobodies, findings)
+            frame = orders.products_only(frame, frame["name"], known, not_products, findings)
             spool.add(valid := _valid(frame, findings))
             floats.seen(valid)
             if progress is not None:
@@ -98,12 +111,13 @@ def load_events(
             reason = findings.first("dropped") or "there are no rows"
             raise UnreadableFile(path, f"has no usable row: {reason}")
         floats.say(findings)
-        known = frozenset(store.product_ids())
         _flag_bots(spool, findings)
+        add_extremes(spool.scan(), findings)
 
         def imported() -> Iterator[pl.DataFrame]:
             done = 0
-            for frame in _numbered(spool, findings, drop_repeats=kind == "ga4"):
+            placed = kind.startswith("ga4") or "lists" in findings.facts
+            for frame in spool.numbered(findings, drop_repeats=placed):
                 yield floats.mend(frame, known)
                 done += frame.height
                 if progress is not None:
@@ -115,11 +129,58 @@ def load_events(
     return findings.report()
 
 
+def _frames(
+    path: Path,
+    kind: str,
+    mapping: Mapping[str, str] | None,
+    headings_: Sequence[str],
+    folder: Path,
+    findings: Findings,
+) -> Iterator[pl.DataFrame]:
+    """EVENT_COLUMNS, `line`, `name` and where a record holds several products `place`, not yet checked."""
+    if kind.startswith("ga4"):
+        for frame in ga4.frames(path, kind.removeprefix("ga4 ").replace("ga4", "jsonl"), findings):
+            yield orders.settled(frame.with_columns(name=pl.lit("")), pl.repeat("", frame.height, eager=True), findings)
+    elif nested.is_nested(path, kind):
+        for texts, found in nested.frames(path, kind, mapping, SYNONYMS, findings):
+            yield _events_of(texts, _typed(found, texts, findings), findings, dates.Reading(True))
+    else:
+        shift = 0
+        if kind in ("csv", "tsv") and (headings_ or headings.double_colons(path)):
+            whole = headings.with_headings(path, kind, _named(path, headings_), folder)
+            if not headings_ and headings.seems_data(reading.header_of(whole, "csv")):
+                raise _headless(path, whole, "csv")
+            path, kind, shift = whole, "csv", 1 if headings_ else 0
+        yield from _table_frames(path, kind, mapping, findings, shift)
+
+
+def _named(path: Path, headings_: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in headings_]
+    for name in names:
+        if name not in ("-", "") and name not in SYNONYMS:
+            raise UnreadableFile(path, f"--columns names {name!r}; its words are {', '.join(SYNONYMS)} and - for none")
+    return [f"column {place}" if name in ("-", "") else name for place, name in enumerate(names, 1)]
+
+
+def _headless(path: Path, table: Path, kind: str) -> UnreadableFile:
+    shown = ", ".join(reading.header_of(table, kind))[:80]
+    return UnreadableFile(
+        path,
+        f"has no headings: its first line is data ({shown}). Name the columns in order, - for none: "
+        f"{headings.proposal(table, kind)}",
+        line=1,
+    )
+
+
 def _table_frames(
-    path: Path, kind: str, mapping: Mapping[str, str] | None, findings: Findings
+    path: Path, kind: str, mapping: Mapping[str, str] | None, findings: Findings, shift: int = 0
 ) -> Iterator[pl.DataFrame]:
     header = reading.header_of(path, kind)
+    if kind in ("csv", "tsv") and not mapping and headings.seems_data(header):
+        raise _headless(path, path, kind)
     found = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
+    if "request_id" not in found and not (mapping and "request_id" in mapping):
+        _order_by_name(header, found)
     for field, fields in (("time", ("time",)), ("who", ("customer", "session")), ("what", ("product", "query"))):
         if not any(name in found for name in fields):
             raise UnreadableFile(
@@ -127,26 +188,111 @@ def _table_frames(
                 f"no column tells {field}; name one with --map {fields[0]}=COLUMN (columns: {', '.join(header[:20])})",
                 line=1,
             )
-    if "type" not in found:
-        bought = "quantity" in found or "price" in found
-        found["type"] = Column(constant=str(EventType.PURCHASE if bought else EventType.VIEW_ITEM))
-        findings.facts["type of every row"] = found["type"].constant
+    _order_by_id(path, kind, mapping, found, findings)
+    found = _typed(found, None, findings)
     findings.facts |= reading.dialect_of(path, kind)
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
     ids = {field: column.name for field, column in found.items() if field in ("customer", "session", "product")}
     say_float_columns(reading.float_columns(path, kind), ids, findings)
+    when = _dates_of(path, kind, found["time"], findings)
     names = list(dict.fromkeys(column.name for column in found.values() if column.name))
+    order = found["request_id"].name if "request_id" in found else ""
+    carried = [
+        column.name
+        for field, column in found.items()
+        if field in ("time", "customer", "status") and column.name and column.name != order
+    ]
+    last: dict[str, str] = {}
     for texts in reading.text_frames(path, kind, names):
         findings.read += texts.height
-        yield _events_of(texts, found, findings)
+        if shift:
+            texts = texts.with_columns(pl.col("line") - shift)
+        if order:
+            texts = orders.filled_down(texts, order, carried, last)
+        yield _events_of(texts, found, findings, when)
 
 
-def _events_of(texts: pl.DataFrame, found: Mapping[str, Column], findings: Findings) -> pl.DataFrame:
-    """Texts → EVENT_COLUMNS, `line` and `doubt` (kept, but flagged). Only rows of a known event type come back."""
+def _order_by_name(header: Sequence[str], found: dict[str, Column]) -> None:
+    """Shopify's order export calls an order's number "Name"."""
+    if "Name" in header and any(name.startswith("Lineitem ") for name in header):
+        found["request_id"] = Column("Name")
+        found.pop("id", None)
+
+
+def _order_by_id(
+    path: Path, kind: str, mapping: Mapping[str, str] | None, found: dict[str, Column], findings: Findings
+) -> None:
+    """A column just called id that repeats with other products is an order's number, not an event's."""
+    column = found.get("id")
+    if column is None or (mapping and "id" in mapping) or plain_name(column.name) != "id" or "product" not in found:
+        return
+    for texts in reading.text_frames(path, kind, [column.name, found["product"].name]):
+        lines = texts.filter(pl.col(column.name) != "").group_by(column.name)
+        several = lines.agg(products=pl.col(found["product"].name).n_unique()).filter(pl.col("products") > 1)
+        if several.height:
+            found.pop("id")
+            taken = ""
+            if "request_id" not in found and not (mapping and "request_id" in mapping):
+                found["request_id"] = Column(column.name)
+                taken = ": taken as the order's number"
+            why = (
+                f"the column {column.name} repeats with other products, so it is no event's id{taken} "
+                f"(--map id={column.name} reads it as one)"
+            )
+            findings.add("repeated_id", "note", why, [(0, several[column.name][0])], count=several.height)
+        return
+
+
+def _typed(found: dict[str, Column], texts: pl.DataFrame | None, findings: Findings) -> dict[str, Column]:
+    """With a type for every row where no column has one."""
+    there = {field for field, column in found.items() if column.name or column.constant}
+    if texts is not None:
+        there = {field for field in there if field in texts.columns and (texts[field] != "").any()}
+    if "type" in there:
+        return found
+    bought = there & {"quantity", "price", "request_id"} if texts is not None else there & {"quantity", "price"}
+    kind = EventType.PURCHASE if bought else EventType.RATE if "value" in there else EventType.VIEW_ITEM
+    findings.facts["type of every row"] = str(kind)
+    return {**found, "type": Column(constant=str(kind))}
+
+
+def _dates_of(path: Path, kind: str, column: Column, findings: Findings) -> dates.Reading:
+    """How the column of times is written, by all its values where the first need a look. Raises UnreadableFile."""
+    if column.format or column.constant is not None:
+        return dates.Reading()
+    whole = reading.text_frames(path, kind, [column.name])
+    first = next(whole, None)
+    if first is None:
+        return dates.Reading()
+    sample = first[column.name].head(_SAMPLE)
+    if not (columns.times(sample).is_null() & (sample.str.strip_chars() != "")).any():
+        return dates.Reading()
+    rest = (texts[column.name].unique().to_list() for texts in whole)
+    order = dates.order_of(dates.distinct(_chain(first[column.name].to_list(), rest)))
+    if problem := dates.doubtful(order, column.name):
+        raise UnreadableFile(path, f"the dates cannot be read without doubt: {problem}", column=column.name)
+    if order.count:
+        says = "day" if order.day_first else "month"
+        findings.facts["dates"] = f"the {says} first" + (f", as {order.example!r} says" if order.example else "")
+    elif order.serials:
+        findings.facts["dates"] = "Excel's serial numbers, days since 1899-12-30"
+    return order
+
+
+def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
+    yield first
+    yield from rest
+
+
+def _events_of(
+    texts: pl.DataFrame, found: Mapping[str, Column], findings: Findings, when: dates.Reading
+) -> pl.DataFrame:
+    """Texts → EVENT_COLUMNS, `line`, `name`, `written` (the time's text) and `place` where it has one; only rows of a
+    known event type."""
 
     def text(field: str) -> pl.Series:
         column = found.get(field)
-        if column is None or column.constant is not None:
+        if column is None or column.constant is not None or not column.name:
             value = "" if column is None or column.constant is None else column.constant
             return pl.repeat(value, texts.height, dtype=pl.String, eager=True)
         return texts[column.name]
@@ -156,14 +302,15 @@ def _events_of(texts: pl.DataFrame, found: Mapping[str, Column], findings: Findi
     if other.any():
         shown = texts.select("line").with_columns(type=text("type")).filter(other)
         findings.add_rows("other_event", "dropped", "is no e-commerce event", shown, "type")
-    made = {"line": texts["line"], "type": kinds}
+    made = {"line": texts["line"], "type": kinds, "written": text("time"), "name": text("name")}
+    if "place" in texts.columns:
+        made["place"] = texts["place"]
     for field in _TEXTS:
         if field == "query":
             made[field] = columns.words(text(field))
         else:
             made[field] = columns.ids(text(field), found.get(field, Column()).rule)
-    when = found["time"]
-    made["time"] = columns.times(text("time"), when.format)
+    made["time"] = columns.times(text("time"), found["time"].format, when)
     unreadable: dict[str, pl.Series] = {}
     for field in ("quantity", "price", "value"):
         column = found.get(field, Column())
@@ -174,18 +321,32 @@ def _events_of(texts: pl.DataFrame, found: Mapping[str, Column], findings: Findi
         if unreadable[field].any():
             shown = pl.DataFrame({"line": texts["line"], field: text(field)}).filter(unreadable[field])
             findings.add_rows(f"unreadable_{field}", "mended", f"the {field} is no number; left out", shown, field)
-    return pl.DataFrame(made).filter(~other)
+    frame = pl.DataFrame(made).with_columns(status_=text("status")).filter(~other)
+    made_of_order = found.get("request_id", Column()).name
+    if "place" in texts.columns:  # several events of one record share its id
+        frame = frame.with_columns(
+            id=pl.when((pl.col("id") != "") & (pl.col("place") > 0))
+            .then(pl.format("{}-{}", "id", "place"))
+            .otherwise("id")
+        )
+    ordered = (pl.col("type") == _PURCHASE) & (pl.col("request_id") != "") & (pl.col("product") != "")
+    if plain_name(made_of_order) == "request_id" and "place" not in texts.columns:
+        ordered = pl.lit(value=False)
+    frame = frame.with_columns(ordered=ordered)
+    return orders.settled(frame.drop("status_"), frame["status_"], findings)
 
 
 def _valid(frame: pl.DataFrame, findings: Findings) -> pl.DataFrame:
-    """The rows that keep the rules, with a doubt flag and a stable id where they had none."""
+    """The rows that keep the rules, with a stable id where they had none."""
+    for name, empty in (("written", ""), ("ordered", False)):
+        if name not in frame.columns:
+            frame = frame.with_columns(pl.lit(empty).alias(name))
     judged = frame.with_columns(problem=event_problem())
     bad = judged.filter(pl.col("problem").is_not_null())
     for (problem,), rows in bad.partition_by("problem", as_dict=True, maintain_order=True).items():
         field, _, why = str(problem).partition(": ")
-        findings.add_rows(
-            f"invalid_{field}", "dropped", f"{field} {why}", rows, "type", "time", "customer", "session", "product"
-        )
+        shown = ("type", "written" if field == "time" else "time", "customer", "session", "product")
+        findings.add_rows(f"invalid_{field}", "dropped", f"{field} {why}", rows, *shown)
     good = judged.filter(pl.col("problem").is_null()).drop("problem")
     doubts = {
         "impossible_quantity": (pl.col("quantity") > LARGE_QUANTITY, f"over {LARGE_QUANTITY:,.0f} pieces in one event"),
@@ -196,145 +357,39 @@ def _valid(frame: pl.DataFrame, findings: Findings) -> pl.DataFrame:
             kind, "flagged", why, good.filter(condition), "customer", "session", "product", "quantity", "price"
         )
     findings.flagged += good.filter(pl.any_horizontal(condition for condition, _ in doubts.values())).height
+    good = good.with_columns(id=pl.when("ordered").then(pl.lit("")).otherwise("id"))
     own = good["id"] != ""
     if not own.all():
-        contents = good.select(
-            pl.concat_str(
-                *(pl.col(name) for name in ("type", "customer", "session", "product", "query", "request_id")),
-                pl.col("time").cast(pl.String),
-                *(
-                    (pl.col(name) * 1e6).round().cast(pl.Int64, strict=False).cast(pl.String).fill_null("")
-                    for name in ("quantity", "price", "value")
-                ),
-                *((pl.col("place").cast(pl.String),) if "place" in good.columns else ()),
-                separator="\x1f",
-            )
-        ).to_series()
-        made = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in contents]
+        made = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in _contents(good)]
         good = good.with_columns(id=pl.when(pl.col("id") == "").then(pl.Series(made, dtype=pl.String)).otherwise("id"))
-    return good.select("line", pl.lit(own).alias("own"), *(pl.col(n).cast(t) for n, t in EVENT_COLUMNS.items()))
-
-
-class _Spool:
-    """Cleaned rows waiting on disk until the whole file is known to be good."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.rows = 0
-        self.types: Counter[str] = Counter()
-        self._files: list[Path] = []
-
-    def add(self, frame: pl.DataFrame) -> None:
-        if frame.is_empty():
-            return
-        file = self.folder / f"{len(self._files):08d}.arrow"
-        frame.with_columns(key=pl.col("id").hash()).write_ipc(file, compression="lz4")
-        self._files.append(file)
-        self.rows += frame.height
-        self.types.update(dict(frame["type"].value_counts().iter_rows()))
-
-    def frames(self) -> Iterator[pl.DataFrame]:
-        for file in self._files:
-            yield pl.read_ipc(file)
-
-    def scan(self) -> pl.LazyFrame:
-        return pl.scan_ipc(self._files)
-
-    def repeated_keys(self) -> pl.Series:
-        """Hashes of ids that stand more than once, found part by part so that memory stays bounded."""
-        parts = max(1, -(-self.rows // _PARTITION))
-        found = [
-            self.scan()
-            .select("key")
-            .filter(pl.col("key") % parts == part)
-            .group_by("key")
-            .len()
-            .filter(pl.col("len") > 1)
-            .select("key")
-            .collect(engine="streaming")["key"]
-            for part in range(parts)
-        ]
-        return pl.concat(found)
-
-
-def _numbered(spool: _Spool, findings: Findings, *, drop_repeats: bool) -> Iterator[pl.DataFrame]:
-    """EVENT_COLUMNS with ids unique within the file: identical rows without an id of their own get their number at the
-    end of it, or are dropped; a row whose own id stood before is dropped."""
-    repeated = spool.repeated_keys()
-    seen: Counter[str] = Counter()
-    for frame in spool.frames():
-        if len(repeated):
-            again = frame["key"].is_in(repeated.implode())
-            if again.any():
-                frame = _resolve_repeats(frame, again, seen, findings, drop_repeats=drop_repeats)
-        yield frame.select(*EVENT_COLUMNS)
-
-
-def _resolve_repeats(
-    frame: pl.DataFrame, again: pl.Series, seen: Counter[str], findings: Findings, *, drop_repeats: bool
-) -> pl.DataFrame:
-    numbers = []
-    for name in frame["id"].filter(again):
-        numbers.append(seen[name])
-        seen[name] += 1
-    places = again.arg_true()
-    number = pl.repeat(0, frame.height, dtype=pl.Int64, eager=True).scatter(places, pl.Series(numbers, dtype=pl.Int64))
-    frame = frame.with_columns(number=number)
-    copies = frame.filter(pl.col("number") > 0)
-    shown = ("type", "customer", "session", "product", "id")
-    own = copies.filter("own")
-    findings.add_rows("duplicate_id", "dropped", "an earlier row of the file has this id", own, *shown)
-    same = copies.filter(~pl.col("own"))
-    if drop_repeats:
-        findings.add_rows("sent_twice", "dropped", "identical to an earlier row to the microsecond", same, *shown)
-        return frame.filter(pl.col("number") == 0)
-    findings.add_rows("identical_row", "flagged", "identical to an earlier row; kept as a repeat", same, *shown)
-    findings.flagged += same.height
-    return frame.filter(~(pl.col("own") & (pl.col("number") > 0))).with_columns(
-        id=pl.when(pl.col("number") > 0).then(pl.format("{}-{}", "id", "number")).otherwise("id")
+    return good.select(
+        "line", pl.lit(own).alias("own"), "ordered", *(pl.col(n).cast(t) for n, t in EVENT_COLUMNS.items())
     )
 
 
-def bot_like(events: pl.LazyFrame) -> pl.DataFrame:
-    """who, moments, peak (the busiest minute's moments), first (line): visitors no person can be, by browsing alone:
-    a purchase of a hundred products is one moment."""
-    who = pl.when(pl.col("customer") != "").then("customer").otherwise("session")
-    minute = 60_000_000
-    per_minute = (
-        events.filter(pl.col("type").is_in(_BROWSING))
-        .group_by(who=who, minute=pl.col("time") // minute)
-        .agg(moments=pl.col("time").n_unique(), events=pl.len(), line=pl.col("line").min())
+def _contents(good: pl.DataFrame) -> pl.Series:
+    """What ids are made of: all that a row says, or of an order's line the order and its product.
+
+    A line of a record with a place has its number among those of its product there; a table's order, whose numbers may
+    begin anew with each customer, has the customer."""
+    placed = "place" in good.columns
+    nth = pl.int_range(pl.len()).over("line", "type", "product").cast(pl.String) if placed else pl.col("customer")
+    order = pl.concat_str(pl.lit("order"), "request_id", "product", nth, separator="\x1f")
+    whole = pl.concat_str(
+        *(pl.col(name) for name in ("type", "customer", "session", "product", "query", "request_id")),
+        pl.col("time").cast(pl.String),
+        *(
+            (pl.col(name) * 1e6).round().cast(pl.Int64, strict=False).cast(pl.String).fill_null("")
+            for name in ("quantity", "price", "value")
+        ),
+        *((pl.col("place").cast(pl.String),) if placed else ()),
+        separator="\x1f",
     )
-    per_day = per_minute.group_by("who", day=pl.col("minute") // 1_440).agg(
-        pl.col("moments").sum(), peak=pl.col("moments").max(), events=pl.col("events").sum(), line=pl.col("line").min()
-    )
-    return (
-        per_day.filter((pl.col("peak") > MANY_A_MINUTE) | (pl.col("moments") > MANY_A_DAY))
-        .group_by("who")
-        .agg(pl.col("moments", "events").sum(), pl.col("peak").max(), pl.col("line").min())
-        .sort("line")
-        .collect(engine="streaming")
-    )
+    return good.select(pl.when("ordered").then(order).otherwise(whole)).to_series()
 
 
-BOT_REASON = f"browses faster than people do: over {MANY_A_MINUTE} moments a minute or {MANY_A_DAY:,} a day"
-
-
-def _flag_bots(spool: _Spool, findings: Findings) -> None:
-    parts = max(1, -(-spool.rows // _PARTITION))
+def _flag_bots(spool: Spool, findings: Findings) -> None:
+    parts = max(1, -(-spool.rows // PARTITION))
     who = pl.when(pl.col("customer") != "").then("customer").otherwise("session")
     for part in range(parts):
-        bots = bot_like(spool.scan().filter(who.hash() % parts == part))
-        add_bots(bots, findings)
-
-
-def add_bots(bots: pl.DataFrame, findings: Findings) -> None:
-    if bots.height:
-        examples = [
-            (line, f"{name}: {moments:,} moments, {peak:,} in its busiest minute")
-            for name, moments, peak, line in bots.select("who", "moments", "peak", "line").head(5).iter_rows()
-        ]
-        count = int(bots["events"].sum())
-        findings.add("bot_like", "flagged", BOT_REASON, examples, count=count)
-        findings.flagged += count
-        findings.facts["bot-like visitors"] = findings.facts.get("bot-like visitors", 0) + bots.height
+        add_bots(bot_like(spool.scan().filter(who.hash() % parts == part)), findings)

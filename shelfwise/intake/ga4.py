@@ -33,23 +33,23 @@ _FIELDS = (
 )
 
 
-def is_export(path: Path) -> bool:
+def is_export(path: Path, kind: str = "jsonl") -> bool:
     """Whether the first object looks like one of GA4's events."""
-    first = next(reading.json_rows(path), None)
+    first = next(reading.rows_of(path, kind), None)
     return first is not None and "event_name" in first[1] and "event_timestamp" in first[1]
 
 
-def frames(path: Path, findings: Findings) -> Iterator[pl.DataFrame]:
+def frames(path: Path, kind: str, findings: Findings) -> Iterator[pl.DataFrame]:
     """Frames with the texts of an event, `line` and `place` (the item's position, part of a made id)."""
     rows: list[tuple[Any, ...]] = []
-    for line, event in reading.json_rows(path):
+    for line, event in reading.rows_of(path, kind):
         if "event_name" not in event or "event_timestamp" not in event:
             missing = "event_name" if "event_name" not in event else "event_timestamp"
             raise UnreadableFile(path, "is no GA4 event: the field is missing", line=line, column=missing)
         name = value_text(event["event_name"])
-        kind = columns.TYPE_NAMES.get(name)
+        event_type = columns.TYPE_NAMES.get(name)
         items = event.get("items") or []
-        if kind is None or not isinstance(items, list):
+        if event_type is None or not isinstance(items, list):
             findings.read += 1
             findings.add("other_event", "dropped", "is no e-commerce event", [(line, name)])
             continue
@@ -61,8 +61,8 @@ def frames(path: Path, findings: Findings) -> Iterator[pl.DataFrame]:
         order = value_text(ecommerce.get("transaction_id")) if isinstance(ecommerce, dict) else ""
         order = order if order not in ("", "(not set)") else parameters.get("transaction_id", "")
         query = parameters.get("search_term", "")
-        shared = (str(kind), value_text(event["event_timestamp"]), value_text(event.get("user_id")), session)
-        if kind is EventType.SEARCH or not items:
+        shared = (str(event_type), value_text(event["event_timestamp"]), value_text(event.get("user_id")), session)
+        if event_type is EventType.SEARCH or not items:
             items = [{}]
         for place, item in enumerate(items):
             item = item if isinstance(item, dict) else {}
@@ -91,6 +91,7 @@ def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
         quantity=quantity.set(frame["quantity"] == "", 1.0),
         price=price,
         value=pl.lit(None, pl.Float64),
+        ordered=(frame["type"] == EventType.PURCHASE) & (frame["request_id"] != "") & (frame["product"] != ""),
     )
 
 

@@ -16,6 +16,8 @@ import polars as pl
 from shelfwise.intake.report import Findings
 
 _FLOAT = r"^-?\d+\.0$"
+_WHOLE = r"^-?\d+(?:\.0)?$"
+_PEOPLE = frozenset(("customer", "session"))
 _EXPONENT = re.compile(r"^\d(?:[.,]\d+)?[eE]\+?\d{1,2}$")
 EXACT = 2**53  # above it a floating point number skips whole numbers
 RULES = ("whole", "no-zeros", "zeros:N", "lower", "upper", "nfkc")
@@ -38,6 +40,7 @@ class FloatIds:
     def __init__(self, fields: Collection[str]) -> None:
         self._fields = tuple(fields)
         self._mixed: set[str] = set()  # fields with an id that is no such float
+        self._words: set[str] = set()  # fields with an id that is no whole number, written as a float or not
         self._floats: dict[str, set[str]] = {field: set() for field in fields}
 
     def seen(self, frame: pl.DataFrame) -> None:
@@ -48,15 +51,21 @@ class FloatIds:
                 self._floats[field].update(ids.filter(floats).unique())
             if not floats.all():
                 self._mixed.add(field)
+            if not ids.str.contains(_WHOLE).all():
+                self._words.add(field)
 
     def whole(self) -> list[str]:
-        """Fields whose every id is a whole number written as a float."""
-        return [field for field in self._fields if self._floats[field] and field not in self._mixed]
+        """Fields whose every id is a whole number written as a float; of customers and sessions, some of which are."""
+        return [
+            field
+            for field in self._fields
+            if self._floats[field] and (field not in self._mixed or (field in _PEOPLE and field not in self._words))
+        ]
 
     def say(self, findings: Findings) -> None:
         for field in self.whole():
             example = min(self._floats[field])
-            why = f"every {field} is a whole number written as a float, as pandas does; read without the .0"
+            why = f"every {field} is a whole number, some written as floats, as pandas does; read without the .0"
             findings.add("float_ids", "note", why, [(0, f"{example} is {example[:-2]}")])
 
     def mend(self, frame: pl.DataFrame, known: Collection[str] = (), field: str = "product") -> pl.DataFrame:

@@ -1,9 +1,9 @@
 """Records that hold lists of products → one row a product, each with the texts of an event's fields.
 
-Orders of shop systems (`line_items`, `items`, `products`), Segment's tracks (`properties.products`), sessions with their
-events (OTTO), parallel lists of Parquet (`product_id: [..]`, `quantity: [..]`), lists written as JSON text. A field is
-looked for in the list's entry first, then in the record, then in what the record nests. A list that is none of these is
-an error, never an id.
+Orders of shop systems (`line_items`, `items`, `products`), Segment's tracks (`properties.products`), sessions with
+their events (OTTO), parallel lists of Parquet (`product_id: [..]`, `quantity: [..]`), lists written as JSON text. A field
+is looked for in the list's entry first, then in the record, then in what the record nests. A list that is none of these
+is an error, never an id.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ROWS = 50_000
 _LOOKED_AT = 200  # records that say whether a file nests
 #: What lists of a record are called, as `plain_name` writes it, the likeliest first.
 _LISTS = (
-    "line_items", "lineitems", "items", "products", "order_items", "order_lines", "lines", "events", "contents", "basket",
-    "cart", "positions", "entries", "articles", "product_list", "actions", "interactions",
+    "line_items", "lineitems", "items", "products", "order_items", "order_lines", "lines", "events", "contents",
+    "basket", "cart", "positions", "entries", "articles", "product_list", "actions", "interactions",
 )  # fmt: skip
 #: Names that an entry of a list may have beside those of a flat log.
 _ENTRY = {
@@ -97,9 +97,7 @@ def frames(
             rows = []
     if reader.lists:
         findings.facts["lists"] = ", ".join(sorted(reader.lists))
-    findings.facts["columns"] = {
-        field: ", ".join(sorted(names)) for field, names in reader.used.items() if names
-    }
+    findings.facts["columns"] = {field: ", ".join(sorted(names)) for field, names in reader.used.items() if names}
     if rows or not reader.used:
         yield reader.frame(rows), reader.columns
 
@@ -134,7 +132,7 @@ class _Reader:
 
     def rows(self, line: int, record: dict[str, Any]) -> list[tuple[Any, ...]]:
         flat = _flat(record)
-        name, entries = self._entries(line, record, flat)
+        name, entries = self._entries(flat)
         if name:
             self.lists.add(name)
         rest = {key: value for key, value in flat.items() if key != name and not key.startswith(f"{name}.")}
@@ -150,12 +148,12 @@ class _Reader:
             made.append((line, place, *values))
         return made
 
-    def _entries(self, line: int, record: dict[str, Any], flat: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
+    def _entries(self, flat: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """The list of the record, and its entries as objects; ("", [{}]) where it holds none."""
         lists = {key: found for key, value in flat.items() if isinstance(found := _list_of(value), list)}
         mapped = self._given.get("product")
         if mapped is not None and mapped.name:
-            head, _, tail = mapped.name.rpartition(".")
+            head = mapped.name.rpartition(".")[0]
             for key in (mapped.name, head):
                 if key in lists:
                     found = lists[key]
@@ -209,7 +207,9 @@ class _Reader:
         if not (field in ("id", "request_id", "customer", "session", "status") and listed):
             candidates += [(name, inside[name]) for name in own if inside.get(name) not in (None, "")]
         elif field == "id":
-            candidates += [(name, inside[name]) for name in names if name != "id" and inside.get(name) not in (None, "")]
+            candidates += [
+                (name, inside[name]) for name in names if name != "id" and inside.get(name) not in (None, "")
+            ]
         if field not in ("quantity", "price", "product") or not listed:
             more = (*names, *_RECORD.get(field, ())) if listed else names
             if field == "id" and listed:
@@ -234,8 +234,8 @@ class _Reader:
         if isinstance(value, dict | list):
             raise UnreadableFile(
                 self._path,
-                f"the column {name!r}, taken for {field}, holds a list or an object ({value_text(value)[:60]}); write one "
-                f"line a product, or name what is inside with --map {field}={name}.NAME",
+                f"the column {name!r}, taken for {field}, holds a list or an object ({value_text(value)[:60]}); "
+                f"write one line a product, or name what is inside with --map {field}={name}.NAME",
                 column=name,
             )
         self.used[field].add(name)

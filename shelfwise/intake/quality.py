@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from shelfwise import schema
-from shelfwise.intake.events import LARGE_QUANTITY, add_bots, bot_like
+from shelfwise.intake.extremes import LARGE_QUANTITY, add_bots, bot_like
 from shelfwise.intake.ids import meeting
 from shelfwise.intake.report import Findings, QualityReport
 from shelfwise.schema import EVENT_COLUMNS

@@ -250,7 +250,7 @@ def test_ids_do_not_depend_on_how_a_file_is_cut(tmp_path: Path, store: Store, mo
     assert first.kept == 300
     original = reading.text_frames
     monkeypatch.setattr(reading, "text_frames", lambda *a: original(*a, rows=37))
-    monkeypatch.setattr(events, "_PARTITION", 50)
+    monkeypatch.setattr(spool, "PARTITION", 50)
     assert load_events(path, store).kept == 0
 
 
