@@ -144,16 +144,16 @@ _NOBODY = frozenset(
 _NUMBERS = frozenset(("0", "-1", "0.0", "-1.0"))  # a session may be numbered so
 
 
-def is_nobody(text: str) -> bool:
+def is_nobody(text: str, *, session: bool = False) -> bool:
     """Whether the text is no customer's id but what stands for none: undefined, null, guest, (not set), 0, 000000,
-    00000000-0000-0000-0000-000000000000."""
-    if len(text) > 40:
+    00000000-0000-0000-0000-000000000000. session: whether it is a session's, which may be numbered 0 or -1."""
+    if not text or len(text) > 40 or (session and text in _NUMBERS):
         return False
     plain = "_".join(text.casefold().strip(" ()[]<>{}\"'").split())
     if plain in _NOBODY:
         return True
     marks = set(plain.replace("-", ""))
-    return not plain or marks in (set(), {"0"}) or (len(plain) >= 6 and len(marks) == 1)
+    return not marks or marks == {"0"} or (len(plain) >= 6 and len(marks) == 1)
 
 
 def check_text(name: str, value: str, limit: int, *, required: bool = False) -> None:
@@ -285,7 +285,7 @@ class Event:
         nobody = ""
         for name in ("customer", "session"):
             given = getattr(self, name)
-            if isinstance(given, str) and given and is_nobody(given) and not (name == "session" and given in _NUMBERS):
+            if isinstance(given, str) and is_nobody(given, session=name == "session"):
                 object.__setattr__(self, name, "")
                 nobody = nobody or given
         for name in ("id", "customer", "session", "product", "request_id"):

@@ -5,7 +5,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwise.errors import InvalidRecord
-from shelfwise.schema import EVENT_TYPES, Campaign, Event, EventType, Product, from_micros, now, to_micros
+from shelfwise.schema import (
+    EVENT_TYPES,
+    LEARNED_KINDS,
+    Campaign,
+    Event,
+    EventType,
+    Product,
+    from_micros,
+    now,
+    to_micros,
+)
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2200, 1, 1), timezones=st.just(UTC)))
@@ -25,8 +35,11 @@ def test_codes_of_event_types_never_move():
         "select_item",
         "add_to_wishlist",
         "rate",
+        "refund",
+        "purchase_returned",
     ]
-    assert [kind.code for kind in EVENT_TYPES] == list(range(9))
+    assert [kind.code for kind in EVENT_TYPES] == list(range(11))
+    assert LEARNED_KINDS == 9  # what networks of older bundles were made with
 
 
 def test_an_event_gets_an_id_and_the_present():

@@ -75,9 +75,9 @@ def load_events(
 ) -> None:
     """Load an event log: who did what with which product, when. Loading a file twice adds nothing.
 
-    Orders and lists of products in one record become one event each. Dates are read as the whole column leaves no doubt;
-    where it does, say how they are written: --map "time=order_date|%d/%m/%Y %H:%M" (day first), "|%m/%d/%Y %I:%M %p"
-    (month first, AM and PM). Negative quantities and cancelled orders are refunds. See docs/events.md.
+    Orders and lists of products in one record become one event each. Dates are read as the whole column leaves no
+    doubt; where it does, say how they are written: --map "time=order_date|%d/%m/%Y %H:%M" (day first), or
+    "time=order_date|%m/%d/%Y %I:%M %p" (month first, AM and PM). Negative quantities and cancelled orders are refunds. See docs/events.md.
     """
     with Shop(shop) as opened, progress_bar("Events") as progress:
         report = opened.load_events(

@@ -79,9 +79,9 @@ def load_events(
 
     Without a column for the type, rows are purchases when they have a quantity or a price, ratings when they have
     stars, else views. A record with a list of products is one event each. An event without an id gets one made of
-    its contents and of its number among identical rows, so loading a file twice adds nothing; a purchase with an order gets one made
-    of order and product, so an order sent again, at whatever time, adds nothing either. Negative quantities and orders
-    given back become refunds. Rows against the rules of schema.py are dropped and reported. Streams: memory does not
+    its contents and of its number among identical rows, so loading a file twice adds nothing; a purchase with an
+    order gets one made of order and product, so an order sent again, at whatever time, adds nothing either. Negative
+    quantities and orders given back become refunds. Rows against the rules of schema.py are dropped and reported. Streams: memory does not
     grow with the file. Raises UnreadableFile, having changed nothing.
     """
     path = Path(path)

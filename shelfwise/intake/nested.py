@@ -1,9 +1,9 @@
 """Records that hold lists of products → one row a product, each with the texts of an event's fields.
 
 Orders of shop systems (`line_items`, `items`, `products`), Segment's tracks (`properties.products`), sessions with
-their events (OTTO), parallel lists of Parquet (`product_id: [..]`, `quantity: [..]`), lists written as JSON text. A field
-is looked for in the list's entry first, then in the record, then in what the record nests. A list that is none of these
-is an error, never an id.
+their events (OTTO), parallel lists of Parquet (`product_id: [..]`, `quantity: [..]`), lists written as JSON text. A
+field is looked for in the list's entry first, then in the record, then in what the record nests. A list that is none
+of these is an error, never an id.
 """
 
 from __future__ import annotations

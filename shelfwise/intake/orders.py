@@ -76,10 +76,11 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
     findings.add_rows("unpaid_order", "dropped", "the order was never paid", unpaid, "request_id", "status", "product")
     frame = frame.filter(~(bought & pl.col("unpaid")))
     order = bought | (pl.col("type") == _REFUND)
-    nothing = frame.filter(order & (pl.col("quantity") == 0))
+    none = order & (pl.col("quantity") == 0).fill_null(value=False)
+    nothing = frame.filter(none)
     findings.add_rows("zero_quantity", "dropped", "nothing was bought: the quantity is 0", nothing, *shown)
-    frame = frame.filter(~(order & (pl.col("quantity") == 0)))
-    negative = order & (pl.col("quantity") < 0)
+    frame = frame.filter(~none)
+    negative = order & (pl.col("quantity") < 0).fill_null(value=False)
     given = frame.filter(negative & bought)
     why = "a negative quantity: a refund of this many pieces; what it takes back counts for nothing"
     findings.add_rows("negative_quantity", "mended", why, given, *shown)
@@ -102,9 +103,8 @@ def somebody(frame: pl.DataFrame, nobodies: Collection[str], findings: Findings)
     """Customers and sessions that stand for nobody are none; an order without either is a visit of its own."""
     for field in ("customer", "session"):
         ids = frame[field].unique()
-        none = [name for name in ids if name and (is_nobody(name) or name in nobodies)]
-        if field == "session":
-            none = [name for name in none if not re.fullmatch(r"-?\d+(\.0)?", name)]
+        session = field == "session"
+        none = [name for name in ids if is_nobody(name, session=session) or (not session and name in nobodies)]
         if none:
             rows = frame.filter(pl.col(field).is_in(none))
             why = f"stands for nobody: taken as no {field}"

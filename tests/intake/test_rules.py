@@ -76,6 +76,9 @@ def refused(make: Any, **fields: Any) -> bool:
     }
 )  # fmt: skip
 def test_event_rules_agree(row: dict[str, Any]) -> None:
+    for name in ("customer", "session"):  # as the intake does before it asks
+        if schema.is_nobody(row[name].strip(), session=name == "session"):
+            row = row | {name: ""}
     frame = pl.DataFrame([row], schema=dict(EVENT_COLUMNS), orient="row")
     problem = frame.select(event_problem()).item()
     assert (problem is not None) == refused(Event, **row | {"time": from_micros(row["time"])}), (row, problem)
