@@ -93,6 +93,7 @@ class Live:
                         progress=progress,
                     )
                     self._arrived = self._store.newest_sequence()
+                    search.clicks = Clicks(self._settings.ignored_customers)
                     search.learn(*self._shoppers(search.clicks))
                     search.steer(self._store.rules(), self._store.synonyms())
                     self._search = search
@@ -263,7 +264,7 @@ class Live:
         if asked.height:
             for frame in self._store.event_frames(types=TYPES):
                 clicks.learn(frame)
-        return popular_queries(asked), self._store.sold()
+        return popular_queries(asked), self._store.sold(self._settings.ignored_customers)
 
     def _state(self, engine: Engine, request: Request) -> State:
         history = self._history(request)

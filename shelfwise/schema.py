@@ -309,6 +309,11 @@ class Event:
             raise InvalidRecord("product", f"a {self.type} event needs its product")
 
 
+def line_id(order: str, product: str, nth: int) -> str:
+    """The id of a purchase that is the nth line with its product of an order: the same however often it is sent."""
+    return hashlib.blake2b(f"order\x1f{order}\x1f{product}\x1f{nth}".encode(), digest_size=16).hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Campaign:
     """A campaign: who was addressed (`customers`), with what (`products`), from `start` to `end`."""

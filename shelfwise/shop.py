@@ -149,7 +149,7 @@ class Shop:
                 mapping=mapping,
                 usual=usual,
                 format=format,
-                columns=columns,
+                named=columns,
                 nobodies=self.settings.no_customers,
                 not_products=self.settings.not_products,
                 progress=progress,

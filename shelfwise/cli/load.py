@@ -77,7 +77,8 @@ def load_events(
 
     Orders and lists of products in one record become one event each. Dates are read as the whole column leaves no
     doubt; where it does, say how they are written: --map "time=order_date|%d/%m/%Y %H:%M" (day first), or
-    "time=order_date|%m/%d/%Y %I:%M %p" (month first, AM and PM). Negative quantities and cancelled orders are refunds. See docs/events.md.
+    "time=order_date|%m/%d/%Y %I:%M %p" (month first, AM and PM). Negative quantities and cancelled orders are
+    refunds. See docs/events.md.
     """
     with Shop(shop) as opened, progress_bar("Events") as progress:
         report = opened.load_events(

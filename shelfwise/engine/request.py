@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_TITLE, Availability, check_text, check_time
+from shelfwise.schema import MAX_ID, MAX_TITLE, Availability, check_text, check_time, is_nobody
 
 SURFACES = ("home", "product", "similar", "cart", "category")
 MAX_K = 200
@@ -67,7 +67,7 @@ class Filters:
 class Request:
     """Who asks, where, and for what. Raises InvalidRequest.
 
-    customer, session: whose events answer; neither is a first visit.
+    customer, session: whose events answer; neither, or what stands for nobody (guest, undefined), is a first visit.
     surface: home; product (what goes with the product shown), similar (what could stand in its place) and cart,
              answered for `seeds`; category, answered within `filters.categories`.
     seeds:   product ids that count as the newest events; never part of the answer. Unknown ones are named in it.
@@ -96,6 +96,9 @@ class Request:
                 check_time("now", self.now, future=True)
         except InvalidRecord as error:
             raise InvalidRequest(error.field, error.problem) from None
+        for name in ("customer", "session"):
+            if is_nobody(getattr(self, name), session=name == "session"):
+                object.__setattr__(self, name, "")
         if self.surface not in SURFACES:
             raise InvalidRequest("surface", f"is {self.surface!r}; use one of {', '.join(SURFACES)}")
         object.__setattr__(self, "seeds", _texts("seeds", self.seeds, MAX_ID))

@@ -38,7 +38,7 @@ _MONTHS = {
 }
 _CLOCK = (
     r"(?:[T\s,]*(?:at|um|à|a las|om)?\s*(?P<clock>\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?)"
-    r"\s*(?P<half>[ap]\.?\s?m\.?)?)?"
+    r"\s*(?P<half>[ap]\.?\s?m\.?(?![^\W\d]))?)?"
 )
 _ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[A-Z][A-Za-z_]+/[A-Za-z_/]+)?$"
 _NUMERIC = re.compile(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +66,7 @@ def load_events(
     mapping: Mapping[str, str] | None = None,
     usual: Mapping[str, str] | None = None,
     format: str | None = None,
-    columns: Sequence[str] = (),
+    named: Sequence[str] = (),
     nobodies: Sequence[str] = (),
     not_products: Sequence[str] = (),
     progress: Progress | None = None,
@@ -74,15 +74,15 @@ def load_events(
     """Load an event log: GA4's BigQuery export, CSV, TSV, JSON Lines (nested too) or Parquet; .gz too.
 
     `mapping`: field → column, see `mapping.py`; fields it leaves out are found in `usual`, a mapping that GA4's export
-    needs none of, then by common names. `columns`: the fields of a table without headings, in order, "-" for none.
+    needs none of, then by common names. `named`: the fields of a table without headings, in order, "-" for none.
     `nobodies`: more ids that stand for no customer. `not_products`: patterns of ids that are no products.
 
     Without a column for the type, rows are purchases when they have a quantity or a price, ratings when they have
     stars, else views. A record with a list of products is one event each. An event without an id gets one made of
     its contents and of its number among identical rows, so loading a file twice adds nothing; a purchase with an
     order gets one made of order and product, so an order sent again, at whatever time, adds nothing either. Negative
-    quantities and orders given back become refunds. Rows against the rules of schema.py are dropped and reported. Streams: memory does not
-    grow with the file. Raises UnreadableFile, having changed nothing.
+    quantities and orders given back become refunds. Rows against the rules of schema.py are dropped and reported.
+    Streams: memory does not grow with the file. Raises UnreadableFile, having changed nothing.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
@@ -97,7 +97,7 @@ def load_events(
     findings.facts["format"] = kind
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         known = frozenset(store.product_ids())
-        frames = _frames(path, kind, mapping, columns, Path(folder), findings)
+        frames = _frames(path, kind, mapping, named, Path(folder), known, findings)
         spool = Spool(Path(folder))
         floats = FloatIds(("customer", "session", "product"))
         for frame in frames:
@@ -133,8 +133,9 @@ def _frames(
     path: Path,
     kind: str,
     mapping: Mapping[str, str] | None,
-    headings_: Sequence[str],
+    named: Sequence[str],
     folder: Path,
+    known: Collection[str],
     findings: Findings,
 ) -> Iterator[pl.DataFrame]:
     """EVENT_COLUMNS, `line`, `name` and where a record holds several products `place`, not yet checked."""
@@ -142,20 +143,20 @@ def _frames(
         for frame in ga4.frames(path, kind.removeprefix("ga4 ").replace("ga4", "jsonl"), findings):
             yield orders.settled(frame.with_columns(name=pl.lit("")), pl.repeat("", frame.height, eager=True), findings)
     elif nested.is_nested(path, kind):
-        for texts, found in nested.frames(path, kind, mapping, SYNONYMS, findings):
+        for texts, found in nested.frames(path, kind, mapping, SYNONYMS, known, findings):
             yield _events_of(texts, _typed(found, texts, findings), findings, dates.Reading(True))
     else:
         shift = 0
-        if kind in ("csv", "tsv") and (headings_ or headings.double_colons(path)):
-            whole = headings.with_headings(path, kind, _named(path, headings_), folder)
-            if not headings_ and headings.seems_data(reading.header_of(whole, "csv")):
+        if kind in ("csv", "tsv") and (named or headings.double_colons(path)):
+            whole = headings.with_headings(path, kind, _named(path, named), folder)
+            if not named and headings.seems_data(reading.header_of(whole, "csv")):
                 raise _headless(path, whole, "csv")
-            path, kind, shift = whole, "csv", 1 if headings_ else 0
+            path, kind, shift = whole, "csv", 1 if named else 0
         yield from _table_frames(path, kind, mapping, findings, shift)
 
 
-def _named(path: Path, headings_: Sequence[str]) -> list[str]:
-    names = [name.strip() for name in headings_]
+def _named(path: Path, named: Sequence[str]) -> list[str]:
+    names = [name.strip() for name in named]
     for name in names:
         if name not in ("-", "") and name not in SYNONYMS:
             raise UnreadableFile(path, f"--columns names {name!r}; its words are {', '.join(SYNONYMS)} and - for none")

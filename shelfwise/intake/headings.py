@@ -80,7 +80,7 @@ def proposal(path: Path, kind: str) -> str:
             names[at] = "time"
         elif all(value.lower() in columns.TYPE_NAMES for value in values) and "type" not in names:
             names[at] = "type"
-        elif all(re.fullmatch(r"[0-5](?:\.\d)?", value) for value in values) and len(set(values)) > 1:
+        elif at > 1 and all(re.fullmatch(r"[0-5](?:\.\d)?", value) for value in values) and len(set(values)) > 1:
             names[at] = "value" if "value" not in names else "-"
     for field in ("customer", "product"):
         if "-" in names:

@@ -9,7 +9,7 @@ of these is an error, never an id.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ _ENTRY = {
     "quantity": ("qty_ordered", "quantity_ordered", "amount"),
     "price": ("price_incl_tax", "unit_amount", "base_price"),
 }
+_IDS = ("product", "product_id", "productid", "sku", "item_sku", "product_sku")  # before item_id, often a line's number
 #: Names that an order, which holds the list, may have.
 _RECORD = {
     "request_id": ("order_number", "increment_id", "transaction_id", "order_no", "id", "number", "name"),
@@ -78,12 +79,13 @@ def frames(
     kind: str,
     mapping: Mapping[str, str] | None,
     synonyms: Mapping[str, tuple[str, ...]],
+    known: Collection[str],
     findings: Findings,
 ) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
-    """(texts by field with `line` and `place`, fields as `Column`s), frame by frame."""
+    """(texts by field with `line` and `place`, fields as `Column`s), frame by frame. known: the catalogue's ids."""
     given = resolve(path, [], mapping, synonyms, open_ended=True) if mapping else {}
     fields = [field for field in synonyms if not (mapping and field in mapping and not mapping[field])]
-    reader = _Reader(path, given, {field: synonyms[field] for field in fields})
+    reader = _Reader(path, given, {field: synonyms[field] for field in fields}, known)
     rows: list[tuple[Any, ...]] = []
     for line, record in reading.rows_of(path, kind):
         for inner in _unwrapped(record):
@@ -114,8 +116,15 @@ def _unwrapped(record: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 class _Reader:
-    def __init__(self, path: Path, given: Mapping[str, Column], synonyms: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        given: Mapping[str, Column],
+        synonyms: Mapping[str, tuple[str, ...]],
+        known: Collection[str],
+    ) -> None:
         self._path = path
+        self._known = known
         self._given = given
         self._synonyms = synonyms
         self.fields = tuple(synonyms)
@@ -196,6 +205,9 @@ class _Reader:
         if (column := self._given.get(field)) is not None:
             if column.constant is not None:
                 return column.constant
+            if column.name in self.lists:  # the list itself was named: its entries tell
+                column = None
+        if column is not None:
             short = column.name.rsplit(".", 1)[-1]
             for where, name in ((rest, column.name), (entry, column.name), (entry, short), (plain, plain_name(short))):
                 if where.get(name) is not None:
@@ -204,6 +216,8 @@ class _Reader:
         names = self._synonyms[field]
         candidates: list[tuple[str, Any]] = []
         own = (*names, *_ENTRY.get(field, ())) if listed else names
+        if field == "product" and listed:
+            own = (*_IDS, *own)
         if not (field in ("id", "request_id", "customer", "session", "status") and listed):
             candidates += [(name, inside[name]) for name in own if inside.get(name) not in (None, "")]
         elif field == "id":
@@ -226,6 +240,8 @@ class _Reader:
                     return self._text(field, name, value)
             name, value = next(((n, v) for n, v in candidates if n.startswith("event")), candidates[0])
             return self._text(field, name, value)
+        if field == "product" and self._known:  # of several ids the one that the catalogue has
+            candidates.sort(key=lambda candidate: value_text(candidate[1]) not in self._known)
         name, value = candidates[0]
         return self._text(field, name, value)
 

@@ -93,7 +93,7 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
     why = "the order was cancelled or refunded: recorded with its refund, it counts for nothing"
     findings.add_rows("order_given_back", "mended", why, gone, "request_id", "status", "product")
     if gone.height:
-        refunds = gone.with_columns(type=pl.lit(_REFUND), id=pl.lit(""))
+        refunds = gone.with_columns(type=pl.lit(_REFUND), id=pl.lit(""), ordered=pl.lit(value=False))
         findings.read += refunds.height
         frame = pl.concat([frame, refunds])
     return frame.drop("back", "unpaid", "status")
@@ -109,7 +109,8 @@ def somebody(frame: pl.DataFrame, nobodies: Collection[str], findings: Findings)
             rows = frame.filter(pl.col(field).is_in(none))
             why = f"stands for nobody: taken as no {field}"
             counts = rows[field].value_counts(sort=True)
-            examples = [(0, f"{name!r}: {count:,} events") for name, count in counts.head(12).iter_rows()]
+            said = [f"{name!r}: {count:,} events" for name, count in counts.head(20).iter_rows()]
+            examples = [(0, ", ".join(said[start : start + 4])) for start in range(0, len(said), 4)]
             findings.add(f"no_{field}", "mended", why, examples, count=rows.height)
             frame = frame.with_columns(
                 pl.when(pl.col(field).is_in(none)).then(pl.lit("")).otherwise(field).alias(field)

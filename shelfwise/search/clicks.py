@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import polars as pl
@@ -47,9 +47,12 @@ def _put(kept: OrderedDict[str, _T], key: str, value: _T, most: int) -> None:
 
 
 class Clicks:
-    """Evidence by query. `learn` takes events as they arrive; `of` may be asked at any time, from any thread."""
+    """Evidence by query. `learn` takes events as they arrive; `of` may be asked at any time, from any thread.
 
-    def __init__(self) -> None:
+    ignored: customers whose clicks are no evidence."""
+
+    def __init__(self, ignored: Iterable[str] = ()) -> None:
+        self._ignored = frozenset(ignored)
         self._lock = threading.Lock()
         self._asked: OrderedDict[str, tuple[str, int]] = OrderedDict()  # person → query, when
         self._places: OrderedDict[str, dict[str, int]] = OrderedDict()  # request_id → product → place
@@ -65,6 +68,8 @@ class Clicks:
         with self._lock:
             for kind, time, customer, session, product, query, answer in events.select(names).iter_rows():
                 person = customer or session
+                if customer and customer in self._ignored:
+                    continue
                 if kind == EventType.SEARCH:
                     _put(self._asked, person, (normal(query), time), _PEOPLE)
                 elif kind == EventType.VIEW_ITEM_LIST:
@@ -74,6 +79,8 @@ class Clicks:
                             places = {}
                             _put(self._places, answer, places, _LISTS)
                         places.setdefault(product, len(places))
+                elif kind == EventType.REFUND:
+                    self._given_back(person, product)
                 elif kind in _WORTH and product:
                     self._clicked(person, time, product, query, answer, _WORTH[kind])
 
@@ -93,6 +100,12 @@ class Clicks:
         people = products.setdefault(product, {})
         people[person] = max(value, people.get(person, 0.0))
 
+    def _given_back(self, person: str, product: str) -> None:
+        for products in self._done.values():
+            people = products.get(product)
+            if people is not None and people.pop(person, None) is not None and not people:
+                del products[product]
+
     def of(self, query: str) -> dict[str, float]:
         """Product → evidence from 0 to 1 for a (normal) query: its share of all the clicks, as far as they are many."""
         products = self._done.get(query)
@@ -100,7 +113,7 @@ class Clicks:
             return {}
         with self._lock:
             gathered = dict(self._gathered(products))
-        most = max(gathered.values())
+        most = max(gathered.values(), default=0.0)
         return {product: value / most * value / (value + _PRIOR) for product, value in gathered.items()}
 
     @staticmethod

@@ -10,7 +10,7 @@ from typing import Any
 
 from shelfwise.engine.request import Filters, check_k
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, check_text, check_time
+from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, check_text, check_time, is_nobody
 
 SORTS = ("relevance", "price", "price_desc", "newest", "best_selling")
 #: Facets that are no attributes.
@@ -104,6 +104,9 @@ class SearchRequest:
                 check_time("now", self.now, future=True)
         except InvalidRecord as error:
             raise InvalidRequest(error.field, error.problem) from None
+        for name in ("customer", "session"):
+            if is_nobody(getattr(self, name), session=name == "session"):
+                object.__setattr__(self, name, "")
         check_k(self.k)
         if self.sort not in SORTS:
             raise InvalidRequest("sort", f"is {self.sort!r}; use one of {', '.join(SORTS)}")

@@ -49,7 +49,7 @@ from shelfwise.serve.wire import (
     failure,
     filters_of,
     invalid,
-    parse_events,
+    parse_batch,
     parse_fields,
     parse_json,
     parse_products,
@@ -307,19 +307,28 @@ class Service:
 
     async def events(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)
-        events = parse_events(await read_body(request, MAX_BATCH))
-        for index, event in enumerate(events):
+        batch = parse_batch(await read_body(request, MAX_BATCH))
+        unknown: dict[int, Refused] = {}
+        for index, event in zip(batch.places, batch.events, strict=True):
             if event.product and not self.shop.knows(event.product):
-                where = f"events[{index}].product" if len(events) > 1 else "product"
-                raise invalid(where, f"no product has the id {event.product!r}; PUT it to /v1/products first")
+                where = f"{batch.where(index)}.product" if batch.where(index) else "product"
+                problem = f"no product has the id {event.product!r}; PUT it to /v1/products first"
+                unknown[index] = invalid(where, problem)
+        batch = batch.without(unknown)
         assert self._writer is not None, "the app's lifespan has not begun"
-        appended = await self._writer.append(events)
+        appended = await self._writer.append(batch.events)
         self.metrics.ingested(appended.accepted, appended.duplicates)
+        refused = [
+            {"index": index, "code": error.code, "message": error.message, "field": error.field}
+            for index, error in batch.refused.items()
+        ]
         return _done(
             request,
             accepted=appended.accepted,
             duplicates=appended.duplicates,
-            ids=[event.id for event in events],
+            ids=[event.id for event in batch.events],
+            **({"refused": refused} if batch.skips else {}),
+            **({"nobody": batch.nobody} if batch.nobody else {}),
         )
 
     async def put_products(self, request: Request) -> Response:

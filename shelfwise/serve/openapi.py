@@ -144,8 +144,12 @@ SCHEMAS: dict[str, Schema] = {
     "Accepted": _reply(
         accepted={"type": "integer", "description": "Events recorded now, safe on disk."},
         duplicates={"type": "integer", "description": "Events whose id was recorded before."},
-        ids={"type": "array", "items": _TEXT, "description": "Every event's id, in the order sent."},
-    ),
+        ids={"type": "array", "items": _TEXT, "description": "Every recorded event's id, in the order sent."},
+    )
+    | {
+        "description": "With `on_error` skip, `refused` names each bad event: its index, code, message and field. "
+        "`nobody`: indices of events whose customer stands for nobody (undefined, guest, 0) and was left out."
+    },
     "Stored": _reply(stored={"type": "integer", "description": "Products added or replaced."}),
     "Deleted": _reply(deleted={**_TEXT, "description": "The product's id."}),
     "Health": _reply(
@@ -294,7 +298,14 @@ def _ref(name: str) -> Schema:
 
 def _many(name: str, plural: str, limit: int) -> Schema:
     rows = {"type": "array", "items": _ref(name), "minItems": 1, "maxItems": limit}
-    wrapped = {"type": "object", "properties": {plural: rows}, "required": [plural], "additionalProperties": False}
+    properties: Schema = {plural: rows}
+    if plural == "events":
+        properties["on_error"] = {
+            "type": "string",
+            "enum": ["refuse", "skip"],
+            "description": "skip records the good events and names the bad; refuse, as when left out, records none.",
+        }
+    wrapped = {"type": "object", "properties": properties, "required": [plural], "additionalProperties": False}
     return {"oneOf": [_ref(name), rows, wrapped]}
 
 

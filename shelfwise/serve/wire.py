@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +20,7 @@ import orjson
 
 from shelfwise.engine.request import MAX_K, MAX_SEEDS, MAX_VALUES, SURFACES, Filters
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TEXT, MAX_TITLE, Availability, Event, EventType, Product
+from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TEXT, MAX_TITLE, Availability, Event, EventType, Product, line_id
 
 MAX_EVENTS = 1_000  # events a request
 MAX_PRODUCTS = 1_000  # products a request
@@ -76,11 +77,18 @@ def _time(help: str) -> Field:
 
 _ISO = "ISO 8601 with a time zone, or seconds since 1970"
 
+_SENT = tuple(
+    kind for kind in EventType if kind is not EventType.RETURNED
+)  # the record's own word for what was refunded
+
 EVENT = {
-    "type": _choice("What the shopper did, in GA4's words.", EventType, required=True),
-    "customer": _text("Who did it. Give a customer, a session or both; both sign the session in."),
+    "type": _choice("What the shopper did, in GA4's words.", _SENT, required=True),
+    "customer": _text(
+        "Who did it. Give a customer, a session or both; both sign the session in. What stands for nobody (undefined, "
+        "null, guest, 0) is taken as none."
+    ),
     "session": _text("The visit it belongs to."),
-    "product": _text("The product's id; needed by every type but search and view_item_list."),
+    "product": _text("The product's id; needed by every type but search, view_item_list and the refund of an order."),
     "time": _time(f"When it happened: {_ISO}; now when left out."),
     "id": _text("The event's own id; one is made when left out. The same id again is counted as a duplicate."),
     "quantity": _number("Pieces or weight, above 0; 1 when left out.", 1e-9, 1e9),
@@ -88,6 +96,10 @@ EVENT = {
     "value": _number("The stars of a rate event.", -1e6, 1e6),
     "query": _text("The words of a search event.", MAX_QUERY),
     "request_id": _text("The answer that led here."),
+    "transaction_id": _text(
+        "Of a purchase or a refund, the order. The same order and product again is counted as a duplicate; a refund "
+        "takes back what its order bought."
+    ),
 }
 
 PRODUCT = {
@@ -176,10 +188,60 @@ def many(value: Any, name: str, limit: int) -> tuple[list[Any], bool]:
     return value, False
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The events of a body. places: the index of each. skips: whether a bad one leaves the others alone (`on_error`);
+    refused: those that were bad, by index. nobody: indices of events whose customer or session stands for nobody."""
+
+    events: list[Event]
+    places: list[int]
+    lone: bool
+    skips: bool = False
+    refused: dict[int, Refused] = field(default_factory=dict)
+    nobody: list[int] = field(default_factory=list)
+
+    def where(self, index: int) -> str:
+        return "" if self.lone else f"events[{index}]"
+
+    def without(self, bad: Mapping[int, Refused]) -> Batch:
+        """With these events, by index, refused too: raises the first unless the batch skips what is bad."""
+        if bad and not self.skips:
+            raise bad[min(bad)]
+        kept = [(event, place) for event, place in zip(self.events, self.places, strict=True) if place not in bad]
+        refused = dict(sorted({**self.refused, **bad}.items()))
+        return replace(self, events=[e for e, _ in kept], places=[p for _, p in kept], refused=refused)
+
+
 def parse_events(body: bytes) -> list[Event]:
     """Every event of a body. Raises Refused, naming the index of the first bad one."""
-    rows, lone = many(parse_json(body), "events", MAX_EVENTS)
-    return [_event(row, "" if lone else f"events[{index}]") for index, row in enumerate(rows)]
+    return parse_batch(body).events
+
+
+def parse_batch(body: bytes) -> Batch:
+    """The events of a body; `"on_error": "skip"` beside them leaves out bad ones. Raises Refused."""
+    value = parse_json(body)
+    skips = False
+    if isinstance(value, dict) and "events" in value and "on_error" in value:
+        choice = value.pop("on_error")
+        if choice not in ("refuse", "skip"):
+            raise invalid("on_error", f"is {_shown(choice)!r}; use refuse or skip")
+        skips = choice == "skip"
+    rows, lone = many(value, "events", MAX_EVENTS)
+    batch = Batch([], [], lone, skips)
+    lines: Counter[tuple[str, str]] = Counter()
+    for index, row in enumerate(rows):
+        try:
+            event = _event(row, batch.where(index), lines)
+        except Refused as error:
+            if not skips:
+                raise
+            batch.refused[index] = error
+            continue
+        batch.events.append(event)
+        batch.places.append(index)
+        if any((row.get(name) or "").strip() and not getattr(event, name) for name in ("customer", "session")):
+            batch.nobody.append(index)
+    return batch
 
 
 def parse_products(body: bytes) -> list[Product]:
@@ -197,10 +259,22 @@ def parse_products(body: bytes) -> list[Product]:
     return products
 
 
-def _event(row: Any, where: str) -> Event:
+def _event(row: Any, where: str, lines: Counter[tuple[str, str]]) -> Event:
+    """lines: how often the batch named an order and a product so far."""
     values = _known(row, EVENT, where)
-    if "type" not in values:
-        raise invalid(_at(where, "type"), f"is required; use one of {', '.join(EventType)}")
+    kind = values.get("type")
+    if kind is None or kind == EventType.RETURNED:
+        told = "is required" if kind is None else f"is {kind!r}, which only the record says; send a refund"
+        raise invalid(_at(where, "type"), f"{told}; use one of {', '.join(_SENT)}")
+    order = values.pop("transaction_id", "")
+    if order:
+        if not isinstance(order, str) or kind not in (EventType.PURCHASE, EventType.REFUND):
+            raise invalid(_at(where, "transaction_id"), "is the text of an order's number, of a purchase or a refund")
+        values["request_id"] = order = order.strip()
+        product = values.get("product")
+        if kind == EventType.PURCHASE and isinstance(product, str) and not values.get("id"):
+            values["id"] = line_id(order, product.strip(), lines[order, product])
+            lines[order, product] += 1
     if "time" in values:
         values["time"] = parse_time(values["time"], _at(where, "time"))
     try:

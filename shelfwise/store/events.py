@@ -243,12 +243,14 @@ def names(connection: Connection, after: str, limit: int) -> list[str]:
     return list(connection.execute(query.limit(limit)).scalars())
 
 
-def sold(connection: Connection) -> dict[str, float]:
+def sold(connection: Connection, without: Collection[str]) -> dict[str, float]:
     """Days on which a customer bought the product, by product id; its keenest customer counts one day."""
     e = events.c
     day = e.time / 86_400_000_000 if connection.dialect.name == "sqlite" else func.div(e.time, 86_400_000_000)
     days = func.count(day.distinct()).label("days")
-    bought = select(e.product, days).where(e.type == str(EventType.PURCHASE)).group_by(e.product, e.actor).subquery()
+    others = e.actor.not_in([CUSTOMER + name for name in without])
+    purchases = select(e.product, days).where(e.type == str(EventType.PURCHASE), others)
+    bought = purchases.group_by(e.product, e.actor).subquery()
     count = func.sum(bought.c.days) - func.max(bought.c.days) + 1
     return {
         name: float(value)

@@ -176,11 +176,12 @@ class Store:
         with self._database.read() as connection:
             return events.newest(connection)
 
-    def sold(self) -> dict[str, float]:
+    def sold(self, without: Collection[str] = ()) -> dict[str, float]:
         """Days on which a customer bought the product, by product id; its keenest customer counts one day: what one
-        buyer takes in any number is no best seller. What was given back counts for nothing."""
+        buyer takes in any number is no best seller. What was given back counts for nothing, nor what customers of
+        `without` bought."""
         with self._database.read() as connection:
-            return events.sold(connection)
+            return events.sold(connection, without)
 
     def event_frames(
         self,

@@ -94,6 +94,8 @@ def read_dataset(
     total = store.counts().events
     frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}))
     for frame in frames:
+        if settings.ignored_customers:
+            frame = frame.filter(~pl.col("customer").is_in(settings.ignored_customers))
         columns.add(frame, names, customers)
         if progress:
             progress(columns.rows, total, "events read")

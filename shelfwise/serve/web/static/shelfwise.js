@@ -25,7 +25,7 @@
     timer = 0;
     while (waiting.length) {
       const events = waiting.splice(0, MOST);
-      const body = new Blob([JSON.stringify({ events })], { type: "application/json" });
+      const body = new Blob([JSON.stringify({ events, on_error: "skip" })], { type: "application/json" });
       if (!navigator.sendBeacon(endpoint, body)) fetch(endpoint, { method: "POST", body, keepalive: true }).catch(() => {});
     }
   }
