@@ -1,0 +1,1 @@
+"""Demand: what will sell, with honest intervals."""

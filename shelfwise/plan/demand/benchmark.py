@@ -1,0 +1,192 @@
+"""`shelfwise benchmark demand`: the engine's forecasts beside per-series baselines, on the newest periods of a table."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shelfwise.errors import InvalidRequest, NotEnoughData
+from shelfwise.plan.demand.features import CLASSES, WINDOW, demand_class
+from shelfwise.plan.demand.methods import METHODS, run
+from shelfwise.plan.demand.model import LEVELS, Forecast, Progress, forecast, mean_of
+from shelfwise.plan.demand.panel import Panel, read_panel
+
+Array = np.ndarray[Any, Any]
+_BASELINES = ("seasonal naive", "moving average", "simple smoothing", "seasonal smoothing", "SBA", "TSB", "theta")
+
+
+def demand_benchmark(
+    file: Path,
+    *,
+    horizon: int,
+    season: int = 0,
+    windows: int = 1,
+    threads: int = 2,
+    only: Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Rows of the measures for the engine and each baseline. Raises InvalidRequest, NotEnoughData, UnreadableFile.
+
+    windows: how many times the newest `horizon` periods are forecast, each window before the one after it.
+    """
+    panel = read_panel(file, season=season)
+    return measure(panel, horizon, windows=windows, threads=threads, only=only, progress=progress)
+
+
+def measure(
+    panel: Panel,
+    horizon: int,
+    *,
+    windows: int = 1,
+    threads: int = 2,
+    only: Iterable[str] | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    if horizon < 1 or windows < 1:
+        raise InvalidRequest("horizon" if horizon < 1 else "windows", "must be 1 or more")
+    if horizon * windows >= panel.periods:
+        raise NotEnoughData(
+            f"the table has {panel.periods} periods; {windows} windows of {horizon} leave nothing to learn from"
+        )
+    wanted = set(only or ())
+    models: dict[str, Callable[[Panel, int], Forecast]] = {"engine": lambda p, h: forecast(p, h, threads=threads)}
+    for name in _BASELINES:
+        models[name] = lambda p, h, name=name: by_method(p, h, name)  # type: ignore[misc]
+    models.update(_peers())
+    if unknown := wanted - set(models):
+        raise InvalidRequest("only", f"no row is named {sorted(unknown)[0]!r}; there are {', '.join(models)}")
+    rows: list[dict[str, Any]] = []
+    for done, (name, model) in enumerate(models.items()):
+        if wanted and name not in wanted:
+            continue
+        if progress:
+            progress(done, len(models), name)
+        parts, seconds, weights = [], 0.0, {}
+        for window in range(windows, 0, -1):
+            end = panel.periods - window * horizon
+            known = panel.until(end)
+            begin = time.perf_counter()
+            made = model(known, horizon)
+            seconds += time.perf_counter() - begin
+            weights = made.weights
+            parts.append((made, known, panel.y[:, end : end + horizon]))
+        row = {"name": name} | _measures(parts, panel.season) | {"fit_seconds": seconds, "predict_seconds": 0.0}
+        if name == "engine":
+            row["weights"] = weights
+        rows.append(row)
+    return {
+        "rows": rows,
+        "series": len(panel),
+        "periods": panel.periods,
+        "frequency": panel.frequency,
+        "season": panel.season,
+        "horizon": horizon,
+        "windows": windows,
+        "notes": list(panel.notes),
+    }
+
+
+def by_method(panel: Panel, horizon: int, name: str) -> Forecast:
+    """One per-series method; its quantiles are those of its own errors at the same distance ahead, by series where there
+    are enough, added to the forecast."""
+    m = METHODS.index(name)
+    end = panel.periods
+    oldest = max(2, end - max(3 * panel.season, 2 * horizon, 24))
+    origins = np.unique(np.linspace(oldest, end - 1, 24).round().astype(int)) if end > oldest else np.array([end])
+    origins = np.unique(np.append(origins[origins < end], end))
+    forecasts, state = run(panel.y, origins, horizon, panel.season, WINDOW[panel.frequency])
+    points = forecasts[m]
+    scale = np.where(np.nan_to_num(state[:, -1, 6]) > 0, state[:, -1, 6], 1.0)
+    offs = np.full((len(panel), horizon, len(origins) - 1), np.nan)
+    for k, origin in enumerate(origins[:-1]):
+        reach = min(horizon, end - origin)
+        offs[:, :reach, k] = panel.y[:, origin : origin + reach] - points[:, k, :reach]
+    flat = offs.reshape(len(panel), -1)
+    spread = np.nan_to_num(np.array([_quantiles(row) for row in flat]))
+    growth = np.ones(horizon)
+    for h in range(horizon):
+        column = offs[:, h] / scale[:, None]
+        known = column[np.isfinite(column)]
+        growth[h] = np.mean(np.abs(known)) if len(known) else np.nan
+    usual = np.nanmean(growth) if np.isfinite(growth).any() else 1.0
+    growth = np.where(np.isfinite(growth) & (usual > 0), growth / max(usual, 1e-9), 1.0)
+    quantiles = np.maximum(points[:, -1, :, None] + spread[:, None, :] * growth[None, :, None], 0.0)
+    quantiles = np.sort(quantiles, axis=2)
+    return Forecast(quantiles=quantiles, mean=points[:, -1].astype(float), weights={})
+
+
+def _quantiles(row: Array) -> Array:
+    known = row[np.isfinite(row)]
+    return np.quantile(known, LEVELS) if len(known) > 3 else np.zeros(len(LEVELS))
+
+
+def _peers() -> dict[str, Callable[[Panel, int], Forecast]]:
+    """statsforecast's models, where it is installed (a development extra)."""
+    try:
+        from shelfwise.plan.demand.peers import PEERS
+    except ImportError:
+        return {}
+    return PEERS
+
+
+def _measures(parts: list[tuple[Forecast, Panel, Array]], season: int) -> dict[str, float]:
+    loss = np.zeros(9)
+    total = error = signed = 0.0
+    scaled: list[Array] = []
+    hits: dict[tuple[int, int], list[int]] = {}
+    inner = [LEVELS.index(q) for q in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
+    levels = np.array(LEVELS)[inner]
+    for made, known, y in parts:
+        seen = np.isfinite(y) & np.isfinite(known.y).any(1)[:, None]
+        rows, columns = np.nonzero(seen)
+        truth = y[seen].astype(float)
+        off = truth[:, None] - made.quantiles[rows, columns][:, inner]
+        loss += 2 * np.maximum(levels * off, (levels - 1) * off).sum(0)
+        total += np.abs(truth).sum()
+        middle = made.quantiles[:, :, LEVELS.index(0.5)]
+        error += np.abs(truth - middle[seen]).sum()
+        signed += float((made.mean[seen] - truth).sum())
+        ahead = np.abs(np.where(seen, y - middle, np.nan))
+        scale = _seasonal_error(known.y, season)
+        use = seen.any(1) & (scale > 0)
+        scaled.append(np.nanmean(ahead[use], axis=1) / scale[use])
+        kinds = demand_class(known)
+        for low, high, width in ((1, 9, 80), (0, 10, 90)):
+            inside = (made.quantiles[..., LEVELS.index(LEVELS[low])] <= y + 1e-9) & (
+                y <= made.quantiles[..., LEVELS.index(LEVELS[high])] + 1e-9
+            )
+            for kind in range(4):
+                mine = seen & (kinds == kind)[:, None]
+                count = hits.setdefault((width, kind), [0, 0])
+                count[0] += int((inside & mine).sum())
+                count[1] += int(mine.sum())
+    values = np.concatenate(scaled) if scaled else np.zeros(0)
+    result = {
+        "wql": float(loss.mean() / max(total, 1e-9)),
+        "mase": float(values.mean()) if len(values) else float("nan"),
+        "wape": error / max(total, 1e-9),
+        "bias": signed / max(total, 1e-9),
+    }
+    for width in (80, 90):
+        counts = np.array([hits[width, kind] for kind in range(4)])
+        result[f"cover{width}"] = float(counts[:, 0].sum() / max(counts[:, 1].sum(), 1))
+    for (width, kind), (inside_count, count_all) in sorted(hits.items()):
+        if count_all:
+            result[f"cover{width}_{CLASSES[kind]}"] = inside_count / count_all
+    return result
+
+
+def _seasonal_error(y: Array, season: int) -> Array:
+    """Mean absolute error of the seasonal naive forecast within the training part; of the naive one where the series is
+    shorter than two seasons. [n], NaN where nothing can be compared."""
+    lag = season if y.shape[1] > season else 1
+    steps = np.abs(y[:, lag:] - y[:, :-lag])
+    count = np.isfinite(steps).sum(1)
+    return np.where(count > 0, np.nansum(steps, axis=1) / np.maximum(count, 1), np.nan)
+
+
+__all__ = ["by_method", "demand_benchmark", "mean_of", "measure"]

@@ -1,0 +1,170 @@
+"""What the global model reads of a series at an origin about a block of periods ahead.
+
+Everything is known at the origin: the methods' forecasts, the newest values, the same weeks of earlier seasons, the whole
+panel's season, the calendar, facts known ahead. Amounts are divided by the series' scale, so that one model serves
+products that sell one a month and a thousand a day.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from shelfwise.plan.demand.methods import METHODS, STATE, run
+from shelfwise.plan.demand.panel import Panel
+
+Array = np.ndarray[Any, Any]
+
+#: How many periods "lately" is.
+WINDOW = {"day": 56, "week": 26, "month": 18, "quarter": 8, "year": 5}
+_AMOUNTS = [STATE.index(name) for name in STATE if not name.startswith(("share", "periods"))]
+_BASE = [METHODS.index(name) for name in ("simple smoothing", "damped trend", "seasonal smoothing", "theta")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows of the model's table. x: float32 [rows, features]; base: a per-series forecast of the block's mean; scale: the
+    series' usual amount; both float64 [rows]."""
+
+    x: Array
+    base: Array
+    scale: Array
+
+
+class Features:
+    """The methods run once over a panel up to its last origin; rows for any series, origin and block after that."""
+
+    def __init__(self, panel: Panel, origins: Array, horizon: int) -> None:
+        self.panel = panel
+        self.origins = np.unique(origins)
+        self.horizon = horizon
+        self.window = WINDOW[panel.frequency]
+        forecasts, self.state = run(panel.y, self.origins, horizon, panel.season, self.window)
+        self.sums = np.concatenate(
+            [np.zeros((*forecasts.shape[:3], 1), np.float32), np.cumsum(forecasts, axis=3, dtype=np.float32)], axis=3
+        )
+        known = np.isfinite(panel.y)
+        values = np.where(known, panel.y, 0.0)
+        self._sum, self._count = _cumulative(values), _cumulative(known)
+        mean = values.sum(1) / np.maximum(known.sum(1), 1)
+        usual = np.where(known, values / np.maximum(mean, 1e-9)[:, None], 0.0)
+        weight = known.sum(0)
+        self._panel_sum = np.concatenate([[0.0], np.cumsum(usual.sum(0) / np.maximum(weight, 1))])
+        lately, ever = self.state[:, :, 4], self.state[:, :, 6]
+        scale = np.maximum(np.nan_to_num(lately), 0.25 * np.nan_to_num(ever))
+        self.scale = np.where(scale > 0, scale, 1.0).astype(np.float64)
+        self.category = {name: np.asarray(codes, dtype=np.float32) for name, codes in panel.static.items()}
+        start = np.datetime64(panel.start)
+        days = [np.datetime64(panel.date_of(t)) for t in range(panel.periods + horizon + 1)]
+        dates = np.array(days, dtype="datetime64[D]")
+        year_day = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(int)
+        self._year_day = year_day.astype(np.float32)
+        self._weekday = ((dates.astype(int) + 3) % 7).astype(np.float32)
+        self._month_day = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(np.float32)
+        assert start == dates[0]
+        self._known = {}
+        for name, matrix in panel.known.items():
+            filled = np.isfinite(matrix)
+            self._known[name] = (_cumulative(np.where(filled, matrix, 0.0)), _cumulative(filled))
+
+    def place(self, origins: Array) -> Array:
+        """Where each origin stands among `self.origins`."""
+        return np.searchsorted(self.origins, origins)
+
+    def target(self, series: Array, origins: Array, first: Array, last: Array) -> Array:
+        """The mean of a block's periods, first … last counted from 1; NaN where any is unknown."""
+        total = self._sum[series, origins + last] - self._sum[series, origins + first - 1]
+        count = self._count[series, origins + last] - self._count[series, origins + first - 1]
+        return np.where(count == last - first + 1, total / np.maximum(count, 1), np.nan)
+
+    def method(self, m: int, series: Array, place: Array, first: Array, last: Array) -> Array:
+        sums = self.sums[m]
+        return (sums[series, place, last] - sums[series, place, first - 1]) / (last - first + 1)
+
+    def rows(self, series: Array, origins: Array, first: Array, last: Array) -> Rows:
+        panel, place = self.panel, self.place(origins)
+        scale = self.scale[series, place]
+        methods = [self.method(m, series, place, first, last) for m in range(len(METHODS))]
+        base = np.mean([methods[m] for m in _BASE], axis=0)
+        columns = [values / scale for values in methods]
+        columns.append(base / scale)
+        state = self.state[series, place].astype(np.float64)
+        state[:, _AMOUNTS] /= scale[:, None]
+        columns += list(state.T)
+        season = panel.season
+        back = season * ((last - 1) // season + 1)
+        for lag in (back, back + season):
+            columns.append(self._mean(series, origins + first - 1 - lag, origins + last - lag) / scale)
+        columns.append(self._mean(series, origins + first - 2 - back, origins + last + 1 - back) / scale)
+        if season != 7 and panel.frequency == "day":
+            columns.append(self._mean(series, origins - 7, origins) / scale)
+        if panel.frequency == "day":  # the same weekdays of the last four weeks
+            week = 7 * ((last - 1) // 7 + 1)
+            lags = [self._mean(series, origins + first - 1 - week - 7 * j, origins + last - week - 7 * j) for j in range(4)]
+            known = np.isfinite(lags)
+            columns.append(np.where(known, lags, 0.0).sum(0) / np.maximum(known.sum(0), 1) / scale)
+            year = 364  # the same weekday
+            columns.append(self._mean(series, origins + first - 1 - year, origins + last - year) / scale)
+        columns.append(self._panel_ratio(origins, first, last, back))
+        columns += [first.astype(np.float32), np.log1p(scale)]
+        if len(np.unique(last - first)) > 1:
+            columns.append(last - first)
+        middle = np.minimum(origins + (first + last) // 2 - 1 + (first + last) % 2, len(self._year_day) - 1)
+        if panel.frequency != "year":
+            columns.append(self._year_day[middle])
+        if panel.frequency == "day":
+            columns += [self._weekday[middle], self._month_day[middle]]
+        for total, count in self._known.values():
+            now = _mean_of(total, count, series, origins + first - 1, origins + last)
+            columns += [now, now - _mean_of(total, count, series, origins - self.window, origins)]
+        columns += [codes[series] for codes in self.category.values()]
+        x = np.empty((len(series), len(columns)), dtype=np.float32)
+        for j, column in enumerate(columns):
+            x[:, j] = column
+        return Rows(x=x, base=base, scale=scale)
+
+    def _mean(self, series: Array, start: Array, end: Array) -> Array:
+        return _mean_of(self._sum, self._count, series, start, end)
+
+    def _panel_ratio(self, origins: Array, first: Array, last: Array, back: Array) -> Array:
+        """How much more all products together sold in the same block a season ago than just before it."""
+        width = min(self.panel.season, 13)
+        start, end, origin = origins + first - 1 - back, origins + last - back, origins - back
+        ok = (start >= 0) & (origin >= width)
+        total = self._panel_sum
+        then = (total[np.where(ok, end, 0)] - total[np.where(ok, start, 0)]) / (last - first + 1)
+        before = (total[np.where(ok, origin, 0)] - total[np.where(ok, origin - width, 0)]) / width
+        return np.where(ok & (before > 0), then / np.maximum(before, 1e-9), np.nan)
+
+
+def demand_class(panel: Panel) -> Array:
+    """0 smooth, 1 erratic, 2 intermittent, 3 lumpy: mean interval between sales above 1.32, squared variation of the sizes
+    above 0.49 (Syntetos, Boylan & Croston 2005)."""
+    known = np.isfinite(panel.y)
+    sold = known & (np.nan_to_num(panel.y) > 0)
+    count = np.maximum(sold.sum(1), 1)
+    interval = known.sum(1) / count
+    mean = np.where(sold, panel.y, 0).sum(1) / count
+    square = (np.where(sold, panel.y, 0).astype(np.float64) ** 2).sum(1) / count
+    variation = np.maximum(square - mean**2, 0) / np.maximum(mean, 1e-9) ** 2
+    return np.asarray((variation > 0.49) + 2 * (interval > 1.32))
+
+
+CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
+
+
+
+
+def _cumulative(values: Array) -> Array:
+    total = np.zeros((values.shape[0], values.shape[1] + 1), dtype=np.float64 if values.dtype != bool else np.int32)
+    np.cumsum(values, axis=1, out=total[:, 1:])
+    return total
+
+
+def _mean_of(total: Array, count: Array, series: Array, start: Array, end: Array) -> Array:
+    most = total.shape[1] - 1
+    start, end = np.clip(start, 0, most), np.clip(end, 0, most)
+    number = count[series, end] - count[series, start]
+    return np.where(number > 0, (total[series, end] - total[series, start]) / np.maximum(number, 1), np.nan)
