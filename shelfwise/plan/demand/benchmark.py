@@ -25,7 +25,7 @@ def demand_benchmark(
     horizon: int,
     season: int = 0,
     windows: int = 1,
-    threads: int = 2,
+    threads: int = 1,
     only: Iterable[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def measure(
     horizon: int,
     *,
     windows: int = 1,
-    threads: int = 2,
+    threads: int = 1,
     only: Iterable[str] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:

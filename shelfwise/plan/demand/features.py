@@ -26,11 +26,12 @@ _BASE = [METHODS.index(name) for name in ("simple smoothing", "damped trend", "s
 @dataclass(frozen=True, kw_only=True)
 class Rows:
     """Rows of the model's table. x: float32 [rows, features]; base: a per-series forecast of the block's mean; scale: the
-    series' usual amount; both float64 [rows]."""
+    series' usual amount; both float64 [rows]; methods: each method's forecast [rows]."""
 
     x: Array
     base: Array
     scale: Array
+    methods: list[Array]
 
 
 class Features:
@@ -123,7 +124,7 @@ class Features:
         x = np.empty((len(series), len(columns)), dtype=np.float32)
         for j, column in enumerate(columns):
             x[:, j] = column
-        return Rows(x=x, base=base, scale=scale)
+        return Rows(x=x, base=base, scale=scale, methods=methods)
 
     def _mean(self, series: Array, start: Array, end: Array) -> Array:
         return _mean_of(self._sum, self._count, series, start, end)
