@@ -139,7 +139,7 @@ class _Training:
         oldest = max(min(2, end), end - reach)
         newest = max(end - shortest, 0)
         spread = np.unique(np.linspace(oldest, newest, min(room, max(newest - oldest + 1, 1))).round().astype(int))
-        self.tests = np.unique(np.linspace(end - spare, max(end - longest, end - spare), 3).round().astype(int))
+        self.tests = np.unique(np.linspace(end - spare, max(end - longest, end - spare), 4).round().astype(int))
         self.tests = self.tests[self.tests >= 1]
         self.origins = spread[(spread >= 1) & (spread < end)]
         self.features = Features(panel, np.concatenate([self.origins, self.tests, [end]]), longest)
@@ -349,4 +349,8 @@ def _mix(
         best = min(members, key=lambda m: score(pinball((total + found[m]) / (step + 1), target) * weight))
         total = total + found[best]
         counts[best] += 1
-    return {name: count / 8 for name, count in counts.items() if count}
+    even = [name for name in ("ratio", "residual", "methods") if name in found]
+    weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
+    for name in even:  # what validation prefers by chance costs less so
+        weights[name] = weights.get(name, 0.0) + 0.25 / len(even)
+    return weights

@@ -1,0 +1,1 @@
+"""Inventory: what to order, when, and what it costs to be wrong."""
