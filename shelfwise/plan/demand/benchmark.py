@@ -1,9 +1,9 @@
-"""`shelfwise benchmark demand`: the engine's forecasts beside per-series baselines, on the newest periods of a table."""
+"""`shelfwise benchmark demand`: the engine's forecasts beside per-series baselines, on a table's newest periods."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +12,11 @@ import numpy as np
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.demand.features import CLASSES, WINDOW, demand_class
 from shelfwise.plan.demand.methods import METHODS, run
-from shelfwise.plan.demand.model import LEVELS, Forecast, Progress, forecast, mean_of
+from shelfwise.plan.demand.model import LEVELS, Forecast, Progress, forecast
 from shelfwise.plan.demand.panel import Panel, read_panel
 
 Array = np.ndarray[Any, Any]
+Model = Callable[[Panel, int], Forecast]
 _BASELINES = ("seasonal naive", "moving average", "simple smoothing", "seasonal smoothing", "SBA", "TSB", "theta")
 
 
@@ -44,8 +45,10 @@ def measure(
     windows: int = 1,
     threads: int = 1,
     only: Iterable[str] | None = None,
+    peers: Mapping[str, Model] | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
+    """As `demand_benchmark`, of a panel. peers: further rows."""
     if horizon < 1 or windows < 1:
         raise InvalidRequest("horizon" if horizon < 1 else "windows", "must be 1 or more")
     if horizon * windows >= panel.periods:
@@ -53,10 +56,10 @@ def measure(
             f"the table has {panel.periods} periods; {windows} windows of {horizon} leave nothing to learn from"
         )
     wanted = set(only or ())
-    models: dict[str, Callable[[Panel, int], Forecast]] = {"engine": lambda p, h: forecast(p, h, threads=threads)}
+    models: dict[str, Model] = {"engine": lambda p, h: forecast(p, h, threads=threads)}
     for name in _BASELINES:
         models[name] = lambda p, h, name=name: by_method(p, h, name)  # type: ignore[misc]
-    models.update(_peers())
+    models.update(peers or {})
     if unknown := wanted - set(models):
         raise InvalidRequest("only", f"no row is named {sorted(unknown)[0]!r}; there are {', '.join(models)}")
     rows: list[dict[str, Any]] = []
@@ -74,7 +77,9 @@ def measure(
             seconds += time.perf_counter() - begin
             weights = made.weights
             parts.append((made, known, panel.y[:, end : end + horizon]))
-        row = {"name": name} | _measures(parts, panel.season) | {"fit_seconds": seconds, "predict_seconds": 0.0}
+        row: dict[str, Any] = (
+            {"name": name} | _measures(parts, panel.season) | {"fit_seconds": seconds, "predict_seconds": 0.0}
+        )
         if name == "engine":
             row["weights"] = weights
         rows.append(row)
@@ -91,8 +96,7 @@ def measure(
 
 
 def by_method(panel: Panel, horizon: int, name: str) -> Forecast:
-    """One per-series method; its quantiles are those of its own errors at the same distance ahead, by series where there
-    are enough, added to the forecast."""
+    """One per-series method; its quantiles are those of the series' own errors, wider at a distance where all were."""
     m = METHODS.index(name)
     end = panel.periods
     oldest = max(2, end - max(3 * panel.season, 2 * horizon, 24))
@@ -124,15 +128,6 @@ def _quantiles(row: Array) -> Array:
     return np.quantile(known, LEVELS) if len(known) > 3 else np.zeros(len(LEVELS))
 
 
-def _peers() -> dict[str, Callable[[Panel, int], Forecast]]:
-    """statsforecast's models, where it is installed (a development extra)."""
-    try:
-        from shelfwise.plan.demand.peers import PEERS
-    except ImportError:
-        return {}
-    return PEERS
-
-
 def _measures(parts: list[tuple[Forecast, Panel, Array]], season: int) -> dict[str, float]:
     loss = np.zeros(9)
     total = error = signed = 0.0
@@ -141,14 +136,14 @@ def _measures(parts: list[tuple[Forecast, Panel, Array]], season: int) -> dict[s
     inner = [LEVELS.index(q) for q in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
     levels = np.array(LEVELS)[inner]
     for made, known, y in parts:
-        seen = np.isfinite(y) & np.isfinite(known.y).any(1)[:, None]
+        seen: Array = np.isfinite(y) & np.isfinite(known.y).any(1)[:, None]
         rows, columns = np.nonzero(seen)
         truth = y[seen].astype(float)
         off = truth[:, None] - made.quantiles[rows, columns][:, inner]
         loss += 2 * np.maximum(levels * off, (levels - 1) * off).sum(0)
-        total += np.abs(truth).sum()
+        total += float(np.abs(truth).sum())
         middle = made.quantiles[:, :, LEVELS.index(0.5)]
-        error += np.abs(truth - middle[seen]).sum()
+        error += float(np.abs(truth - middle[seen]).sum())
         signed += float((made.mean[seen] - truth).sum())
         ahead = np.abs(np.where(seen, y - middle, np.nan))
         scale = _seasonal_error(known.y, season)
@@ -156,11 +151,11 @@ def _measures(parts: list[tuple[Forecast, Panel, Array]], season: int) -> dict[s
         scaled.append(np.nanmean(ahead[use], axis=1) / scale[use])
         kinds = demand_class(known)
         for low, high, width in ((1, 9, 80), (0, 10, 90)):
-            inside = (made.quantiles[..., LEVELS.index(LEVELS[low])] <= y + 1e-9) & (
-                y <= made.quantiles[..., LEVELS.index(LEVELS[high])] + 1e-9
-            )
+            least, most = made.quantiles[..., low] - 1e-9, made.quantiles[..., high] + 1e-9
+            inside: Array = np.asarray(np.logical_and(least <= y, y <= most))
             for kind in range(4):
-                mine = seen & (kinds == kind)[:, None]
+                of_kind: Array = np.asarray(kinds == kind)
+                mine = seen & of_kind[:, None]
                 count = hits.setdefault((width, kind), [0, 0])
                 count[0] += int((inside & mine).sum())
                 count[1] += int(mine.sum())
@@ -187,6 +182,3 @@ def _seasonal_error(y: Array, season: int) -> Array:
     steps = np.abs(y[:, lag:] - y[:, :-lag])
     count = np.isfinite(steps).sum(1)
     return np.where(count > 0, np.nansum(steps, axis=1) / np.maximum(count, 1), np.nan)
-
-
-__all__ = ["by_method", "demand_benchmark", "mean_of", "measure"]

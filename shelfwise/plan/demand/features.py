@@ -1,8 +1,8 @@
 """What the global model reads of a series at an origin about a block of periods ahead.
 
-Everything is known at the origin: the methods' forecasts, the newest values, the same weeks of earlier seasons, the whole
-panel's season, the calendar, facts known ahead. Amounts are divided by the series' scale, so that one model serves
-products that sell one a month and a thousand a day.
+Everything is known at the origin: the methods' forecasts, the newest values, the same weeks of earlier seasons, the
+whole panel's season, the calendar, facts known ahead. Amounts are divided by the series' scale, so that one model
+serves products that sell one a month and a thousand a day.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _BASE = [METHODS.index(name) for name in ("simple smoothing", "damped trend", "s
 
 @dataclass(frozen=True, kw_only=True)
 class Rows:
-    """Rows of the model's table. x: float32 [rows, features]; base: a per-series forecast of the block's mean; scale: the
-    series' usual amount; both float64 [rows]; methods: each method's forecast [rows]."""
+    """Rows of the model's table. x: float32 [rows, features]; base: a per-series forecast of the block's mean; scale:
+    the series' usual amount; both float64 [rows]; methods: each method's forecast [rows]."""
 
     x: Array
     base: Array
@@ -72,7 +72,7 @@ class Features:
 
     def place(self, origins: Array) -> Array:
         """Where each origin stands among `self.origins`."""
-        return np.searchsorted(self.origins, origins)
+        return np.asarray(np.searchsorted(self.origins, origins))
 
     def target(self, series: Array, origins: Array, first: Array, last: Array) -> Array:
         """The mean of a block's periods, first … last counted from 1; NaN where any is unknown."""
@@ -82,14 +82,14 @@ class Features:
 
     def method(self, m: int, series: Array, place: Array, first: Array, last: Array) -> Array:
         sums = self.sums[m]
-        return (sums[series, place, last] - sums[series, place, first - 1]) / (last - first + 1)
+        return np.asarray((sums[series, place, last] - sums[series, place, first - 1]) / (last - first + 1))
 
     def rows(self, series: Array, origins: Array, first: Array, last: Array) -> Rows:
         panel, place = self.panel, self.place(origins)
         scale = self.scale[series, place]
         methods = [self.method(m, series, place, first, last) for m in range(len(METHODS))]
         base = np.mean([methods[m] for m in _BASE], axis=0)
-        columns = [values / scale for values in methods]
+        columns: list[Array] = [values / scale for values in methods]
         columns.append(base / scale)
         state = self.state[series, place].astype(np.float64)
         state[:, _AMOUNTS] /= scale[:, None]
@@ -103,7 +103,9 @@ class Features:
             columns.append(self._mean(series, origins - 7, origins) / scale)
         if panel.frequency == "day":  # the same weekdays of the last four weeks
             week = 7 * ((last - 1) // 7 + 1)
-            lags = [self._mean(series, origins + first - 1 - week - 7 * j, origins + last - week - 7 * j) for j in range(4)]
+            lags = [
+                self._mean(series, origins + first - 1 - week - 7 * j, origins + last - week - 7 * j) for j in range(4)
+            ]
             known = np.isfinite(lags)
             columns.append(np.where(known, lags, 0.0).sum(0) / np.maximum(known.sum(0), 1) / scale)
             year = 364  # the same weekday
@@ -141,8 +143,8 @@ class Features:
 
 
 def demand_class(panel: Panel) -> Array:
-    """0 smooth, 1 erratic, 2 intermittent, 3 lumpy: mean interval between sales above 1.32, squared variation of the sizes
-    above 0.49 (Syntetos, Boylan & Croston 2005)."""
+    """0 smooth, 1 erratic, 2 intermittent, 3 lumpy: mean interval between sales above 1.32, squared variation of the
+    sizes above 0.49 (Syntetos, Boylan & Croston 2005)."""
     known = np.isfinite(panel.y)
     sold = known & (np.nan_to_num(panel.y) > 0)
     count = np.maximum(sold.sum(1), 1)
@@ -154,8 +156,6 @@ def demand_class(panel: Panel) -> Array:
 
 
 CLASSES = ("smooth", "erratic", "intermittent", "lumpy")
-
-
 
 
 def _cumulative(values: Array) -> Array:

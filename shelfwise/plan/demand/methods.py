@@ -1,13 +1,13 @@
 """Per-series methods of forecasting, run over all series and many origins in one pass.
 
-Each method is an update from period to period, so what it would have forecast at any earlier origin comes for the price of
-one run, and every forecast used in learning or validation knew only what was before it. A missing period changes no
-state. Parameters are chosen series by series: each smoothing runs with a grid of them, weighed by how well each has
+Each method is an update from period to period, so what it would have forecast at any earlier origin comes for the
+price of one run, and every forecast used in learning or validation knew only what was before it. A missing period
+changes no state. Parameters are chosen series by series: each smoothing runs with a grid of them, weighed by how well each has
 forecast the next period so far.
 
-Sources: seasonal naive; exponential smoothing with damped trend and additive seasons (Gardner 1985; Hyndman et al. 2008);
-SBA (Syntetos & Boylan 2005); TSB (Teunter, Syntetos & Babai 2011); theta (Assimakopoulos & Nikolopoulos 2000, as simple
-smoothing with half the trend).
+Sources: seasonal naive; exponential smoothing with damped trend and additive seasons (Gardner 1985; Hyndman et al.
+2008); SBA (Syntetos & Boylan 2005); TSB (Teunter, Syntetos & Babai 2011); theta (Assimakopoulos & Nikolopoulos 2000, as
+simple smoothing with half the trend).
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def run(y: Array, origins: Array, horizon: int, season: int, window: int) -> tup
     return forecasts, state
 
 
-@njit(parallel=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, cache=True)
 def _run(
     y: Array,
     origins: Array,
@@ -88,7 +88,7 @@ def _run(
         _series(y[i], origins, horizon, season, window, forecasts[:, i], state[i], alphas, gammas, betas)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _series(
     y: Array,
     origins: Array,
@@ -120,7 +120,7 @@ def _series(
         while next_origin < len(origins) and origins[next_origin] == t:
             _write(
                 y, t, horizon, season, window, forecasts[:, next_origin], state[next_origin], level, trend, seasonal,
-                visits, error, weight, seen, total, size, interval, tsb_size * tsb_chance, since, sales, zeros,
+                error, weight, seen, total, size, interval, tsb_size * tsb_chance, since, sales, zeros,
                 sold_total, sold_square, sum_t, sum_tt, sum_y, sum_ty, alphas, gammas, betas,
             )  # fmt: skip
             next_origin += 1
@@ -175,7 +175,7 @@ def _series(
         total += value
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _window(y: Array, start: int, end: int) -> tuple[float, float, float, float]:
     """mean (NaN where nothing is known), spread, share of zeros, most."""
     count, total, square, zeros, most = 0, 0.0, 0.0, 0, 0.0
@@ -193,10 +193,11 @@ def _window(y: Array, start: int, end: int) -> tuple[float, float, float, float]
     return mean, np.sqrt(max(square / count - mean * mean, 0.0)), zeros / count, most
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True)
 def _write(
-    y: Array, t: int, horizon: int, season: int, window: int, forecasts: Array, state: Array, level: Array, trend: Array,
-    seasonal: Array, visits: Array, error: Array, weight: float, seen: int, total: float, size: float, interval: float,
+    y: Array, t: int, horizon: int, season: int, window: int, forecasts: Array, state: Array, level: Array,
+    trend: Array,
+    seasonal: Array, error: Array, weight: float, seen: int, total: float, size: float, interval: float,
     tsb: float, since: int, sales: int, zeros: int, sold_total: float, sold_square: float, sum_t: float, sum_tt: float,
     sum_y: float, sum_ty: float, alphas: Array, gammas: Array, betas: Array,
 ) -> None:  # fmt: skip

@@ -15,7 +15,7 @@ pinball loss there. Quantile regression itself, eleven boosters a member, took e
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import lightgbm as lgb
@@ -47,7 +47,7 @@ class Forecast:
     weights: dict[str, dict[str, float]]
 
     def at(self, level: float) -> Array:
-        """The quantile at any level, straight between those known and, beyond them, on the outermost line. [n, blocks]"""
+        """The quantile at any level: straight between those known, and beyond them as the normal tail. [n, blocks]"""
         level = min(max(level, 0.0), 0.999)
         return quantile_at(self.quantiles, level)
 
@@ -59,7 +59,7 @@ def quantile_at(quantiles: Array, level: float) -> Array:
     if level > levels[-1]:  # a tail that falls off as the normal one does, from the last two levels
         reach = float(np.sqrt(np.log((1 - levels[-2]) / (1 - level)) / np.log((1 - levels[-2]) / (1 - levels[-1]))))
         return np.asarray(quantiles[..., -2] + (quantiles[..., -1] - quantiles[..., -2]) * reach)
-    return np.maximum(quantiles[..., j] + slope * (level - levels[j]), 0.0)
+    return np.asarray(np.maximum(quantiles[..., j] + slope * (level - levels[j]), 0.0))
 
 
 def forecast(
@@ -74,13 +74,14 @@ def forecast(
 ) -> Forecast:
     """Demand of every product of the panel in the periods after it.
 
-    blocks: (first, last) periods ahead, counted from 1, whose total demand is forecast; by default each of the `horizon`
-    periods. Raises InvalidRequest for a horizon of no periods, NotEnoughData for an empty panel.
+    blocks: (first, last) periods ahead, counted from 1, whose total demand is forecast; by default each of the
+    `horizon` periods. Raises InvalidRequest for a horizon of no periods, NotEnoughData for an empty panel.
     """
     if not 1 <= horizon <= MOST_HORIZON:
         raise InvalidRequest("horizon", f"is {horizon}; it must be from 1 to {MOST_HORIZON:,} periods")
     if not len(panel) or not np.isfinite(panel.y).any():
         raise NotEnoughData("there are no sales to forecast from")
+    panel = replace(panel, y=without_outliers(panel.y))
     parts = list(blocks or [(h, h) for h in range(1, horizon + 1)])
     say = progress or (lambda *_: None)
     classes = demand_class(panel)
@@ -104,6 +105,17 @@ def forecast(
         quantiles[index] = found.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
     say(3, 3, "done")
     return Forecast(quantiles=quantiles, mean=mean_of(quantiles), weights=settled.words())
+
+
+def without_outliers(y: Array) -> Array:
+    """Demand [n, T] with single orders far beyond all others cut down: at most three times a product's fourth largest
+    period, where it has sold in eight or more. One wholesale order says little of the next weeks."""
+    filled = np.nan_to_num(y)
+    if y.shape[1] < 8:
+        return y
+    fourth = np.partition(filled, -4, axis=1)[:, -4]
+    cap = np.where((filled > 0).sum(1) >= 8, 3 * fourth, np.inf)
+    return np.asarray(np.minimum(y, cap[:, None]), dtype=np.float32)
 
 
 def mean_of(quantiles: Array) -> Array:
@@ -182,8 +194,8 @@ class _Training:
 class _Pooled:
     """How demand lay about a point forecast, for products of the same class and size of forecast.
 
-    Of smooth and erratic demand the errors are pooled in units of the predicted absolute error; of intermittent and lumpy
-    demand the ratios of demand to forecast, so that a count of nothing stays nothing."""
+    Of smooth and erratic demand the errors are pooled in units of the predicted absolute error; of intermittent and
+    lumpy demand the ratios of demand to forecast, so that a count of nothing stays nothing."""
 
     def __init__(self, point: Array, width: Array, target: Array, classes: Array) -> None:
         self.edges: dict[int, Array] = {}
@@ -194,7 +206,9 @@ class _Pooled:
                 mine = np.arange(len(target))
             base, unit = _about(point[mine], width[mine], k)
             cells = int(np.clip(len(mine) // 250, 1, _CELLS if k < 2 else 3 * _CELLS))
-            edges = np.unique(np.quantile(point[mine], np.linspace(0, 1, cells + 1)[1:-1])) if cells > 1 else np.zeros(0)
+            edges = (
+                np.unique(np.quantile(point[mine], np.linspace(0, 1, cells + 1)[1:-1])) if cells > 1 else np.zeros(0)
+            )
             cell = np.searchsorted(edges, point[mine])
             off = (target[mine] - base) / unit
             method = "linear" if k < 2 else "inverted_cdf"

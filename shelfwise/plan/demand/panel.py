@@ -161,8 +161,8 @@ def panel_of(table: pl.DataFrame, *, season: int = 0, source: str = "the table")
 
 
 def frequency_of(table: pl.DataFrame) -> str:
-    """day, week, month, quarter or year, by the smallest usual step between a product's dates. Raises InvalidRecord when
-    products have different ones."""
+    """day, week, month, quarter or year, by the smallest usual step between a product's dates. Raises InvalidRecord
+    when products have different ones."""
     steps = (
         table.select("unique_id", "ds")
         .sort("unique_id", "ds")
@@ -177,7 +177,8 @@ def frequency_of(table: pl.DataFrame) -> str:
     usual = steps.group_by("unique_id").agg(pl.col("step").median())["step"].to_numpy()
     smallest = steps["step"].quantile(0.02, "nearest")
     assert smallest is not None
-    name = next(name for name, days in (("day", 6), ("week", 27), ("month", 89), ("quarter", 360), ("year", 10**9)) if smallest <= days)  # fmt: skip
+    least = {"day": 0, "week": 6, "month": 27, "quarter": 89, "year": 360}
+    name = [name for name, days in least.items() if smallest >= days][-1]
     few = FREQUENCIES[name][0]
     if name == "day" and float(np.mean(usual >= 7)) > 0.05 and float(np.mean(usual < 2)) > 0.05:
         raise InvalidRecord("ds", "some products have daily dates and others weekly or longer ones; give one calendar")
@@ -203,7 +204,8 @@ def _columns(dates: pl.Series, start: date, frequency: str) -> Array:
         days = (dates.cast(pl.Int32) - (start - date(1970, 1, 1)).days).to_numpy()
         return np.asarray(days // FREQUENCIES[frequency][0])
     months = (dates.dt.year() * 12 + dates.dt.month().cast(pl.Int32) - 1).to_numpy()
-    return np.asarray((months - (start.year * 12 + start.month - 1)) // {"month": 1, "quarter": 3, "year": 12}[frequency])
+    first = start.year * 12 + start.month - 1
+    return np.asarray((months - first) // {"month": 1, "quarter": 3, "year": 12}[frequency])
 
 
 def _dates(values: pl.Series, source: str) -> pl.Series:

@@ -1,4 +1,4 @@
-"""`shelfwise benchmark orders`: the last periods of a table played round by round, by the engine and by common policies.
+"""`shelfwise benchmark orders`: a table's last periods played round by round, by the engine and by common policies.
 
 In each period what is due arrives, then demand comes, then costs fall on what is left and what was missed, then, every
 `review` periods, an order is placed. An order placed at a period's end is on its way for `lead` whole periods: it is

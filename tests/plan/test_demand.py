@@ -1,0 +1,218 @@
+"""Forecasts: known answers on drawn demand, and sane ones on whatever a table may hold."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, ShelfwiseError, UnreadableFile
+from shelfwise.plan.demand.benchmark import by_method, measure
+from shelfwise.plan.demand.features import demand_class
+from shelfwise.plan.demand.methods import METHODS, run
+from shelfwise.plan.demand.model import LEVELS, forecast, quantile_at, without_outliers
+from shelfwise.plan.demand.panel import Panel, panel_of, read_panel
+
+
+def long(y: np.ndarray, *, step: int = 7) -> pl.DataFrame:
+    n, periods = y.shape
+    return pl.DataFrame(
+        {
+            "unique_id": np.repeat([f"p{i}" for i in range(n)], periods),
+            "ds": [date(2022, 1, 3) + timedelta(days=step * t) for t in range(periods)] * n,
+            "y": y.ravel(),
+        }
+    )
+
+
+def drawn(n: int = 60, periods: int = 110, seed: int = 0) -> np.ndarray:
+    """Poisson demand of a yearly season, 1 to 40 a week."""
+    rng = np.random.default_rng(seed)
+    level = np.exp(rng.uniform(0, 3.7, n))
+    season = 1 + 0.5 * np.sin(np.arange(periods) / 52 * 2 * np.pi)
+    return rng.poisson(level[:, None] * season).astype(float)
+
+
+def test_calendars_are_recognised() -> None:
+    for step, name in ((1, "day"), (7, "week")):
+        assert panel_of(long(drawn(3, 40), step=step)).frequency == name
+    months = pl.DataFrame(
+        {
+            "unique_id": "a",
+            "ds": pl.date_range(date(2020, 1, 31), date(2022, 1, 31), "1mo", eager=True),
+            "y": list(range(25)),
+        }
+    )
+    panel = panel_of(months)
+    assert (panel.frequency, panel.periods, panel.season) == ("month", 25, 12)
+    assert np.isfinite(panel.y).all()
+    assert panel.date_of(25) == date(2022, 2, 1)
+
+
+def test_mixed_calendars_are_an_error() -> None:
+    mixed = pl.concat([long(drawn(3, 40), step=1), long(drawn(3, 40)).with_columns(pl.col("unique_id") + "w")])
+    with pytest.raises(InvalidRecord, match="calendar"):
+        panel_of(mixed)
+
+
+def test_bad_tables_name_what_is_wrong(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableFile, match="no column y"):
+        panel_of(pl.DataFrame({"unique_id": ["a"], "ds": ["2024-01-01"]}))
+    with pytest.raises(UnreadableFile, match="dates"):
+        panel_of(pl.DataFrame({"unique_id": ["a"], "ds": ["soon"], "y": [1]}))
+    with pytest.raises(NotEnoughData):
+        panel_of(pl.DataFrame({"unique_id": ["a"], "ds": ["2024-01-01"], "y": ["none"]}))
+    with pytest.raises(UnreadableFile):
+        read_panel(tmp_path / "absent.csv")
+
+
+def test_what_is_mended_is_noted() -> None:
+    table = pl.DataFrame(
+        {"unique_id": ["a", "a", "a"], "ds": ["2024-01-01", "2024-01-01", "2024-01-03"], "y": [2.0, 3.0, -1.0]}
+    )
+    panel = panel_of(table)
+    assert panel.y[0, 0] == 5
+    assert np.isnan(panel.y[0, 1])
+    assert panel.y[0, 2] == 0
+    assert len(panel.notes) == 2
+
+
+def test_sold_out_periods_are_unknown_and_further_columns_find_their_place() -> None:
+    table = long(np.arange(20.0).reshape(2, 10), step=1).with_columns(
+        in_stock=pl.Series(["true"] * 9 + ["false"] + ["1"] * 10),
+        price=pl.Series(np.arange(20.0)),
+        brand=pl.Series(["x"] * 10 + ["y"] * 10),
+    )
+    panel = panel_of(table)
+    assert np.isnan(panel.y[0, 9])
+    assert np.isfinite(panel.y).sum() == 19
+    assert set(panel.known) == {"price"}
+    assert set(panel.static) == {"brand"}
+
+
+def test_the_future_does_not_reach_a_forecast() -> None:
+    y = drawn(5, 60).astype(np.float32)
+    early, _ = run(y, np.array([40]), 6, 52, 26)
+    changed = y.copy()
+    changed[:, 40:] = 1e6
+    late, _ = run(changed, np.array([40]), 6, 52, 26)
+    assert np.array_equal(early, late)
+
+
+def test_methods_give_what_their_formulas_give() -> None:
+    y = np.tile(np.array([0, 0, 4], np.float32), 40)[None, :]
+    forecasts, _ = run(y, np.array([120]), 3, 3, 26)
+    by = {name: forecasts[m, 0, 0] for m, name in enumerate(METHODS)}
+    assert list(by["seasonal naive"]) == [0, 0, 4]
+    assert by["SBA"] == pytest.approx([0.95 * 4 / 3] * 3, rel=1e-3)
+    assert by["seasonal smoothing"][2] > 3
+    assert by["mean"] == pytest.approx([4 / 3] * 3, rel=1e-5)
+
+
+def test_classes() -> None:
+    rng = np.random.default_rng(0)
+    smooth = rng.poisson(20, 100)
+    erratic = np.exp(rng.normal(3, 1.5, 100))
+    intermittent = (rng.random(100) < 0.3) * 5.0
+    lumpy = (rng.random(100) < 0.3) * np.exp(rng.normal(3, 1.5, 100))
+    panel = panel_of(long(np.array([smooth, erratic, intermittent, lumpy])))
+    assert list(demand_class(panel)) == [0, 1, 2, 3]
+
+
+def test_it_beats_the_baselines_and_covers_on_drawn_demand() -> None:
+    result = measure(panel_of(long(drawn(120, 130))), 8)
+    rows = {row["name"]: row for row in result["rows"]}
+    engine = rows.pop("engine")
+    assert engine["wql"] < min(row["wql"] for row in rows.values())
+    assert abs(engine["cover80"] - 0.8) < 0.06
+    assert abs(engine["cover90"] - 0.9) < 0.05
+    assert abs(engine["bias"]) < 0.05
+
+
+def test_intermittent_demand_has_a_median_of_nothing() -> None:
+    rng = np.random.default_rng(1)
+    y = (rng.random((80, 100)) < 0.2) * rng.integers(1, 4, (80, 100))
+    made = forecast(panel_of(long(y.astype(float))), 4)
+    assert np.median(made.quantiles[:, :, LEVELS.index(0.5)]) == 0
+    assert made.mean.mean() == pytest.approx(0.4, abs=0.12)
+
+
+def test_totals_over_several_periods() -> None:
+    panel = panel_of(long(drawn(100, 110)))
+    total = forecast(panel, 4, blocks=[(1, 4)])
+    single = forecast(panel, 4)
+    assert total.quantiles.shape == (100, 1, len(LEVELS))
+    assert total.mean.sum() == pytest.approx(single.mean.sum(), rel=0.1)
+    width = total.at(0.9)[:, 0] - total.at(0.1)[:, 0]
+    assert np.median(width / (single.at(0.9) - single.at(0.1)).sum(1)) < 0.8  # errors of periods cancel in part
+
+
+def test_quantiles_beyond_the_levels_go_on_rising() -> None:
+    made = forecast(panel_of(long(drawn(40, 90))), 2)
+    values = [quantile_at(made.quantiles, level) for level in (0.0, 0.05, 0.5, 0.95, 0.99, 0.999)]
+    assert all((b >= a - 1e-9).all() for a, b in zip(values, values[1:], strict=False))
+
+
+def test_one_wholesale_order_is_cut() -> None:
+    y = np.full((1, 30), 5.0, np.float32)
+    y[0, 4] = 80_000
+    assert without_outliers(y).max() == 15
+
+
+@pytest.mark.parametrize("horizon", [0, -1, 10_000])
+def test_a_horizon_of_nothing_is_an_error(horizon: int) -> None:
+    with pytest.raises(InvalidRequest):
+        forecast(panel_of(long(drawn(3, 30))), horizon)
+
+
+def test_a_benchmark_needs_something_to_learn_from() -> None:
+    with pytest.raises(NotEnoughData):
+        measure(panel_of(long(drawn(3, 10))), 10)
+    with pytest.raises(InvalidRequest):
+        measure(panel_of(long(drawn(3, 10))), 2, only=["oracle"])
+
+
+values = st.one_of(st.none(), st.floats(-50, 1e6), st.just(0.0), st.integers(0, 5).map(float))
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    series=st.lists(st.lists(values, min_size=1, max_size=30), min_size=1, max_size=6),
+    step=st.sampled_from([1, 7, 30, 91]),
+    horizon=st.integers(1, 40),
+)
+def test_any_table_gets_a_sane_answer_or_a_named_error(
+    series: list[list[float | None]], step: int, horizon: int
+) -> None:
+    rows = [
+        (f"s{i}", date(2021, 1, 4) + timedelta(days=step * t), value)
+        for i, one in enumerate(series)
+        for t, value in enumerate(one)
+    ]
+    table = pl.DataFrame(rows, schema={"unique_id": pl.String, "ds": pl.Date, "y": pl.Float64}, orient="row")
+    try:
+        panel = panel_of(table)
+        made = forecast(panel, horizon)
+    except ShelfwiseError:
+        return
+    assert made.quantiles.shape == (len(panel), horizon, len(LEVELS))
+    assert np.isfinite(made.quantiles).all()
+    assert np.isfinite(made.mean).all()
+    assert (made.quantiles >= 0).all()
+    assert (np.diff(made.quantiles, axis=2) >= -1e-9).all()
+    if panel.periods > 4:
+        baseline = by_method(panel, horizon, "seasonal smoothing")
+        assert np.isfinite(baseline.quantiles).all()
+        assert (baseline.quantiles >= 0).all()
+
+
+def test_a_panel_is_cut_in_time() -> None:
+    panel = panel_of(long(drawn(4, 30)))
+    assert isinstance(panel, Panel)
+    assert panel.until(10).periods == 10
+    assert panel.rows(np.array([2])).ids == ("p2",)
