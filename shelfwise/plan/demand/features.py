@@ -57,14 +57,12 @@ class Features:
         scale = np.maximum(np.nan_to_num(lately), 0.25 * np.nan_to_num(ever))
         self.scale = np.where(scale > 0, scale, 1.0).astype(np.float64)
         self.category = {name: np.asarray(codes, dtype=np.float32) for name, codes in panel.static.items()}
-        start = np.datetime64(panel.start)
         days = [np.datetime64(panel.date_of(t)) for t in range(panel.periods + horizon + 1)]
         dates = np.array(days, dtype="datetime64[D]")
         year_day = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(int)
         self._year_day = year_day.astype(np.float32)
         self._weekday = ((dates.astype(int) + 3) % 7).astype(np.float32)
         self._month_day = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(np.float32)
-        assert start == dates[0]
         self._known = {}
         for name, matrix in panel.known.items():
             filled = np.isfinite(matrix)
