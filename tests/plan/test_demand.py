@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -155,7 +156,7 @@ def test_totals_over_several_periods() -> None:
 def test_quantiles_beyond_the_levels_go_on_rising() -> None:
     made = forecast(panel_of(long(drawn(40, 90))), 2)
     values = [quantile_at(made.quantiles, level) for level in (0.0, 0.05, 0.5, 0.95, 0.99, 0.999)]
-    assert all((b >= a - 1e-9).all() for a, b in zip(values, values[1:], strict=False))
+    assert all((b >= a - 1e-9).all() for a, b in itertools.pairwise(values))
 
 
 def test_one_wholesale_order_is_cut() -> None:

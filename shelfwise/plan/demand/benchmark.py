@@ -136,7 +136,8 @@ def _measures(parts: list[tuple[Forecast, Panel, Array]], season: int) -> dict[s
     inner = [LEVELS.index(q) for q in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)]
     levels = np.array(LEVELS)[inner]
     for made, known, y in parts:
-        seen: Array = np.isfinite(y) & np.isfinite(known.y).any(1)[:, None]
+        begun: Array = np.asarray(np.isfinite(known.y).any(1))
+        seen: Array = np.isfinite(y) & begun[:, None]
         rows, columns = np.nonzero(seen)
         truth = y[seen].astype(float)
         off = truth[:, None] - made.quantiles[rows, columns][:, inner]

@@ -2,7 +2,8 @@
 
 Each method is an update from period to period, so what it would have forecast at any earlier origin comes for the
 price of one run, and every forecast used in learning or validation knew only what was before it. A missing period
-changes no state. Parameters are chosen series by series: each smoothing runs with a grid of them, weighed by how well each has
+changes no state. Parameters are chosen series by series: each smoothing runs with a grid of them, weighed by how well
+each has
 forecast the next period so far.
 
 Sources: seasonal naive; exponential smoothing with damped trend and additive seasons (Gardner 1985; Hyndman et al.
