@@ -31,7 +31,7 @@ from shelfwise.models.recommender import Items, recommend, top_k
 from shelfwise.models.sequences import Floats
 from shelfwise.settings import Settings
 from shelfwise.testing import SimulatedShop, simulated_shop
-from shelfwise.training.train import NetworkRecommender
+from shelfwise.training.network import NetworkRecommender
 
 Values = dict[str, list[dict[str, np.ndarray]]]  # by arm, a seed each: a metric's values by customer
 PROOFS = ["network", "described", "probe"]

@@ -26,7 +26,7 @@ from shelfwise.models.sequences import DAY, Sequences
 from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 from shelfwise.training.dataset import read_dataset
-from shelfwise.training.train import NetworkRecommender
+from shelfwise.training.network import NetworkRecommender
 
 TOWERS = ("gru", "lstm", "transformer")
 DATA = Path(os.environ.get("SHELFWISE_DATA", Path(__file__).parents[2] / "shared" / "data"))

@@ -28,12 +28,11 @@ from shelfwise.testing import Shown, simulated_visits
 Data = Literal["grocer", "vendure"]
 #: What a new demo's shop is set to.
 _SETTINGS: dict[Data, dict[str, Any]] = {
-    "grocer": {"name": "Complete Journey grocer", "currency": "USD", "minutes": 0.5, "baseline_minutes": 0.2},
+    "grocer": {"name": "Complete Journey grocer", "currency": "USD", "minutes": 0.5},
     "vendure": {
         "name": "Vendure sample shop",
         "currency": "USD",
         "minutes": 0.5,
-        "baseline_minutes": 0.5,
         "simulated": True,
     },
 }

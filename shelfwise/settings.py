@@ -108,15 +108,15 @@ class Settings(BaseSettings):
         le=10_000,
         description="Most minutes of training the network, all its fits of one training together; 0 is no limit.",
     )
-    baseline_minutes: float = Field(
-        1,
-        ge=0,
-        le=10_000,
-        description="Most minutes of fitting each of the baselines NCF and LSTM + CNN for a training's report; "
-        "0 leaves them out.",
-    )
     seed: int = Field(0, ge=0, le=2**31, description="Seed of everything random, so that a run can be repeated.")
     validation_days: int = Field(14, ge=1, le=365, description="Newest days kept from training to choose and to stop.")
+
+    bundles_kept: int = Field(
+        5,
+        ge=0,
+        le=10_000,
+        description="Newest bundles kept after a training, beside the one in use and the one before it.",
+    )
 
     # Serving
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")

@@ -227,11 +227,12 @@ class Shop:
 
     def _train(self, progress: Progress) -> str:
         from shelfwise.evaluation.report import write_training_report
-        from shelfwise.training.pipeline import forget_work, learn_bundle
+        from shelfwise.evaluation.trained import forget_work, learn_bundle
 
         bundle = learn_bundle(self.store, self.folder, self.settings, progress)
         version = self._bundles.add(bundle)
         forget_work(self.folder)
+        self._bundles.prune(self.settings.bundles_kept)
         write_training_report(bundle, self.settings, self.folder / "reports" / version)
         self.index(progress)
         return version

@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"models"},
     "search": {"schema", "errors", "settings", "models", "engine"},
     "engine": {"schema", "errors", "settings", "models"},
-    "training": {"schema", "errors", "settings", "store", "models", "engine", "metrics", "evaluation"},
+    "training": {"schema", "errors", "settings", "store", "models", "engine", "metrics"},
     "evaluation": {"schema", "errors", "settings", "store", "models", "engine", "metrics", "search", "training"},
     "plan": {"schema", "errors", "settings", "store", "models", "metrics"},
     "testing": {"schema", "errors", "settings", "store", "models"},

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from shelfwise.engine.arrange.ranked import Ranked
 from shelfwise.engine.arrange.rules import Rules
 from shelfwise.engine.arrange.steps import STEPS
-from shelfwise.engine.catalogue import Catalogue
+from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.context import Context, Scratch
 from shelfwise.engine.explain import LANGUAGES, RULED, Explainer
 from shelfwise.engine.features import DESCRIPTIVE, describe
@@ -87,7 +87,7 @@ class Engine:
 
         Where none of them is known the answer is for who asks alone. Raises UnknownProduct for `similar` to nothing
         known."""
-        (context,) = self._hydrate([state], request)
+        (context,) = self._hydrate([state], [request])
         view = context.view
         with self._scratch.hiding(view.n, context.hidden):
             candidates = self._retrieve(context)
@@ -113,21 +113,24 @@ class Engine:
         unknown = tuple(seed for seed in request.seeds if view.row(seed) is None)
         return Answer(request_id=uuid.uuid4().hex, items=tuple(items), unknown=unknown)
 
-    def recommend_many(self, states: Sequence[State], request: Request) -> tuple[Ints, Floats]:
-        """`recommend` for many who ask alike, without reasons: (rows int32 [n, k], scores float32 [n, k]), -1 and -inf
-        where there are fewer. Rows below len(bundle.items) are its inside ids."""
-        rows = np.full((len(states), request.k), -1, np.int32)
-        values = np.full((len(states), request.k), -np.inf, np.float32)
-        for place, (context, candidates, features) in enumerate(self._many(states, request)):
+    def recommend_many(self, states: Sequence[State], requests: Request | Sequence[Request]) -> tuple[Ints, Floats]:
+        """`recommend` for many, without reasons: (rows int32 [n, k], scores float32 [n, k]), -1 and -inf for no more.
+        Rows below len(bundle.items) are its inside ids. requests: one of each, or one for all."""
+        k = max((each.k for each in _of_each(states, requests)), default=0)
+        rows = np.full((len(states), k), -1, np.int32)
+        values = np.full((len(states), k), -np.inf, np.float32)
+        for place, (context, candidates, features) in enumerate(self._many(states, requests)):
             ranked = self._arrange(context, candidates, self._rank(context, features))
-            k = min(request.k, len(ranked.rows))
+            k = min(context.request.k, len(ranked.rows))
             rows[place, :k] = ranked.rows[:k]
             values[place, :k] = ranked.scores[:k]
         return rows, values
 
-    def candidates_many(self, states: Sequence[State], request: Request) -> Iterator[tuple[Ints, Floats]]:
+    def candidates_many(
+        self, states: Sequence[State], requests: Request | Sequence[Request]
+    ) -> Iterator[tuple[Ints, Floats]]:
         """What `recommend_many` ranks, and by which numbers: (rows int32 [c], features float32 [c, f]) of each."""
-        for _, candidates, features in self._many(states, request):
+        for _, candidates, features in self._many(states, requests):
             yield candidates.rows, features
 
     def similar(self, product: str, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
@@ -150,9 +153,15 @@ class Engine:
 
     # Stages
 
-    def _hydrate(self, states: Sequence[State], request: Request) -> list[Context]:
-        """Who asks, where and when, as every stage reads it."""
+    def _hydrate(self, states: Sequence[State], requests: Sequence[Request]) -> list[Context]:
+        """Who asks, where and when, as every stage reads it. Raises UnknownProduct."""
         view = self.catalogue.view
+        contexts = [self._context(view, state, request) for state, request in zip(states, requests, strict=True)]
+        for source in self.sources:
+            source.prepare(contexts)
+        return contexts
+
+    def _context(self, view: View, state: State, request: Request) -> Context:
         seeds = [row for product in request.seeds if (row := view.row(product)) is not None]
         if request.seeds and not seeds and request.surface == "similar":
             raise UnknownProduct(request.seeds[0])
@@ -161,31 +170,24 @@ class Engine:
         rules: tuple[Rule, ...] = ()
         if request.surface == "category" and len(self._rules):
             rules = self._rules.holding("", request.filters.categories, _moment(request))
-        contexts = []
-        for state in states:
-            now, events = self._clock(state)
-            if request.surface == "similar":
-                events = events.last(0)
-            events = extended(events, seeds, _ADD if request.surface == "cart" else _VIEW, now)
-            contexts.append(
-                Context(
-                    view=view,
-                    request=request,
-                    question=question_of(request, events, len(seeds)),
-                    items=events.item,
-                    kinds=events.kind,
-                    times=events.time,
-                    seeds=len(seeds),
-                    now=now,
-                    searches=state.searches,
-                    excluded=np.concatenate((hidden, state.cart)) if len(state.cart) else hidden,
-                    scratch=self._scratch,
-                    rules=rules,
-                )
-            )
-        for source in self.sources:
-            source.prepare(contexts)
-        return contexts
+        now, events = self._clock(state)
+        if request.surface == "similar":
+            events = events.last(0)
+        events = extended(events, seeds, _ADD if request.surface == "cart" else _VIEW, now)
+        return Context(
+            view=view,
+            request=request,
+            question=question_of(request, events, len(seeds)),
+            items=events.item,
+            kinds=events.kind,
+            times=events.time,
+            seeds=len(seeds),
+            now=now,
+            searches=state.searches,
+            excluded=np.concatenate((hidden, state.cart)) if len(state.cart) else hidden,
+            scratch=self._scratch,
+            rules=rules,
+        )
 
     def _retrieve(self, context: Context) -> Candidates:
         """What every source proposes and the filters allow; inside narrow filters, or where too little came, once more
@@ -230,9 +232,13 @@ class Engine:
             ranked = step(context, ranked)
         return ranked
 
-    def _many(self, states: Sequence[State], request: Request) -> Iterator[tuple[Context, Candidates, Floats]]:
+    def _many(
+        self, states: Sequence[State], requests: Request | Sequence[Request]
+    ) -> Iterator[tuple[Context, Candidates, Floats]]:
+        requests = _of_each(states, requests)
         for start in range(0, len(states), _BATCH):
-            for context in self._hydrate(states[start : start + _BATCH], request):
+            part = slice(start, start + _BATCH)
+            for context in self._hydrate(states[part], requests[part]):
                 with self._scratch.hiding(context.view.n, context.hidden):
                     candidates = self._retrieve(context)
                     features = self._features(context, candidates)
@@ -251,6 +257,10 @@ class Engine:
         if not events.rows or events.time[-1] <= until:
             return until, events
         return until, replace(events, time=np.minimum(events.time, until))
+
+
+def _of_each(states: Sequence[State], requests: Request | Sequence[Request]) -> Sequence[Request]:
+    return [requests] * len(states) if isinstance(requests, Request) else requests
 
 
 def _moment(request: Request) -> float:

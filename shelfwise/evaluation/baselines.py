@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from shelfwise.errors import NotEnoughData
@@ -105,32 +105,3 @@ def fit_baselines(
             one.model.fit(past, dataset.features, progress=progress)
         seconds[one.model.name] = time.perf_counter() - started
     return seconds
-
-
-@dataclass(frozen=True)
-class Bounded:
-    """The networks among the baselines, fitted within `Settings.baseline_minutes` each.
-
-    seconds: of fitting, by name. left_out: why a model is not there, "minutes" (the setting is 0) or "data".
-    """
-
-    models: list[Contestant] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    left_out: dict[str, str] = field(default_factory=dict)
-
-
-def bounded_networks(dataset: Dataset, cutoff: int, settings: Settings, progress: Progress | None = None) -> Bounded:
-    """NCF and the described network as a training report shows them: one that cannot be fitted hinders no other."""
-    found = Bounded()
-    for one in networks(settings, settings.baseline_minutes):
-        name = one.model.name
-        if not settings.baseline_minutes:
-            found.left_out[name] = "minutes"
-            continue
-        try:
-            found.seconds.update(fit_baselines([one], dataset, cutoff, settings, progress))
-        except NotEnoughData:
-            found.left_out[name] = "data"
-        else:
-            found.models.append(one)
-    return found

@@ -38,6 +38,7 @@ from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 from shelfwise.training.dataset import Dataset, levels, read_dataset
+from shelfwise.training.learn import EngineModel
 from shelfwise.training.windows import midnight
 
 if TYPE_CHECKING:
@@ -122,9 +123,6 @@ def evaluate(
     own number of steps. Raises NotEnoughData, and InvalidRequest for an unknown
     model.
     """
-    # The pipeline measures what it learned by `measure`, so it is imported late here.
-    from shelfwise.training.pipeline import EngineModel
-
     learning = networks(settings, baseline_minutes, squared=True)
     alone = [*counting(), *learning]
     known = [*OURS, *(one.model.name for one in alone)]
@@ -139,10 +137,10 @@ def evaluate(
     seconds: dict[str, float] = {}
     if chosen & set(OURS):
         work = folder / "work" / "evaluation"
-        engine = EngineModel(settings, work=work)
+        engine = EngineModel(settings=settings, work=work)
         started = time.perf_counter()
         engine.fit(dataset.split(cutoff)[0], dataset.features, progress=progress)
-        seconds = engine.alone | {engine.name: time.perf_counter() - started}
+        seconds = engine.seconds_alone | {engine.name: time.perf_counter() - started}
         shutil.rmtree(work, ignore_errors=True)
         models = [one for one in contestants_of(engine, engine.models) if one.model.name in chosen]
     there = {one.model.name for one in models}

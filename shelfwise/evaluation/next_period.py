@@ -27,7 +27,7 @@ from shelfwise.models.sequences import DAY, Sequences
 from shelfwise.schema import EventType, to_micros
 from shelfwise.settings import Settings
 from shelfwise.training.dataset import Dataset, read_dataset
-from shelfwise.training.pipeline import EngineModel
+from shelfwise.training.learn import EngineModel
 from shelfwise.training.windows import midnight, unseen
 
 if TYPE_CHECKING:
@@ -125,9 +125,9 @@ def _fitted(
     progress: Progress | None,
 ) -> tuple[list[Recommender | Lister], dict[str, float]]:
     """The models of these rows, fitted on all of `past`, and what each takes alone; the engine's is the sum of all."""
-    engine = EngineModel(settings, work=None, network="engine" in rows or "network" in rows)
+    engine = EngineModel(settings=settings, work=None, with_network="engine" in rows or "network" in rows)
     engine.fit(past, items, progress=progress)
-    seconds = engine.alone | {"engine": sum(engine.seconds.values())}
+    seconds = engine.seconds_alone | {"engine": sum(engine.executor.seconds.values())}
     others = {one.model.name: one.model for one in networks(settings, baseline_minutes)}
     models: list[Recommender | Lister] = []
     for name in rows:

@@ -33,8 +33,8 @@ from shelfwise.models.recommender import Items, Progress, Recommender, recommend
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
 from shelfwise.models.user_knn import Neighbours
 from shelfwise.settings import Settings
-from shelfwise.training.ranker import Questions, fit_ranker
-from shelfwise.training.train import NetworkRecommender
+from shelfwise.training.fit_ranker import Questions, fit_ranker
+from shelfwise.training.network import NetworkRecommender
 
 OTHERS = ("ncf", "described")
 ROWS = ("network", "engine", "popularity", "item-knn", *OTHERS)

@@ -2,7 +2,7 @@
 
 A ranker has a head for each question that the record can ask: what tells a good repeat from a bad one (frequency,
 rhythm) says nothing of a product never bought, and beside a product page what goes with it counts. A head is boosted
-regression trees (fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/ranker.py` fits
+regression trees (fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/fit_ranker.py` fits
 and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from shelfwise.errors import NotEnoughData
-from shelfwise.evaluation.baselines import bounded_networks, counting, fit_baselines, networks
+from shelfwise.evaluation.baselines import counting, fit_baselines, networks
 from shelfwise.evaluation.evaluate import cutoff_of
 from shelfwise.models.sequences import IdMap, sequences_of
 from shelfwise.training.dataset import Dataset
@@ -29,28 +29,15 @@ def test_names_and_limits() -> None:
 
 
 def test_networks_are_fitted_within_their_time() -> None:
-    whole = dataset()
-    found = bounded_networks(whole, cutoff_of(whole, SMALL), SMALL.model_copy(update={"baseline_minutes": 1e-6}))
-    assert [one.model.name for one in found.models] == ["ncf", "described"]
-    assert all(one.model.stopped_after is not None for one in found.models)  # type: ignore[union-attr]
-    assert set(found.seconds) == {"ncf", "described"}
-    assert found.left_out == {}
+    whole, bounded = dataset(), networks(SMALL, 1e-6)
+    seconds = fit_baselines(bounded, whole, cutoff_of(whole, SMALL), SMALL)
+    assert all(one.model.stopped_after is not None for one in bounded)  # type: ignore[union-attr]
+    assert set(seconds) == {"ncf", "described"}
 
 
-def test_no_minutes_leave_them_out() -> None:
-    whole = dataset()
-    found = bounded_networks(whole, cutoff_of(whole, SMALL), SMALL.model_copy(update={"baseline_minutes": 0}))
-    assert found.models == []
-    assert found.left_out == {"ncf": "minutes", "described": "minutes"}
-
-
-def test_one_that_cannot_be_fitted_hinders_no_other() -> None:
-    # A single event a customer before the window: nothing for the described network to foretell.
+def test_a_record_that_is_too_short_is_said() -> None:
+    # A single event a customer before the window: nothing to foretell.
     day = 86_400
     alone = sequences_of([[c % 5, c % 7] for c in range(40)], times=[[c, 15 * day + c] for c in range(40)])
-    short = replace(dataset(), sequences=alone)
-    found = bounded_networks(short, 30 * day, SMALL.model_copy(update={"validation_days": 20}))
-    assert [one.model.name for one in found.models] == ["ncf"]
-    assert found.left_out == {"described": "data"}
     with pytest.raises(NotEnoughData):
-        fit_baselines(networks(SMALL, None), short, day, SMALL)
+        fit_baselines(networks(SMALL, None), replace(dataset(), sequences=alone), day, SMALL)

@@ -22,8 +22,8 @@ from shelfwise.models.recommender import Items, Recommender, recommend, top_k
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import DAY, Sequences, sequences_of
 from shelfwise.settings import Settings
-from shelfwise.training.pipeline import EngineModel
-from shelfwise.training.train import NetworkRecommender
+from shelfwise.training.learn import EngineModel
+from shelfwise.training.network import NetworkRecommender
 
 SOLD, NEVER = 16, 2  # products that are bought, and those behind them that nobody ever bought
 N = SOLD + NEVER
@@ -63,7 +63,7 @@ def network(tower: str) -> Callable[[int], Recommender]:
 
 def engine(seed: int) -> Recommender:
     settings = Settings(threads=1, seed=seed, text_encoder="none", image_encoder="none")
-    return EngineModel(settings, refit=False, network=False)
+    return EngineModel(settings=settings, refit=False, with_network=False)
 
 
 #: By name: how to make it from a seed.

@@ -10,6 +10,7 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.errors import NotEnoughData
 from shelfwise.evaluation.results import Evaluation
+from shelfwise.evaluation.trained import forget_work, learn_bundle
 from shelfwise.metrics import Relevant
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.recommender import Items, Recommender
@@ -17,7 +18,7 @@ from shelfwise.models.sequences import DAY, Sequences, sequences_of
 from shelfwise.schema import Event, EventType, Product, from_micros
 from shelfwise.settings import Settings
 from shelfwise.store import open_store
-from shelfwise.training.pipeline import EngineModel, forget_work, learn_bundle
+from shelfwise.training.learn import EngineModel
 from shelfwise.training.windows import Window, followed, lookers, unseen, windows_of
 
 START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
@@ -29,7 +30,6 @@ SMALL = Settings(
     validation_days=14,
     text_encoder="none",
     image_encoder="none",
-    baseline_minutes=0.01,
 )
 
 
@@ -63,7 +63,7 @@ ITEMS = Items(
 
 @pytest.fixture(scope="module")
 def learned() -> EngineModel:
-    return EngineModel(SMALL).fit(shop().before(START + (DAYS - 14) * DAY), ITEMS)
+    return EngineModel(settings=SMALL).fit(shop().before(START + (DAYS - 14) * DAY), ITEMS)
 
 
 def test_learns_every_part(learned: EngineModel) -> None:
@@ -71,17 +71,25 @@ def test_learns_every_part(learned: EngineModel) -> None:
     bundle = learned.bundle
     assert bundle is not None
     assert bundle.ranker is not None
-    assert set(bundle.ranker.heads) == {"home", "new", "visit"}
+    assert set(bundle.ranker.heads) == {"home", "new", "visit", "product", "cart"}
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
-    assert set(learned.fits) == {"home", "new", "visit"}
+    assert set(learned.fits) == {"home", "new", "visit", "product", "cart"}
     for fit in learned.fits.values():
         assert fit.ndcg
-    assert set(learned.seconds) >= {"popularity", "repurchase", "item-knn", "ease", "network", "candidates", "ranker"}
-    assert set(learned.alone) == set(learned.models)
+    assert set(learned.executor.seconds) >= {
+        "popularity",
+        "repurchase",
+        "item-knn",
+        "ease",
+        "network",
+        "candidates",
+        "ranker",
+    }
+    assert set(learned.seconds_alone) == set(learned.models)
     for name in ("item-knn", "ease"):  # fitted for each of the ranker's windows as well
-        assert learned.alone[name] < learned.seconds[name]
-    assert learned.alone["network"] == learned.seconds["network"]
+        assert learned.seconds_alone[name] < learned.executor.seconds[name]
+    assert learned.seconds_alone["network"] == learned.executor.seconds["network"]
 
 
 def test_answers_in_the_taste_of_who_asks(learned: EngineModel) -> None:
@@ -104,10 +112,10 @@ def test_a_look_is_left_out_too_when_only_the_new_is_asked(learned: EngineModel)
 
 
 def test_later_fits_keep_the_ranker(learned: EngineModel) -> None:
-    model = EngineModel(SMALL, network=False).fit(shop(seed=1), ITEMS)
+    model = EngineModel(settings=SMALL, with_network=False).fit(shop(seed=1), ITEMS)
     assert model.bundle is not None
     ranker = model.bundle.ranker
-    assert model.fit(shop(seed=2), ITEMS).bundle is not None
+    assert model.refit_on(shop(seed=2), ITEMS).bundle is not None
     assert model.bundle.ranker is ranker
 
 
@@ -117,11 +125,11 @@ def test_without_refit_nothing_of_validation_is_in_the_sources() -> None:
     # The newest window is all about one product that nobody bought before.
     train = past.before(cut).take(past.before(cut).item != 0)
     validation = past.take(past.time >= cut)
-    model = EngineModel(SMALL, refit=False, network=False).fit(train, ITEMS, validation=validation)
+    model = EngineModel(settings=SMALL, refit=False, with_network=False).fit(train, ITEMS, validation=validation)
     assert model.bundle is not None
     assert model.bundle.until == train.time.max()
     assert model.bundle.popularity.weight[0] == 0
-    both = EngineModel(SMALL, refit=True, network=False).fit(train, ITEMS, validation=validation)
+    both = EngineModel(settings=SMALL, refit=True, with_network=False).fit(train, ITEMS, validation=validation)
     assert both.bundle is not None
     assert both.bundle.popularity.weight[0] > 0
 
@@ -155,7 +163,7 @@ def test_unseen_drops_what_was_had() -> None:
 
 def test_a_short_record_is_refused() -> None:
     with pytest.raises(NotEnoughData, match="customers"):
-        EngineModel(SMALL, network=False).fit(shop(customers=10), ITEMS)
+        EngineModel(settings=SMALL, with_network=False).fit(shop(customers=10), ITEMS)
 
 
 def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
@@ -192,12 +200,8 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert bundle.metrics["ranker"]["home"]["ndcg@12"]
     evaluation = Evaluation.from_json(bundle.metrics["evaluation"])
     rows = {row.name: row for row in evaluation.rows}
-    assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease", "ncf", "described"}
+    assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease"}
     assert rows["engine"].fit_seconds > sum(rows[name].fit_seconds for name in ("network", "item-knn", "ease"))
-    for name in ("ncf", "described"):
-        assert rows[name].baseline
-        assert rows[name].fit_seconds > 0
-    assert evaluation.left_out == {}
     bundle.save(tmp_path / "bundles" / "one")
     again = Bundle.load(tmp_path / "bundles" / "one")
     assert again.items.outside == bundle.items.outside

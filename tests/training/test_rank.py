@@ -4,7 +4,7 @@ import pytest
 from shelfwise.metrics import Relevant, ranking
 from shelfwise.models.ranker import Linear, Sum, Trees
 from shelfwise.models.sequences import Floats
-from shelfwise.training.ranker import Questions, collect, fit_ranker, ndcg
+from shelfwise.training.fit_ranker import Questions, collect, fit_ranker, ndcg
 
 
 def made(n: int, seed: int, rule: str) -> Questions:

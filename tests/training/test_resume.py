@@ -23,7 +23,7 @@ from shelfwise.schema import Event, EventType, Product
 from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 from shelfwise.training.checkpoint import fingerprint
-from shelfwise.training.train import NetworkRecommender, Plan
+from shelfwise.training.network import NetworkRecommender, Plan
 
 EPOCHS = 10
 SETTINGS = {
@@ -35,7 +35,6 @@ SETTINGS = {
     "threads": 1,
     "text_encoder": "none",
     "image_encoder": "none",
-    "baseline_minutes": 0,
     "durable": False,
 }
 #: Ends itself as soon as an epoch of the network's second fit is done, and its checkpoint not yet written.

@@ -22,9 +22,10 @@ from shelfwise.models.recommender import Items, recommend
 from shelfwise.models.sequences import Sequences, sequences_of
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
-from shelfwise.training import softmax, train
+from shelfwise.training import network as train
+from shelfwise.training import softmax
+from shelfwise.training.network import NetworkRecommender, Plan, config_of
 from shelfwise.training.softmax import softmax_loss
-from shelfwise.training.train import NetworkRecommender, Plan, config_of
 
 N = 12
 VIEW, BUY = EventType.VIEW_ITEM.code, EventType.PURCHASE.code

@@ -18,7 +18,7 @@ from shelfwise.serve.web.console.guard import COOKIE
 from shelfwise.serve.web.console.training import _step, chosen, fits_of, seconds_left
 from shelfwise.shop import Shop
 from shelfwise.training.dataset import read_dataset
-from shelfwise.training.train import NetworkRecommender
+from shelfwise.training.network import NetworkRecommender
 from shelfwise.trust.accounts import Accounts, csrf_of
 
 PASSWORD = "a long enough passphrase"

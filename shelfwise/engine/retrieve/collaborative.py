@@ -9,7 +9,7 @@ import numpy as np
 from shelfwise.engine.context import Context
 from shelfwise.engine.retrieve.history import EVENTS, named, nearest
 from shelfwise.engine.retrieve.source import NO_ROWS, SCANNED, Candidates, Reason, Source, top
-from shelfwise.engine.state import PURCHASE, SEARCH, VIEW
+from shelfwise.engine.state import SEARCH, VIEW
 from shelfwise.models.index import FEW_CELLS
 from shelfwise.models.sequences import Floats, Ints, Sequences
 
@@ -46,8 +46,8 @@ class Collaborative(Source):
                 assert view.vectors is not None
                 vectors[place] = view.vectors[each.items[-1]]
         extra = max(len(each.excluded) for each in there)
-        if there[0].request.exclude_purchased:
-            extra += min(max(int((each.kinds == PURCHASE).sum()) for each in there), _MOST_EXTRA)
+        bought = [int(each.bought.sum()) for each in there if each.request.exclude_purchased]
+        extra += min(max(bought, default=0), _MOST_EXTRA)
         hits = None
         if view.vector_index is not None:
             hits, _ = view.vector_index.search(vectors, _MOST + extra, cells=FEW_CELLS)

@@ -1,0 +1,81 @@
+"""A shop's training with its measurement: learn before the newest days, measure on them, learn from everything."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from shelfwise.errors import NotEnoughData
+from shelfwise.evaluation.baselines import contestants_of
+from shelfwise.evaluation.evaluate import check_enough, cutoff_of, measure
+from shelfwise.evaluation.results import Evaluation
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.recommender import Progress
+from shelfwise.settings import Settings
+from shelfwise.store import Store
+from shelfwise.training.dataset import Dataset, read_dataset
+from shelfwise.training.learn import EngineModel
+
+_WORK = "work"
+
+
+def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
+    """Everything the shop's record teaches, in one unsaved bundle. Raises NotEnoughData.
+
+    folder: the shop's; vectors are cached in `cache`. The network's fits are kept in `work`, so that a run after one
+    that was killed goes on inside the fit it was in; once the bundle is saved, `forget_work` removes them.
+    """
+    started = time.perf_counter()
+    arrived = store.newest_sequence()
+    dataset = read_dataset(store, folder, settings, progress)
+    model, evaluation = _measured(dataset, settings, folder / _WORK, progress)
+    if evaluation is None:
+        model.fit(dataset.sequences, dataset.features, progress=progress)
+    else:
+        model.refit_on(dataset.sequences, dataset.features, progress)
+    assert model.bundle is not None
+    metrics: dict[str, Any] = {
+        "ranker": {kind: {"chosen": fit.chosen, "ndcg@12": fit.ndcg} for kind, fit in model.fits.items()},
+        "seconds": {name: round(value, 2) for name, value in model.executor.seconds.items()},
+        "network": [asdict(line) for line in model.curve],
+    }
+    if evaluation is not None:
+        metrics["evaluation"] = evaluation.to_json()
+    learned = _learned(dataset) | {"arrived": arrived, "seconds": round(time.perf_counter() - started, 1)}
+    return replace(model.bundle, learned=learned, metrics=metrics)
+
+
+def forget_work(folder: Path) -> None:
+    """Remove what `learn_bundle` kept in the shop's folder to go on from."""
+    shutil.rmtree(folder / _WORK, ignore_errors=True)
+
+
+def _measured(
+    dataset: Dataset, settings: Settings, work: Path, progress: Progress | None
+) -> tuple[EngineModel, Evaluation | None]:
+    """An engine that has learned all but the newest `validation_days`, and how it did on them beside its sources.
+    A shop too young for that gets one that has learned nothing, and no evaluation: what there is goes into learning."""
+    model = EngineModel(settings=settings, names=dataset.items, work=work, network_fits=3)
+    try:
+        check_enough(dataset, settings)
+        started = time.perf_counter()
+        model.fit(dataset.split(cutoff_of(dataset, settings))[0], dataset.features, progress=progress)
+        seconds = model.seconds_alone | {model.name: time.perf_counter() - started}
+        evaluation = measure(dataset, settings, contestants_of(model, model.models), progress, seconds=seconds)
+    except NotEnoughData:
+        return EngineModel(settings=settings, names=dataset.items, work=work), None
+    return model, evaluation
+
+
+def _learned(dataset: Dataset) -> dict[str, Any]:
+    sequences = dataset.sequences
+    return {
+        "products": len(dataset.items),
+        "customers": len(dataset.customers),
+        "events": sequences.rows,
+        "first": int(sequences.time.min()),
+        "last": int(sequences.time.max()),
+    }

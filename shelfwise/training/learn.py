@@ -1,0 +1,231 @@
+"""Learn: the steps of a training in order, events in, bundle out.
+
+    plan → fit → candidates → ranker → publish
+
+The ranker needs questions whose answers the sources have not seen. So the newest events are cut into windows; for each,
+the counting sources are fitted on what came before it, and the engine's own candidates are collected for the questions
+asked in it. The network is fitted once, before the first window. Then the sources are fitted on everything, with what
+was chosen kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from operator import is_
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from shelfwise.engine.catalogue import Catalogue
+from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.rank import FEATURES
+from shelfwise.engine.request import Request
+from shelfwise.engine.state import events_read, states_of
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.ranker import Ranker
+from shelfwise.models.recommender import Items, Progress, Recommender
+from shelfwise.models.sequences import Floats, IdMap, Ints, Longs, Sequences
+from shelfwise.schema import EventType
+from shelfwise.settings import Settings
+from shelfwise.training.executor import Executor, Local
+from shelfwise.training.fit import ARTEFACTS, Choices, choose, fit_counting, fit_network, refit_network
+from shelfwise.training.fit_ranker import Fit, Questions, collect, fit_ranker
+from shelfwise.training.network import Epoch
+from shelfwise.training.plan import Plan, plan_of
+from shelfwise.training.questions import EVERYTHING, questions_of
+
+_PURCHASE = EventType.PURCHASE.code
+_DEEPEST = 200  # most an answer may hold
+_OF_CONTENT = ("content", "content_index", "alike")
+_NOT_LEARNING = ("store", "host", "port", "workers", "durable", "event_columns", "product_columns")
+
+
+@dataclass(kw_only=True)
+class EngineModel:
+    """The engine as a `Recommender`: learns a bundle from sequences, answers with `Engine` itself.
+
+    names: outside ids of the products (default: their inside ids as text). refit: fit the sources once more with the
+    validation events, after the ranker has learned from them. with_network: False leaves the network out. work: where
+    its fits are kept, so that a process that was killed can be followed by one that asks for the same. network_fits:
+    how often it is fitted in all, `settings.minutes` being shared among them.
+
+    After `fit`: `bundle`; `models`, the fitted sources by name, which answer as baselines; `fits`, how the ranker's
+    heads were chosen; `curve`, the network's with its validation; `executor.seconds`, what each step took.
+    """
+
+    settings: Settings
+    names: IdMap | None = None
+    refit: bool = True
+    with_network: bool = True
+    work: Path | None = None
+    network_fits: int | None = None
+    executor: Executor = field(default_factory=Local)
+
+    name: str = field(default="engine", init=False)
+    bundle: Bundle | None = field(default=None, init=False)
+    models: dict[str, Recommender] = field(default_factory=dict, init=False)
+    fits: dict[str, Fit] = field(default_factory=dict, init=False)
+    curve: list[Epoch] = field(default_factory=list, init=False)
+    seconds_alone: dict[str, float] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._begun = 0  # fits of the network
+        self._content: tuple[tuple[Any, Any], tuple[Any, Mapping[str, Any]]] | None = None
+        self._choices = Choices(None, None, None)
+        self._engine: Engine | None = None
+
+    def fit(
+        self,
+        train: Sequences,
+        items: Items,
+        *,
+        validation: Sequences | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn. Without `validation` the newest `validation_days` are the validation. Raises NotEnoughData."""
+        plan = plan_of(train, validation, self.settings.validation_days, refit=self.refit)
+        network = None
+        if self.with_network:
+            folder = self._next_folder()
+            network = self.executor.run(
+                "network", lambda: fit_network(plan.windows[0], items, self._bounded(), folder, progress)
+            )
+            self.curve = network.curve
+        self._choices = choose(plan.newest, items, self.executor, progress)
+        ranker = self._learn_ranker(plan, items, network, progress)
+        self._publish(plan.everything, items, network, ranker, progress)
+        return self
+
+    def refit_on(self, train: Sequences, items: Items, progress: Progress | None = None) -> Self:
+        """The sources once more on `train`, with the ranker and all that was chosen."""
+        assert self.bundle is not None, "fit first"
+        network, ranker = self.models.get("network"), self.bundle.ranker
+        self.bundle, self._engine, self.models = None, None, {}  # what is learned now takes their place in memory
+        self._publish(train, items, network, ranker, progress)
+        return self
+
+    def recommend(
+        self, histories: Sequences, k: int, *, now: Longs | None = None, exclude_seen: bool = False
+    ) -> tuple[Ints, Floats]:
+        """Top k of the whole catalogue, k at most 200: (ids int32 [n, k], -1 for none; scores float32 [n, k])."""
+        assert self._engine is not None, "fit first"
+        times = np.full(len(histories), self._engine.bundle.until, np.int64) if now is None else now
+        # The engine leaves out what was bought; a view that is no purchase has to be left out here.
+        other = exclude_seen and bool((histories.kind != _PURCHASE).any())
+        deep = min(_DEEPEST, 4 * k + 50) if other else k
+        request = Request(session="evaluation", k=deep, exclude_purchased=exclude_seen, filters=EVERYTHING)
+        states = states_of(histories.last(events_read(self.settings.memory, exclude_seen)), times)
+        ids, scores = self._engine.recommend_many(states, request)
+        if not other:
+            return ids, scores
+        kept = np.full((len(ids), k), -1, np.int32), np.full((len(ids), k), -np.inf, np.float32)
+        for row, answer in enumerate(ids):
+            left = np.flatnonzero((answer >= 0) & ~np.isin(answer, histories.items_of(row)))[:k]
+            kept[0][row, : len(left)] = answer[left]
+            kept[1][row, : len(left)] = scores[row, left]
+        return kept
+
+    def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
+        """Scores of its best 200, everything else -inf: the engine never scores a whole catalogue."""
+        assert self.bundle is not None, "fit first"
+        n = self.bundle.facts.n
+        result = np.full((len(histories), n + 1), -np.inf, np.float32)
+        ids, best = self.recommend(histories, min(_DEEPEST, n), now=now)
+        np.put_along_axis(result, np.where(ids >= 0, ids, n), best, 1)
+        return result[:, :n]
+
+    def _learn_ranker(self, plan: Plan, items: Items, network: Any, progress: Progress | None) -> Ranker:
+        """Candidates of every window's questions, then a head for each kind of question."""
+        windows: dict[str, list[Questions]] = {}
+        bundle: Bundle | None = None
+        for window in plan.windows:
+            counting = fit_counting(window.before, items, self._choices, self.executor, progress)
+            if bundle is None:
+                bundle = self._bundle(counting, items, network, window.before)
+            else:
+                until = int(window.before.time.max())
+                bundle = replace(bundle.with_artefacts(**_artefacts(counting)), until=until)
+            engine = Engine(bundle, Catalogue(bundle))
+            for kind, make in questions_of(window, bundle, self.settings.memory, self.settings.seed).items():
+                asked = make()
+                questions = self.executor.run(
+                    "candidates",
+                    lambda asked=asked, engine=engine: collect(  # type: ignore[misc]
+                        engine.candidates_many(asked.states, asked.requests), asked.wanted, progress=progress
+                    ),
+                )
+                windows.setdefault(kind, []).append(questions)
+        ranker, self.fits = self.executor.run(
+            "ranker",
+            lambda: fit_ranker(
+                FEATURES,
+                windows,
+                seed=self.settings.seed,
+                threads=self.settings.threads or 0,
+                fallback="ease",
+                progress=progress,
+            ),
+        )
+        return ranker
+
+    def _publish(
+        self, train: Sequences, items: Items, network: Any, ranker: Ranker | None, progress: Progress | None
+    ) -> None:
+        alone = Local()
+        models = fit_counting(train, items, self._choices, alone, progress)
+        if network is not None:
+            if self.refit:
+                folder = self._next_folder()
+                network = alone.run(
+                    "network",
+                    lambda: refit_network(network, train, items, self._bounded(), folder, progress),
+                )
+            models["network"] = network
+        for name, seconds in alone.seconds.items():
+            self.executor.seconds[name] = self.executor.seconds.get(name, 0.0) + seconds
+        self.seconds_alone = alone.seconds
+        self.models = models
+        self.bundle = self._bundle(models, items, network, train, ranker)
+        self._engine = Engine(self.bundle, Catalogue(self.bundle))
+
+    def _bundle(
+        self,
+        models: Mapping[str, Recommender],
+        items: Items,
+        network: Any,
+        train: Sequences,
+        ranker: Ranker | None = None,
+    ) -> Bundle:
+        """What follows from texts and photos alone is made once, and again only for other ones."""
+        content = items.text, items.image
+        made = self._content if self._content and all(map(is_, self._content[0], content)) else None
+        bundle = Bundle.make(
+            items=self.names or IdMap(map(str, range(items.n))),
+            features=replace(items, text=None, image=None) if made else items,
+            artefacts=_artefacts(models) | {"network": None if network is None else network.network, "ranker": ranker},
+            until=int(train.time.max()) if train.rows else 0,
+            settings=self.settings.model_dump(mode="json", exclude=set(_NOT_LEARNING)),
+        )
+        if made:
+            vectors, artefacts = made[1]
+            return replace(bundle.with_artefacts(**artefacts), content_vectors=vectors)
+        artefacts = {name: bundle.artefacts[name] for name in _OF_CONTENT if name in bundle}
+        self._content = content, (bundle.content_vectors, artefacts)
+        return bundle
+
+    def _bounded(self) -> Settings:
+        """A limit of minutes is for all fits of the network together."""
+        fits = self.network_fits or (2 if self.refit else 1)
+        return self.settings.model_copy(update={"minutes": self.settings.minutes / fits})
+
+    def _next_folder(self) -> Path | None:
+        """Of the next fit of the network: each has its own, in which it finds itself again."""
+        self._begun += 1
+        return None if self.work is None else self.work / f"network-{self._begun}"
+
+
+def _artefacts(models: Mapping[str, Recommender]) -> dict[str, Any]:
+    """The counting sources by their names in a bundle."""
+    return {artefact: models[name] for name, artefact in ARTEFACTS.items()}

@@ -1,0 +1,158 @@
+"""The questions that a window asks, each as the shop's pages will ask it: who asks, what is on the screen, what was
+right. The ranker learns a head from each (`fit_ranker.py`).
+
+home, new: customers with a past, what they bought in the window; new: of it what they had not bought before.
+visit: the first one to three events of the window; what else was turned to in it.
+product: one product of a basket, the rest of it in other categories. cart: half a basket, the other half.
+
+In the last three what everybody buys is no right answer: it would be right often, and say nothing of the question. Half
+of their askers are unknown, half have their past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelfwise.engine.request import MAX_SEEDS, Filters, Request
+from shelfwise.engine.state import State, events_read, states_of
+from shelfwise.metrics import Mask, Relevant
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.sequences import Ints, Longs, Sequences
+from shelfwise.schema import EventType
+from shelfwise.training.windows import Window, bought, lookers, unseen
+
+MOST = 1_500  # of a kind in a window; of 1,700, 1,000 taught up to 3% less
+POPULAR = 100  # most popular products, which are no answer to a look, a page or a cart
+_TOGETHER = 1_800  # seconds within which a customer's purchases are one basket
+_PURCHASE = EventType.PURCHASE.code
+EVERYTHING = Filters(availability=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Questions of one kind: row i of each is one question. wanted: distinct inside ids that are right."""
+
+    states: list[State]
+    requests: list[Request]
+    wanted: list[Ints]
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+
+@dataclass(frozen=True, slots=True)
+class Baskets:
+    """What was bought together. items: int32 [m], distinct within a basket. offsets: int64 [b + 1]. owner: int64 [b],
+    the customer's row. time: int64 [b], seconds, of the first purchase."""
+
+    items: Ints
+    offsets: Longs
+    owner: Longs
+    time: Longs
+
+    def __len__(self) -> int:
+        return len(self.owner)
+
+    def __getitem__(self, basket: int) -> Ints:
+        return self.items[self.offsets[basket] : self.offsets[basket + 1]]
+
+
+def baskets_of(events: Sequences) -> Baskets:
+    """A customer's purchases with less than half an hour between them are one basket; of events without any purchase,
+    all events are taken."""
+    some = events.kind == _PURCHASE
+    events = events.take(some) if some.any() else events
+    owner = np.repeat(np.arange(len(events)), events.lengths())
+    first = np.ones(events.rows, np.bool_)
+    first[1:] = (owner[1:] != owner[:-1]) | (events.time[1:] - events.time[:-1] > _TOGETHER)
+    basket = np.cumsum(first) - 1
+    at = np.flatnonzero(first)
+    order = np.lexsort((events.item, basket))
+    item, basket = events.item[order], basket[order]
+    distinct = np.ones(len(item), np.bool_)
+    distinct[1:] = (item[1:] != item[:-1]) | (basket[1:] != basket[:-1])
+    sizes = np.bincount(basket[distinct], minlength=len(at))
+    offsets = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
+    return Baskets(item[distinct], offsets, owner[at], events.time[at])
+
+
+def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], Asked]]:
+    """How to make the questions of each kind; made one after the other, they need not be held at once."""
+    maker = _Maker(window, bundle, memory, seed)
+    return {
+        "home": lambda: maker.home(new=False),
+        "new": lambda: maker.home(new=True),
+        "visit": maker.visit,
+        "product": lambda: maker.basket("product"),
+        "cart": lambda: maker.basket("cart"),
+    }
+
+
+class _Maker:
+    def __init__(self, window: Window, bundle: Bundle, memory: int, seed: int) -> None:
+        self.window, self.bundle, self.memory = window, bundle, memory
+        self.n = len(bundle.items)
+        self.random = np.random.default_rng(seed)
+        self.usual: Mask = np.zeros(self.n, np.bool_)
+        self.usual[bundle.popularity.order[: min(POPULAR, self.n // 20)]] = True
+
+    def home(self, *, new: bool) -> Asked:
+        chosen = self.window.active()
+        if len(chosen) > MOST:
+            chosen = np.sort(self.random.choice(chosen, MOST, replace=False))
+        before, after = self.window.before.select(chosen), self.window.after.select(chosen)
+        wanted = bought(after)
+        if new:
+            wanted = unseen(wanted, before, self.n)
+        request = Request(session="training", exclude_purchased=new, filters=EVERYTHING)
+        return self._asked(before, self.window.now[chosen], wanted, request)
+
+    def visit(self) -> Asked:
+        chosen = self.random.permutation(self.window.active())[: MOST // 2]
+        asked: list[Asked] = []
+        for known, part in ((False, chosen[: len(chosen) // 2]), (True, chosen[len(chosen) // 2 :])):
+            histories, now, wanted = lookers(self.window, part, self.n, known=known)
+            wanted = wanted.keep(~self.usual[wanted.ids])
+            asked.append(self._asked(histories, now, wanted, Request(session="training", filters=EVERYTHING)))
+        first, second = asked
+        return Asked(first.states + second.states, first.requests + second.requests, first.wanted + second.wanted)
+
+    def basket(self, surface: str) -> Asked:
+        baskets = baskets_of(self.window.after)
+        category = self.bundle.facts.category
+        names = self.bundle.items.outside
+        sizes = np.diff(baskets.offsets)
+        order = self.random.permutation(np.flatnonzero(sizes >= (2 if surface == "product" else 4)))
+        states: list[State] = []
+        requests: list[Request] = []
+        wanted: list[Ints] = []
+        for basket in order.tolist():
+            items = self.random.permutation(baskets[basket])
+            shown = items[:1] if surface == "product" else items[: min(len(items) // 2, MAX_SEEDS)]
+            rest = items[len(shown) :]
+            rest = rest[~self.usual[rest]]
+            if surface == "product" and category is not None and category[shown[0]] >= 0:
+                rest = rest[category[rest] != category[shown[0]]]
+            if not len(rest):
+                continue
+            now, owner = int(baskets.time[basket]), int(baskets.owner[basket])
+            past = self.window.before.select(slice(owner, owner + 1))
+            known = len(states) % 2 and past.rows
+            (state,) = states_of(past.last(self.memory), now) if known else (State.nothing(now),)
+            states.append(state)
+            seeds = tuple(names[item] for item in shown.tolist())
+            requests.append(Request(session="training", surface=surface, seeds=seeds, filters=EVERYTHING))
+            wanted.append(rest)
+            if len(states) == MOST:
+                break
+        return Asked(states, requests, wanted)
+
+    def _asked(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> Asked:
+        some = np.flatnonzero(wanted.lengths() > 0)
+        histories, now, wanted = histories.select(some), now[some], wanted.select(some)
+        states = states_of(histories.last(events_read(self.memory, request.exclude_purchased)), now)
+        rows = [wanted.ids[wanted.offsets[at] : wanted.offsets[at + 1]] for at in range(len(wanted))]
+        return Asked(states, [request] * len(states), rows)
