@@ -141,7 +141,7 @@ def test_before_training_the_way_on_is_told(tmp_path):
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr("sys.argv", ["shelfwise", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.app.main()
     captured = capsys.readouterr()
     return ended.value.code, captured.out, captured.err
 

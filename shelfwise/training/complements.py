@@ -15,8 +15,8 @@ from shelfwise.models.baskets import Baskets
 from shelfwise.models.complements import FEATURES, Complements, content_of
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import DAY, Floats, Ints, Sequences
+from shelfwise.training.fit_ranker import Questions, collect
 from shelfwise.training.perceptron import fit_perceptron
-from shelfwise.training.ranker import Questions, collect
 
 POPULAR = 100  # most popular products of the last four weeks, neither shown nor wanted; at most a twentieth of all
 _WINDOW = 28  # days asked about

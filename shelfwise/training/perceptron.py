@@ -10,7 +10,7 @@ from torch import nn
 from shelfwise.models.perceptron import REACH, Perceptron
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats
-from shelfwise.training.ranker import Questions
+from shelfwise.training.fit_ranker import Questions
 
 HIDDEN = 64
 _EPOCHS = 6

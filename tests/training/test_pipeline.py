@@ -71,10 +71,10 @@ def test_learns_every_part(learned: EngineModel) -> None:
     bundle = learned.bundle
     assert bundle is not None
     assert bundle.ranker is not None
-    assert set(bundle.ranker.heads) == {"home", "new", "visit", "product", "cart"}
+    assert set(bundle.ranker.heads) == {"home", "new", "visit"}
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
-    assert set(learned.fits) == {"home", "new", "visit", "product", "cart"}
+    assert set(learned.fits) == {"home", "new", "visit"}
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.executor.seconds) >= {
