@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from shelfwise import cli
+from shelfwise.cli import app as cli
 from shelfwise.errors import BundleError, InvalidRequest, ShopError, UnknownProduct
 from shelfwise.schema import Event, EventType, Product
 from shelfwise.shop import Shop
@@ -141,7 +141,7 @@ def test_before_training_the_way_on_is_told(tmp_path):
 def run(monkeypatch, capsys, *arguments):
     monkeypatch.setattr("sys.argv", ["shelfwise", *map(str, arguments)])
     with pytest.raises(SystemExit) as ended:
-        cli.app.main()
+        cli.main()
     captured = capsys.readouterr()
     return ended.value.code, captured.out, captured.err
 
