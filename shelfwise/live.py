@@ -20,6 +20,7 @@ from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
 from shelfwise.errors import BundleError
+from shelfwise.fallback import unlearned
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
@@ -38,6 +39,9 @@ _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _CHUNK = 4_096  # products encoded at once
 _ARRIVALS = 10_000  # events read at once to follow what searchers turn to
+_RETRY = 30.0  # seconds until a bundle that cannot be read is tried again
+_UNREADABLE = "the bundle in use cannot be read: train again (`shelfwise train`)"
+_ANSWERS = "; meanwhile the newest good one answers, or what is popular and alike"
 _LIKED = 200  # products the engine would show that count for a search
 log = logging.getLogger("shelfwise.live")
 
@@ -50,9 +54,11 @@ class Live:
 
     def __init__(self, folder: Path, settings: Settings, store: Store, bundles: Bundles) -> None:
         self.version = ""
+        self.problems: dict[str, str] = {}  # what is degraded, in words that anybody may read
         self._folder, self._settings, self._store, self._bundles = folder, settings, store, bundles
         self._cache = VectorCache(folder / "cache")
         self._engine: Engine | None = None
+        self._refused = "", 0.0  # the bundle that cannot be used, and when it is tried again
         self._revision = -1
         self._unencoded: dict[str, None] = {}  # products whose vectors the engine lacks, oldest first
         self._refreshing = threading.Lock()
@@ -61,6 +67,19 @@ class Live:
         self._steered = -1
         self._arrived = 0
         self._sought: dict[tuple[int, str], list[str]] = {}
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is an engine, also one without a bundle."""
+        return self._engine is not None
+
+    @property
+    def cache_problem(self) -> str:
+        return "texts and photos are encoded anew each time: the cache cannot be written" if self._cache.problem else ""
+
+    @property
+    def searches(self) -> bool:
+        return self._search is not None
 
     @property
     def catalogue(self) -> Catalogue | None:
@@ -85,13 +104,7 @@ class Live:
         if self._search is None:
             with self._searching:
                 if self._search is None:
-                    search = Search(
-                        self._store,
-                        self._folder / "search",
-                        ShopEncoders(self._folder, self._settings, self._cache),
-                        language=self._settings.language,
-                        progress=progress,
-                    )
+                    search = self._opened_search(progress)
                     self._arrived = self._store.newest_sequence()
                     search.clicks = Clicks(self._settings.ignored_customers)
                     search.learn(*self._shoppers(search.clicks))
@@ -99,6 +112,16 @@ class Live:
                     self._search = search
                     self._steered = -1
         return self._search
+
+    def _opened_search(self, progress: Progress | None) -> Search:
+        encoders = ShopEncoders(self._folder, self._settings, self._cache)
+        language = self._settings.language
+        try:
+            return Search(self._store, self._folder / "search", encoders, language=language, progress=progress)
+        except (OSError, ValueError) as error:  # tantivy raises ValueError for what the disk refuses
+            log.error("the word index is kept in memory, for %s cannot be written: %s", self._folder / "search", error)
+            self.problems["index"] = "the word index cannot be written and is kept in memory: see disk and rights"
+            return Search(self._store, None, encoders, language=language, progress=progress)
 
     def refresh(self, most: int | None = None) -> bool:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
@@ -201,9 +224,40 @@ class Live:
         self._steered = -1
 
     def _follow_bundle(self) -> None:
-        version = self._bundles.current()
-        if version and version != self.version:
-            self._swap(version)
+        """Use the bundle that is to serve. One that cannot be read is tried again now and then: what served before goes
+        on; where nothing did, the newest good one answers, else what needs none."""
+        version, (refused, until) = self._bundles.pointed(), self._refused
+        if version == refused and time.monotonic() < until:
+            return
+        try:
+            if version and version != self.version:
+                self._swap(version)
+        except BundleError as error:
+            if version != refused:
+                log.error("%s", error)
+            self._refused = version, time.monotonic() + _RETRY
+            self.problems["bundle"] = _UNREADABLE + (_ANSWERS if self._engine is None else "")
+            if self._engine is not None:
+                raise
+            self._fall_back()
+            return
+        self._refused = "", 0.0
+        self.problems.pop("bundle", None)
+
+    def _fall_back(self) -> None:
+        for info in self._bundles.list():
+            try:
+                self._swap(info["version"])
+            except BundleError:
+                continue
+            log.error("bundle %s answers instead; train again (`shelfwise train`)", self.version)
+            return
+        bundle = unlearned(self._store, self._folder, self._settings, self._cache)
+        revision = self._store.product_revision()
+        catalogue = Catalogue(bundle, frame=self._store.products_frame())
+        self._engine = Engine(bundle, catalogue, language=self._settings.language)
+        self._revision, self._steered = revision, -1
+        log.error("no bundle can be read: what is popular and alike answers; train again (`shelfwise train`)")
 
     def _follow_products(self) -> None:
         if self._engine is None or self._store.product_revision() == self._revision:

@@ -309,6 +309,22 @@ class Shop:
         return self._live.version
 
     @property
+    def answers(self) -> bool:
+        """Whether `recommend` answers now; without a readable bundle by what is popular and alike."""
+        return self._live.answers
+
+    @property
+    def searches(self) -> bool:
+        """Whether search is open."""
+        return self._live.searches
+
+    @property
+    def problems(self) -> dict[str, str]:
+        """What is degraded: name → words that anybody may read."""
+        cache = self._live.cache_problem
+        return {**self._live.problems, **({"vectors": cache} if cache else {})}
+
+    @property
     def product_count(self) -> int:
         catalogue = self._live.catalogue
         return self.counts().products if catalogue is None else len(catalogue)

@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"schema", "errors", "settings"},
     "intake": {"schema", "errors", "settings", "store"},
     "backup": {"errors", "settings", "store"},
+    "fallback": {"schema", "errors", "settings", "store", "models"},
     "models": {"schema", "errors", "settings"},
     "metrics": {"models"},
     "search": {"schema", "errors", "settings", "models", "engine"},
@@ -34,7 +35,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"schema", "errors", "settings", "store", "models", "metrics"},
     "testing": {"schema", "errors", "settings", "store", "models"},
 }
-MAY_IMPORT["live"] = {"schema", "errors", "settings", "store", "models", "engine", "search"}
+MAY_IMPORT["live"] = {"fallback", "schema", "errors", "settings", "store", "models", "engine", "search"}
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
 MAY_IMPORT["serve"] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -123,3 +125,59 @@ def test_a_failure_here_does_not_unmake_what_was_stored(shop: Shop, monkeypatch:
         patched.setattr(live, "encode_products", encode)
         assert shop.put_products([Product(id="z", title="Zebra", price=3.0)]) == 1
     assert price(shop, "z") == 3.0
+
+
+def harm(shop: Shop, version: str, how: str) -> None:
+    folder = shop.folder / "bundles" / version
+    if how == "damaged":
+        (folder / "popularity.safetensors").write_bytes(b"torn")
+    elif how == "too old":
+        manifest = json.loads((folder / "manifest.json").read_text())
+        (folder / "manifest.json").write_text(json.dumps(manifest | {"format_version": 1}))
+    elif how == "gone":
+        shutil.rmtree(folder)
+    else:
+        (shop.folder / "bundles" / "current").write_text("{")
+
+
+@pytest.mark.parametrize("how", ["damaged", "too old", "gone", "pointer"])
+def test_the_newest_good_bundle_answers_for_a_bad_one(shop: Shop, how: str) -> None:
+    good = shop._bundles.current()
+    assert good is not None
+    bad = learned(shop)
+    harm(shop, bad, how)
+    with Shop(shop.folder) as opened:
+        assert len(opened.recommend(customer="c1").items) > 5
+        assert opened.bundle_version in ((bad, good) if how == "pointer" else (good,))
+        assert "train" in opened.problems["bundle"]
+        opened.refresh()  # tried again later, not at each turn
+        mended = learned(opened)
+        opened.refresh()
+        assert opened.bundle_version == mended
+        assert not opened.problems
+
+
+def test_without_any_good_bundle_what_is_popular_answers(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    shop.append_events([Event(type="purchase", customer=f"d{n}", product="p7") for n in range(5)])
+    shop.append_events([Event(type="purchase", customer=f"d{n}", product="p3") for n in range(5)])
+    version = shop._bundles.current()
+    assert version is not None
+    harm(shop, version, "too old")
+    with Shop(shop.folder) as opened:
+        assert {item.product for item in opened.recommend(customer="nobody", k=2).items} == {"p3", "p7"}
+        assert opened.similar("p3", k=1).items[0].product == "p7"  # bought by the same
+        assert (opened.bundle_version, opened.answers) == ("", True)
+        assert "train again" in opened.problems["bundle"]
+        assert "train again" in caplog.text
+        opened.delete_product("p7")
+        assert "p7" not in {item.product for item in opened.recommend(customer="nobody").items}
+        learned(opened)
+        opened.refresh()
+        assert opened.bundle_version
+        assert not opened.problems
+
+
+def test_a_word_index_that_cannot_be_written_is_kept_in_memory(shop: Shop) -> None:
+    (shop.folder / "search").write_text("a file where the folder should be")
+    assert [hit.product for hit in shop.search("mug number 3", k=1).items] == ["p3"]
+    assert "memory" in shop.problems["index"]

@@ -64,7 +64,7 @@ class Bundles:
 
     def list(self) -> list[dict[str, Any]]:
         """Every readable bundle, newest first: version, created, current (bool), learned, metrics."""
-        current = self.current()
+        current = self.pointed()
         found = []
         for path in sorted(self.folder.glob(f"*/{MANIFEST}"), reverse=True):
             if path.parent.name.startswith("."):
@@ -83,10 +83,20 @@ class Bundles:
         version = self._read_pointer()["current"]
         return None if version is None else str(version)
 
+    def pointed(self) -> str:
+        """As `current`, "" for none, "?" where the pointer itself is damaged."""
+        try:
+            return self.current() or ""
+        except BundleError:
+            return "?"
+
     def use(self, version: str) -> None:
         """Let this version serve, after reading all of it. Raises BundleError and changes nothing if it cannot."""
         Bundle.load(self.folder / self._known(version))
-        pointer = self._read_pointer()
+        try:
+            pointer = self._read_pointer()
+        except BundleError:  # damaged: this mends it
+            pointer = {"current": None, "before": []}
         if pointer["current"] == version:
             return
         before = [*pointer["before"], pointer["current"]] if pointer["current"] else pointer["before"]

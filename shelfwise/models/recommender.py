@@ -12,6 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
 
@@ -46,6 +47,39 @@ class Items:
     group_names: tuple[str, ...] = ()
     price: Floats | None = None
     created: Longs | None = None
+
+
+def items_of(products: pl.DataFrame, n: int) -> Items:
+    """What a frame of PRODUCT_COLUMNS says of its products, in rows 0 to its height; n: rows, the others unknown."""
+    category, category_names = _coded(products["product_type"], n)
+    brand, brand_names = _coded(products["brand"], n)
+    group, group_names = _coded(products["item_group_id"], n)
+    price = np.full(n, np.nan, np.float32)
+    price[: len(products)] = products["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
+    created: Longs = np.zeros(n, np.int64)
+    created[: len(products)] = (products["created"].fill_null(0) // 1_000_000).to_numpy()
+    return Items(
+        n=n,
+        category=category,
+        category_names=category_names,
+        brand=brand,
+        brand_names=brand_names,
+        group=group,
+        group_names=group_names,
+        price=price,
+        created=created,
+    )
+
+
+def _coded(texts: pl.Series, n: int) -> tuple[Ints, tuple[str, ...]]:
+    """Codes int32 [n] into the sorted distinct texts, -1 for "" and for products only events name."""
+    names = texts.filter(texts != "").unique().sort()
+    codes = np.full(n, -1, np.int32)
+    if len(names):
+        table = pl.Series(np.arange(len(names), dtype=np.int32))
+        mapped = texts.replace_strict(names, table, default=-1, return_dtype=pl.Int32)
+        codes[: len(texts)] = mapped.to_numpy()
+    return codes, tuple(names)
 
 
 @runtime_checkable

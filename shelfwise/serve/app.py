@@ -40,6 +40,7 @@ from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
 from shelfwise.serve.openapi import SUGGEST, described, document
 from shelfwise.serve.proxy import Front, prefixed
 from shelfwise.serve.pulse import Pulse
+from shelfwise.serve.readiness import Check, Readiness, degraded, ready
 from shelfwise.serve.search import Search
 from shelfwise.serve.steering import Steering
 from shelfwise.serve.wire import (
@@ -61,6 +62,7 @@ from shelfwise.trust.keys import KeyRing, Scope
 
 MAX_QUESTION = 64 * 1024  # bytes of a question
 MAX_BATCH = 4 * 1024 * 1024  # bytes of events or products at once
+MAX_EVENTS_WAITING = 20_000  # in the queue of the record
 FOLLOW_SECONDS = 0.2  # how often other processes' products and bundles are looked for
 FOLLOW_MOST = 256  # products encoded before other catalogue changes have their turn
 RETRY_SECONDS = 5.0  # the longest wait before what failed is tried again
@@ -70,7 +72,7 @@ ROUTES = frozenset(
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
         "/v1/synonyms/suggestions",
         *("/v1/campaigns", "/v1/campaigns/contacts", "/v1/campaigns/redemptions"),
-        *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/metrics", "/docs"),
+        *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/v1/ready", "/metrics", "/docs"),
         *(
             "/",
             "/search",
@@ -132,6 +134,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     _steering(app, service)
     _campaigns(app, service)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
+    app.get("/v1/ready", summary="Can it record, answer and search?", **described("Ready"))(service.ready)
     app.get("/metrics", include_in_schema=False)(service.measured)
     app.get("/docs", include_in_schema=False)(_docs)
     app.mount("/docs/assets", StaticFiles(directory=_ASSETS))
@@ -231,6 +234,7 @@ class Service:
         self._writer: EventWriter | None = None
         self._thread: ThreadPoolExecutor | None = None
         self._waiting = 0
+        self._readiness = Readiness(shop)
         self._running: Running | None = None
         self._failures = 0  # of following, one after the other
         self._following = ""  # what keeps this worker from following
@@ -263,6 +267,7 @@ class Service:
             self._search.close()
             self._thread.shutdown(wait=True)
             self.metrics.stopped()
+            self._readiness.close()
             trace.close()
             if self._own:
                 self.shop.close()
@@ -345,12 +350,41 @@ class Service:
         return _done(request, deleted=id)
 
     async def health(self, request: Request) -> Response:
+        wrong = degraded(self._seen())
+        try:
+            products = self.shop.product_count
+        except ShelfwiseError:  # an unreachable record: the server lives all the same
+            products, wrong = None, [*wrong, "record"]
         return _done(
             request,
-            status="degraded" if self._following else "ok",
+            status="degraded" if wrong else "ok",
             version=shelfwise.__version__,
             bundle=self.shop.bundle_version,
-            products=self.shop.product_count,
+            products=products,
+            degraded=sorted(set(wrong)),
+        )
+
+    async def ready(self, request: Request) -> Response:
+        checks = await self._readiness.probed(self._seen())
+        good, wrong = ready(checks), degraded(checks)
+        told = {
+            name: {"ok": check.well, "message": "" if check.well else check.message} for name, check in checks.items()
+        }
+        status = "not_ready" if not good else "degraded" if wrong else "ready"
+        if good:
+            return _done(request, status=status, checks=told)
+        request_id = request.scope["state"]["request_id"]
+        error = {"code": "not_ready", "message": next(c.message for c in checks.values() if c.needed and not c.well)}
+        content = {"request_id": request_id, "status": status, "checks": told, "error": {**error, "field": None}}
+        return Response(orjson.dumps(content), 503, {"retry-after": "5"}, media_type=_JSON)
+
+    def _seen(self) -> dict[str, Check]:
+        writer = self._writer
+        return self._readiness.seen(
+            following=self._following,
+            recording="" if writer is None else writer.problem,
+            waiting=0 if writer is None else writer.waiting,
+            most=MAX_EVENTS_WAITING,
         )
 
     async def measured(self, request: Request) -> Response:
@@ -360,7 +394,7 @@ class Service:
 
     def _ready(self) -> None:
         """Loading the first bundle is the follower's work, not a request's."""
-        if not self.shop.bundle_version:
+        if not self.shop.answers:
             raise BundleError("nothing was learned yet; run `shelfwise train`, and the answers begin")
 
     async def _met(self, products: Sequence[str]) -> None:

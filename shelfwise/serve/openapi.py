@@ -156,7 +156,20 @@ SCHEMAS: dict[str, Schema] = {
         status={"type": "string", "enum": ["ok", "degraded"]},
         version=_TEXT,
         bundle={"type": ["string", "null"], "description": "The bundle in use; null before the first training."},
-        products={"type": "integer"},
+        products={"type": ["integer", "null"], "description": "null while the record cannot be read."},
+        degraded={"type": "array", "items": _TEXT, "description": "What is not as it should be; /v1/ready says why."},
+    ),
+    "Ready": _reply(
+        status={"type": "string", "enum": ["ready", "degraded", "not_ready"]},
+        checks={
+            "type": "object",
+            "description": "By name, whether it is well, and what is wrong.",
+            "additionalProperties": {
+                "type": "object",
+                "properties": {"ok": {"type": "boolean"}, "message": _TEXT},
+                "required": ["ok", "message"],
+            },
+        },
     ),
     "Search": schema_of(SEARCH),
     "Look": schema_of(LOOK),

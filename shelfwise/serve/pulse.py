@@ -22,7 +22,7 @@ STEP = 30.0  # seconds a point of the curves
 STEPS = 30  # points of the curves
 #: Requests that no shopper makes and no shop's program: the console's own, files, what watches the server.
 log = logging.getLogger("shelfwise.serve")
-_OURS = ("/console", "/static/", "/images/", "/docs", "/metrics", "/v1/health")
+_OURS = ("/console", "/static/", "/images/", "/docs", "/metrics", "/v1/health", "/v1/ready")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -124,6 +124,11 @@ class Store:
         with self._database.read() as connection:
             return products.revision(connection)
 
+    def check_writable(self) -> None:
+        """Raises StoreError when nothing can be written now; waits while another process writes."""
+        with self._database.write():
+            pass
+
     def append_events(self, events_: Sequence[Event]) -> Appended:
         """Record events, durable on return. An event whose id is known already is counted, not recorded."""
         return self.append_batches([[event_row(event) for event in events_]])[0]

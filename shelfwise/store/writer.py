@@ -42,6 +42,7 @@ class EventWriter:
         self._room: deque[asyncio.Future[None]] = deque()  # callers made to wait, oldest first
         self._change = threading.Condition()
         self._closed = False
+        self.problem = ""  # why the last events could not be recorded
         self._thread = threading.Thread(target=self._run, name="shelfwise-events", daemon=True)
         self._thread.start()
 
@@ -52,6 +53,11 @@ class EventWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def waiting(self) -> int:
+        """Events in the queue."""
+        return self._waiting
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Record the events; returns once they are durable. Raises StoreError, for this call's events alone.
@@ -118,11 +124,16 @@ class EventWriter:
 
     def _write(self, group: list[_Waiting]) -> list[Appended | ShelfwiseError]:
         try:
-            return list(self._store.append_batches([waiting.rows for waiting in group]))
+            outcomes: list[Appended | ShelfwiseError] = list(self._store.append_batches([one.rows for one in group]))
+            self.problem = ""
+            return outcomes
         except ShelfwiseError as error:
+            self.problem = str(error)
             if len(group) == 1:
+                log.error("events could not be recorded: %s", error)
                 return [error]
         except Exception as error:  # the thread's edge: those who wait hear of any failure, and the next are written
+            self.problem = str(error)
             if len(group) == 1:
                 log.error("events could not be recorded", exc_info=error)
                 return [StoreError(f"the events could not be recorded: {type(error).__name__}: {error}")]

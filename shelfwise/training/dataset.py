@@ -21,7 +21,7 @@ import polars as pl
 
 from shelfwise.engine.state import TAKES_BACK, decided
 from shelfwise.errors import NotEnoughData
-from shelfwise.models.recommender import Items, Progress
+from shelfwise.models.recommender import Items, Progress, items_of
 from shelfwise.models.sequences import IdMap, Ints, Longs, Sequences, sequences_of
 from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, to_micros
 from shelfwise.settings import Settings
@@ -105,7 +105,7 @@ def read_dataset(
         raise NotEnoughData("no event names a product yet; load events first (`shelfwise load events FILE`)")
     everything = _settled(everything)
     undone = None if stays.all() else everything.take(~stays)
-    features = _items(products, len(names))
+    features = items_of(products, len(names))
     if encode and folder is not None:
         features = _encoded(features, products, folder, settings, pixels, progress)
     sequences = everything if undone is None else everything.take(stays)
@@ -223,38 +223,6 @@ def _mapped(texts: pl.Series, known: dict[str, int]) -> Ints:
     distinct = texts.unique()
     codes = pl.Series([known.get(text, -1) for text in distinct], dtype=pl.Int32)
     return texts.replace_strict(distinct, codes, return_dtype=pl.Int32).to_numpy()
-
-
-def _items(products: pl.DataFrame, n: int) -> Items:
-    category, category_names = _coded(products["product_type"], n)
-    brand, brand_names = _coded(products["brand"], n)
-    group, group_names = _coded(products["item_group_id"], n)
-    price = np.full(n, np.nan, np.float32)
-    price[: len(products)] = products["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
-    created: Longs = np.zeros(n, np.int64)
-    created[: len(products)] = (products["created"].fill_null(0) // SECOND).to_numpy()
-    return Items(
-        n=n,
-        category=category,
-        category_names=category_names,
-        brand=brand,
-        brand_names=brand_names,
-        group=group,
-        group_names=group_names,
-        price=price,
-        created=created,
-    )
-
-
-def _coded(texts: pl.Series, n: int) -> tuple[Ints, tuple[str, ...]]:
-    """Codes int32 [n] into the sorted distinct texts, -1 for "" and for products only events name."""
-    names = texts.filter(texts != "").unique().sort()
-    codes = np.full(n, -1, np.int32)
-    if len(names):
-        table = pl.Series(np.arange(len(names), dtype=np.int32))
-        mapped = texts.replace_strict(names, table, default=-1, return_dtype=pl.Int32)
-        codes[: len(texts)] = mapped.to_numpy()
-    return codes, tuple(names)
 
 
 def levels(category: Ints, names: Iterable[str], depth: int) -> tuple[Ints, tuple[str, ...]]:

@@ -13,6 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+import shelfwise
+from shelfwise.errors import StoreError
 from shelfwise.schema import Product
 from shelfwise.serve import app
 from shelfwise.serve.app import MAX_BATCH, create_app
@@ -353,6 +355,76 @@ def test_the_follower_outlives_any_failure(client: TestClient, shop: Shop, monke
     wait_for(lambda: "late" in shop.engine.catalogue)
 
 
+def test_ready_says_what_it_can_do(client: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    reply = client.get("/v1/ready")
+    assert reply.status_code == 200
+    content = reply.json()
+    assert content["status"] == "ready"
+    assert {"record", "answers", "search", "disk", "following", "queue"} <= set(content["checks"])
+    assert all(check == {"ok": True, "message": ""} for check in content["checks"].values())
+
+    def full(_: object) -> Any:
+        return type("Usage", (), {"free": 1_000})
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.disk_usage", full)
+        reply = client.get("/v1/ready")
+        assert reply.status_code == 503
+        assert reply.json()["error"]["code"] == "not_ready"
+        assert "disk" in reply.json()["error"]["message"]
+        assert client.get("/v1/health").json()["degraded"] == ["disk"]
+
+    def unreachable(*_: object) -> None:
+        raise StoreError("/secret/record.db cannot be written")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(shop.store, "append_batches", unreachable)
+        failed(client.post("/v1/events", json=EVENT_BODY), 503, "store")
+        assert "record" in client.get("/v1/health").json()["degraded"]
+        patched.setattr(shop.store, "check_writable", unreachable)
+        reply = client.get("/v1/ready")
+        assert reply.status_code == 503
+        assert not reply.json()["checks"]["record"]["ok"]
+        assert "secret" not in reply.text
+    assert client.post("/v1/events", json=EVENT_BODY).status_code == 200
+    assert client.get("/v1/health").json() | {"request_id": ""} == {
+        "request_id": "",
+        "status": "ok",
+        "version": shelfwise.__version__,
+        "bundle": shop.bundle_version,
+        "products": 60,
+        "degraded": [],
+    }
+
+
+def test_health_lives_while_the_record_is_unreachable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*_: object) -> None:
+        raise StoreError("the server is down")
+
+    with (
+        Shop.create(tmp_path / "new", text_encoder="none", image_encoder="none") as shop,
+        TestClient(create_app(shop), base_url="http://localhost") as client,
+    ):
+        assert client.get("/v1/ready").json()["checks"]["answers"]["message"].startswith("nothing was learned")
+        for name in ("counts", "product_revision"):
+            monkeypatch.setattr(shop.store, name, unreachable)
+        content = client.get("/v1/health").json()
+        assert (content["status"], content["products"]) == ("degraded", None)
+        assert "record" in content["degraded"]
+        monkeypatch.undo()
+
+
+def test_a_damaged_bundle_is_told_and_the_server_answers(folder: Path) -> None:
+    (file,) = (folder / "bundles").glob("*/popularity.safetensors")
+    file.write_bytes(b"torn")
+    with Shop(folder) as shop, TestClient(create_app(shop), base_url="http://localhost") as client:
+        assert len(products_of(client.post("/v1/recommend", json={"customer": "c0"}))) == 12
+        assert client.get("/v1/health").json()["degraded"] == ["bundle"]
+        reply = client.get("/v1/ready")
+        assert (reply.status_code, reply.json()["status"]) == (200, "degraded")
+        assert "shelfwise train" in reply.json()["checks"]["bundle"]["message"]
+
+
 def test_a_broken_key_file_lets_nobody_in(client: TestClient, shop: Shop) -> None:
     (shop.folder / "keys.json").write_text("{", "utf-8")
     assert client.post("/v1/recommend", json={}).status_code == 503
@@ -412,6 +484,7 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
         ("POST", "/v1/campaigns/contacts"),
         ("POST", "/v1/campaigns/redemptions"),
         ("GET", "/v1/health"),
+        ("GET", "/v1/ready"),
     }
     text = json.dumps(document)
     for name in {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}:

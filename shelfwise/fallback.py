@@ -1,0 +1,81 @@
+"""What answers where no bundle can be read: counts of the newest events and the products' own texts and photos.
+
+Nothing is learned here, and nothing is kept: it is what was bought lately, by whom, with what, and what is alike. It
+holds until `shelfwise train` makes a bundle that this version reads.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from shelfwise.errors import BundleError
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.cooccurrence import Cooccurrence
+from shelfwise.models.encoders import VectorCache, encode_products
+from shelfwise.models.popularity import Popularity
+from shelfwise.models.recommender import items_of
+from shelfwise.models.repurchase import Repurchase
+from shelfwise.models.sequences import IdMap, Sequences
+from shelfwise.schema import EVENT_COLUMNS, EVENT_TYPES, POSITIVE_TYPES
+from shelfwise.settings import Settings
+from shelfwise.store import Store
+
+_DAYS = 90
+_MOST = 500_000  # events that are counted, the newest
+_KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
+_HALF_LIFE = 30 * 86_400.0  # seconds
+
+
+def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache) -> Bundle:
+    """A bundle in memory of what needs no training; version "". Raises BundleError where there are no products."""
+    products = store.products_frame()
+    if not products.height:
+        raise BundleError("there are no products yet; load them with `shelfwise load products`")
+    text, image = encode_products(products, folder, settings, cache)
+    items = IdMap(products["id"].to_list())
+    facts = replace(items_of(products, len(items)), text=text, image=image)
+    events = _events(store, items)
+    return Bundle.make(
+        items=items,
+        features=facts,
+        artefacts={
+            "popularity": Popularity(half_life=_HALF_LIFE).fit(events, facts),
+            "repurchase": Repurchase(half_life=_HALF_LIFE, rhythm=1.0).fit(events, facts),
+            "cooccurrence": Cooccurrence().fit(events, facts),
+        },
+        until=int(events.time.max(initial=0)),
+    )
+
+
+def _events(store: Store, items: IdMap) -> Sequences:
+    """The newest events of the shop's last days, by customer and time."""
+    last = store.counts().last
+    frames = [pl.DataFrame(schema=EVENT_COLUMNS)]
+    if last is not None:
+        since = last - timedelta(days=_DAYS)
+        frames += store.event_frames(since=since, types=sorted(POSITIVE_TYPES))
+    events = pl.concat(frames).tail(_MOST)
+    events = (
+        events.with_columns(
+            owner=pl.when(pl.col("customer") != "").then("customer").otherwise("session:" + pl.col("session")),
+            item=pl.Series(items.inside_all(events["product"].to_list()), dtype=pl.Int32),
+            seconds=pl.col("time") // 1_000_000,
+            kind=pl.col("type").replace_strict(_KINDS, return_dtype=pl.Int8),
+        )
+        .filter(pl.col("item") >= 0)
+        .sort("owner", "seconds", maintain_order=True)
+    )
+    lengths = events.group_by("owner", maintain_order=True).len()["len"].to_numpy()
+    return Sequences(
+        offsets=np.concatenate(([0], np.cumsum(lengths))).astype(np.int64),
+        time=events["seconds"].to_numpy().astype(np.int64),
+        item=events["item"].to_numpy().astype(np.int32),
+        kind=events["kind"].to_numpy().astype(np.int8),
+        price=events["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
+        quantity=events["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
+    )
