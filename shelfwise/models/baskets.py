@@ -49,6 +49,18 @@ class Baskets:
         """int64 [b]: distinct products of each."""
         return np.asarray(np.diff(self.held.indptr), np.int64)
 
+    def sequences(self) -> Sequences:
+        """One sequence a basket."""
+        rows = self.held.nnz
+        return Sequences(
+            offsets=self.held.indptr.astype(np.int64),
+            item=self.held.indices.astype(np.int32),
+            kind=np.full(rows, _PURCHASE, np.int8),
+            time=np.repeat(self.time, self.sizes()),
+            price=np.full(rows, np.nan, np.float32),
+            quantity=np.ones(rows, np.float32),
+        )
+
     def where(self, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Baskets:
         """Only those where the mask [b] is true."""
         return Baskets(self.held[rows], self.time[rows], self.customer[rows])

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.content import ContentSpace
+from shelfwise.models.ease import Ease
 from shelfwise.models.evidence import BUYERS, CHANNELS, NEAR, OWN, Evidence, Gathered
 from shelfwise.models.perceptron import Perceptron
 from shelfwise.models.ranker import Head
@@ -34,6 +35,7 @@ FEATURES = (
     *(f"merit_{name}" for name in CHANNELS),  # log of the share's merit
     *(f"lift_{name}" for name in CHANNELS),  # log of the count over what popularity explains
     *(f"behind_{name}" for name in CHANNELS),  # log of the baskets that were read
+    "ease",  # log of what the rest of a basket says by EASE
     "merit",  # of own and near together
     "own",  # log of the baskets that hold both
     "seeds",  # log of how many products ask
@@ -49,10 +51,12 @@ FEATURES = (
     "same_brand",  # shares of what asks
     "likeness",  # 1, or the cosine with the product whose evidence an unsold one borrows
 )
-_MERIT = FEATURES.index("merit")
+_MERIT, _EASED = FEATURES.index("merit"), FEATURES.index("ease")
 _MONTH, _WEEK = 28, 7  # days
 #: Candidates of each channel, the best by merit; how many of the best look for unsold products like them.
 _PROPOSED = (200, 100, 100, 50, 50, 80)
+_EASE = 100  # by EASE
+_EVER = 1e9  # days: a basket has no age
 _ASKED_LIKE, _LIKE_EACH = 60, 5
 #: Shares at which half of a merit is believed, by channel; how much of a neighbour's evidence is as good as one's own.
 #: Both chosen on Complete Journey and Online Retail: half or twice as much changes less than 1%.
@@ -74,7 +78,7 @@ class Proposed:
 class Complements:
     """A `Recommender` of what goes with the newest basket.
 
-    evidence: what was counted. recent: float32 [n, 2], baskets of the last four weeks and of the last one.
+    evidence: what was counted. ease: the regression of each product on the rest of a basket. recent: float32 [n, 2], baskets of the last four weeks and of the last one.
     size: float32 [n], mean size of a product's baskets. price: float32 [n]. content: float32 [n, d], unit rows.
     head: what scores `FEATURES`; None before one is fitted.
     """
@@ -84,6 +88,7 @@ class Complements:
     def __init__(self, head: Head | None = None) -> None:
         self.head = head
         self.evidence: Evidence
+        self.ease: Ease
         self.recent: Floats
         self.size: Floats
         self.price: Floats
@@ -110,6 +115,7 @@ class Complements:
         if progress:
             progress(0, 1, f"{len(baskets):,} baskets")
         self.evidence = Evidence.fit(baskets, items, content)
+        self.ease = Ease(half_life=_EVER).fit(baskets.sequences(), items)
         ages, sizes = baskets.ages(now), baskets.sizes().astype(np.float32)
         recent = [np.asarray(baskets.held[ages <= days].sum(axis=0), np.float32).ravel() for days in (_MONTH, _WEEK)]
         self.recent = np.stack(recent, axis=1)
@@ -160,8 +166,9 @@ class Complements:
         seeds = np.asarray(seeds, np.int32)[-_MOST_SEEDS:]
         refused = seeds
         gathered = self.evidence.gather(seeds, hidden)
+        regressed = self._regressed(seeds, gathered.ids, hidden)
         merits = self._merits(gathered)
-        chosen = _best_of_each(merits)
+        chosen = _best_of_each(np.column_stack((merits, regressed)))
         borrowed, lender, likeness = self._borrowed(gathered, merits, chosen)
         ids = np.concatenate((gathered.ids[chosen], borrowed))
         place = np.concatenate((chosen, lender))
@@ -174,7 +181,16 @@ class Complements:
             kept &= ~np.isin(self.evidence.groups[ids, 0], own[own >= 0])
         ids, place = ids[kept], place[kept]
         features = self._features(seeds, ids, gathered.where(place), merits[place], alike[kept])
+        features[:, _EASED] = np.log(np.maximum(regressed[place], 0) + np.float32(1e-3))
         return Proposed(ids, features, gathered.ids[place])
+
+    def _regressed(self, seeds: Ints, ids: Ints, hidden: bool) -> Floats:
+        """float32 [c]: EASE's score of each; 0 for what it does not know."""
+        if hidden or not len(self.ease.known):
+            return np.zeros(len(ids), np.float32)
+        _, scores = self.ease.of(seeds, np.zeros(len(seeds), np.int64), 0)
+        place = self.ease.place(ids)
+        return np.where(place >= 0, scores[place], 0).astype(np.float32)
 
     def _merits(self, gathered: Gathered) -> Floats:
         """float32 [c, channels]: share / popularity^0.25, believed by its size."""
@@ -207,7 +223,7 @@ class Complements:
         expected[:, BUYERS] = counted.buyers[read.ids]  # a customer's sum is no basket: against its own buyers
         features[:, wide : 2 * wide] = np.log((read.count + np.float32(0.5)) / (expected + np.float32(0.5)))
         features[:, 2 * wide : 3 * wide] = np.log1p(read.behind)
-        rest = features[:, 3 * wide :].T
+        rest = features[:, 3 * wide + 1 :].T
         mixed = read.share[:, OWN] + _BORROWED * read.share[:, NEAR]
         mixed[alike < 1] *= _BORROWED
         tie = np.maximum(popularity, 1) ** np.float32(-0.25)
@@ -232,6 +248,7 @@ class Complements:
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle; the content in half precision."""
         arrays = {f"evidence.{name}": array for name, array in self.evidence.tensors().items()}
+        arrays |= {f"ease.{name}": array for name, array in self.ease.tensors().items()}
         arrays |= {"recent": self.recent, "size": self.size, "price": self.price}
         arrays["content"] = self.content.astype(np.float16)
         if self.head is not None:
@@ -242,8 +259,12 @@ class Complements:
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
         head = tensors.get("head")
         model = cls(None if head is None else Perceptron.of(head))
-        own = {name.removeprefix("evidence."): array for name, array in tensors.items() if name.startswith("evidence.")}
-        model.evidence = Evidence.from_tensors(own)
+
+        def part(name: str) -> dict[str, npt.NDArray[Any]]:
+            return {key.removeprefix(name): array for key, array in tensors.items() if key.startswith(name)}
+
+        model.evidence = Evidence.from_tensors(part("evidence."))
+        model.ease = Ease.from_tensors(part("ease."))
         model.recent, model.size, model.price = tensors["recent"], tensors["size"], tensors["price"]
         model.content = tensors["content"].astype(np.float32)
         model._like = _unsold_like(model.evidence)
@@ -263,7 +284,7 @@ def content_of(items: Items) -> Floats:
 def _best_of_each(merits: Floats) -> Longs:
     """Places of the best candidates of each channel, ascending."""
     kept = np.zeros(len(merits), np.bool_)
-    for channel, most in enumerate(_PROPOSED):
+    for channel, most in enumerate((*_PROPOSED, _EASE)):
         column = merits[:, channel]
         best = np.argpartition(-column, most)[:most] if len(column) > most else np.arange(len(column))
         kept[best[column[best] > 0]] = True
