@@ -56,13 +56,14 @@ _MONTH, _WEEK = 28, 7  # days
 #: Candidates of each channel, the best by merit; how many of the best look for unsold products like them.
 _PROPOSED = (200, 100, 100, 50, 50, 80)
 _EASE = 100  # by EASE
-_EVER = 1e9  # days: a basket has no age
+#: Chosen on Online Retail and Complete Journey: half or twice the half life or the penalty changes less than 2%.
+_HALF_LIFE, _PENALTY, _SIZE_POWER = 360.0, 1.0, 0.5
 _ASKED_LIKE, _LIKE_EACH = 60, 5
 #: Shares at which half of a merit is believed, by channel; how much of a neighbour's evidence is as good as one's own.
 #: Both chosen on Complete Journey and Online Retail: half or twice as much changes less than 1%.
 _SHRINK = np.array((1.5, 1.5, 5.0, 5.0, 5.0, 0.5), np.float32)
 _BORROWED = 0.02
-_MOST_SEEDS = 20  # of a cart, the newest
+_MOST_SEEDS = 64  # of a cart, the newest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +116,7 @@ class Complements:
         if progress:
             progress(0, 1, f"{len(baskets):,} baskets")
         self.evidence = Evidence.fit(baskets, items, content)
-        self.ease = Ease(half_life=_EVER).fit(baskets.sequences(), items)
+        self.ease = Ease(half_life=_HALF_LIFE, penalty=_PENALTY, size_power=_SIZE_POWER).fit(baskets.sequences(), items)
         ages, sizes = baskets.ages(now), baskets.sizes().astype(np.float32)
         recent = [np.asarray(baskets.held[ages <= days].sum(axis=0), np.float32).ravel() for days in (_MONTH, _WEEK)]
         self.recent = np.stack(recent, axis=1)
@@ -163,10 +164,10 @@ class Complements:
         allowed: bool [n], what may be shown. elsewhere: nothing of the seeds' own categories.
         hidden: as if the seeds had never been sold, which teaches a head to answer for such.
         """
-        seeds = np.asarray(seeds, np.int32)[-_MOST_SEEDS:]
-        refused = seeds
+        refused = np.asarray(seeds, np.int32)
+        seeds = refused[-_MOST_SEEDS:]
         gathered = self.evidence.gather(seeds, hidden)
-        regressed = self._regressed(seeds, gathered.ids, hidden)
+        gathered, regressed = self._regressed(refused, gathered, hidden)
         merits = self._merits(gathered)
         chosen = _best_of_each(np.column_stack((merits, regressed)))
         borrowed, lender, likeness = self._borrowed(gathered, merits, chosen)
@@ -184,13 +185,15 @@ class Complements:
         features[:, _EASED] = np.log(np.maximum(regressed[place], 0) + np.float32(1e-3))
         return Proposed(ids, features, gathered.ids[place])
 
-    def _regressed(self, seeds: Ints, ids: Ints, hidden: bool) -> Floats:
-        """float32 [c]: EASE's score of each; 0 for what it does not know."""
+    def _regressed(self, seeds: Ints, gathered: Gathered, hidden: bool) -> tuple[Gathered, Floats]:
+        """What was gathered and EASE's best besides, and EASE's score of each, 0 for what it does not know."""
         if hidden or not len(self.ease.known):
-            return np.zeros(len(ids), np.float32)
-        _, scores = self.ease.of(seeds, np.zeros(len(seeds), np.int64), 0)
-        place = self.ease.place(ids)
-        return np.where(place >= 0, scores[place], 0).astype(np.float32)
+            return gathered, np.zeros(len(gathered.ids), np.float32)
+        known, scores = self.ease.of(seeds, np.zeros(len(seeds), np.int64), 0)
+        best = known[np.argpartition(-scores, _EASE)[:_EASE]] if len(known) > _EASE else known
+        gathered = gathered.with_ids(np.setdiff1d(best, gathered.ids))
+        place = self.ease.place(gathered.ids)
+        return gathered, np.where(place >= 0, scores[place], 0).astype(np.float32)
 
     def _merits(self, gathered: Gathered) -> Floats:
         """float32 [c, channels]: share / popularity^0.25, believed by its size."""

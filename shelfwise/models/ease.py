@@ -28,15 +28,19 @@ class Ease:
 
     half_life: days. penalty: λ over the mean diagonal of XᵀX. On the validation windows of Complete Journey and Online
     Retail, half lives of 30, 60 and 120 days and penalties of 2, 5 and 15 differ by less than 5 % around these.
+    size_power: a history of s known products weighs s^-size_power while learning.
     known: int32 [m], the products it knows, ascending. weights: float32 [m, m], row = had, column = wanted.
     """
 
     name = "ease"
 
-    def __init__(self, *, products: int = 3000, half_life: float = 60.0, penalty: float = 5.0) -> None:
+    def __init__(
+        self, *, products: int = 3000, half_life: float = 60.0, penalty: float = 5.0, size_power: float = 0.0
+    ) -> None:
         self.products = products
         self.half_life = half_life
         self.penalty = penalty
+        self.size_power = size_power
         self.time = 0
         self.n = 0
         self.known: Ints = np.empty(0, np.int32)
@@ -113,6 +117,9 @@ class Ease:
 
     def _learn(self, train: Sequences) -> None:
         held = self._asked(train, np.full(len(train), self.time, np.int64))
+        if self.size_power:
+            sizes = np.maximum(np.diff(held.indptr), 1)
+            held.data *= np.repeat(sizes, sizes * (np.diff(held.indptr) > 0)) ** np.float32(-self.size_power / 2)
         gram = (held.T @ held).toarray().astype(np.float64)
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty * max(float(gram[diagonal].mean()), 1e-6) if len(gram) else 0.0

@@ -148,6 +148,16 @@ class Gathered:
     share: Floats
     behind: Floats
 
+    def with_ids(self, ids: Ints) -> Gathered:
+        """With these products besides, of which nothing was read."""
+        nothing = np.zeros((len(ids), len(CHANNELS)), np.float32)
+        return Gathered(
+            ids=np.concatenate((self.ids, ids)),
+            count=np.concatenate((self.count, nothing)),
+            share=np.concatenate((self.share, nothing)),
+            behind=self.behind,
+        )
+
     def where(self, kept: npt.NDArray[Any]) -> Gathered:
         return Gathered(ids=self.ids[kept], count=self.count[kept], share=self.share[kept], behind=self.behind)
 
