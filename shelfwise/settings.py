@@ -118,6 +118,13 @@ class Settings(BaseSettings):
         description="Newest bundles kept after a training, beside the one in use and the one before it.",
     )
 
+    # Planning
+    lead_time: float = Field(14, ge=0, le=730, description="Days from order to delivery, where stock does not say.")
+    review: float = Field(7, ge=1, le=365, description="Days from one order to the next, where stock does not say.")
+    service_level: float = Field(
+        0.95, ge=0.01, le=0.999, description="Wanted chance that stock lasts, where neither it nor a cost is given."
+    )
+
     # Serving
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
     trusted_proxies: list[str] = Field(

@@ -49,6 +49,8 @@ _LOADS = 20  # reports of loads that `check` shows
 
 if TYPE_CHECKING:
     from shelfwise.evaluation.results import Evaluation
+    from shelfwise.plan.inventory.orders import Order
+    from shelfwise.plan.planner import Planner
 
 
 class Shop:
@@ -473,6 +475,21 @@ class Shop:
     def campaigns(self) -> Desk:
         """Campaigns: drafts, audiences, lists, effects, and what a customer is offered."""
         return Desk(self.store)
+
+    @cached_property
+    def planner(self) -> Planner:
+        """Forecasts and orders over this shop's record, and its stock."""
+        from shelfwise.plan.planner import Planner
+
+        return Planner(self.store, self.settings)
+
+    def forecast(self, **options: Any) -> pl.DataFrame:
+        """Demand of the next days or weeks by product, category or brand. options: those of `Planner.forecast`."""
+        return self.planner.forecast(**options)
+
+    def orders(self, **options: Any) -> list[Order]:
+        """What to order of every product whose stock is recorded. options: those of `Planner.orders`."""
+        return self.planner.orders(**options)
 
     def knows(self, product: str) -> bool:
         """Is there such a product, in the live catalogue or in the record?"""

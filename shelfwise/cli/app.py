@@ -17,7 +17,7 @@ from shelfwise.cli.campaigns import benchmark_campaigns, benchmark_uplift, campa
 from shelfwise.cli.keys import keys
 from shelfwise.cli.load import load, show_quality
 from shelfwise.cli.measure import benchmark, evaluate
-from shelfwise.cli.plan import benchmark_demand, benchmark_orders
+from shelfwise.cli.plan import benchmark_demand, benchmark_orders, forecast, load_stock, orders
 from shelfwise.cli.search import audit, rules, search, synonyms
 from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, out, print_json, progress_bar
 from shelfwise.errors import ShelfwiseError
@@ -46,6 +46,9 @@ app.command()(lists)
 app.command()(search)
 app.command()(evaluate)
 benchmark.command("uplift")(benchmark_uplift)
+load.command("stock")(load_stock)
+app.command()(forecast)
+app.command()(orders)
 benchmark.command("demand")(benchmark_demand)
 benchmark.command("orders")(benchmark_orders)
 benchmark.command("campaigns")(benchmark_campaigns)

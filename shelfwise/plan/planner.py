@@ -1,0 +1,191 @@
+"""Planner: a shop's forecasts and orders over its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from shelfwise.errors import InvalidRequest, NotEnoughData, UnknownProduct
+from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of
+from shelfwise.plan.demand.newcomers import by_analogy
+from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.record import sales_panel
+from shelfwise.plan.inventory.orders import Order, levels, order_list, span_of, totals
+from shelfwise.plan.inventory.stock import load_stock, put_stock, stock, stock_row
+from shelfwise.settings import Settings
+from shelfwise.store import Store
+
+Array = np.ndarray[Any, Any]
+BY = ("product", "category", "brand")
+_QUIET = 26  # weeks without a sale after which a product is forecast to sell nothing by itself
+
+
+class Planner:
+    """Forecasts are kept until the record has new events; one is made at a time."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store, self._settings = store, settings
+        self._lock = Lock()
+        self._kept: dict[tuple[Any, ...], tuple[Panel, Forecast]] = {}
+
+    def forecast(
+        self,
+        *,
+        days: int | None = None,
+        weeks: int | None = None,
+        products: Sequence[str] = (),
+        by: str = "product",
+        until: datetime | None = None,
+        progress: Progress | None = None,
+    ) -> pl.DataFrame:
+        """Demand in each of the next days or weeks (4 weeks by default): product (or what `by` names), start, mean and
+        quantiles q05 … q95, one row a period.
+
+        by: product, category or brand; the mean of a category is the sum of its products'. Products never sold are
+        forecast from how those of their category began, when asked for. Raises InvalidRequest, UnknownProduct,
+        NotEnoughData."""
+        if days is not None and weeks is not None:
+            raise InvalidRequest("days", "give days or weeks, not both")
+        if by not in BY:
+            raise InvalidRequest("by", f"is {by!r}; use one of {', '.join(BY)}")
+        horizon = days if days is not None else 4 if weeks is None else weeks
+        if not 1 <= horizon <= MOST_HORIZON:
+            raise InvalidRequest("days" if days is not None else "weeks", f"is {horizon}; from 1 to {MOST_HORIZON:,}")
+        panel, made = self._made("week" if days is None else "day", horizon, until, progress)
+        if by != "product":
+            if products:
+                raise InvalidRequest("product", "cannot be given with by; the sums are of all products")
+            return self._summed(panel, made, horizon, by)
+        if not products:
+            return _frame("product", panel, list(panel.ids), made.quantiles, made.mean)
+        quantiles, means = self._of(panel, made, list(products), horizon)
+        return _frame("product", panel, list(products), quantiles, means)
+
+    def orders(
+        self,
+        *,
+        day: date | None = None,
+        budget: float | None = None,
+        progress: Progress | None = None,
+    ) -> list[Order]:
+        """What to order of every product whose stock is recorded, most urgent first. day: as of this date, from what
+        had been sold before it. Raises NotEnoughData without stock, InvalidRequest."""
+        held = stock(self._store)
+        if held.is_empty():
+            raise NotEnoughData("no stock is recorded; load it with `shelfwise load stock FILE` or PUT /v1/stock")
+        rows = totals(held).to_dicts()
+        lead_time, review = self._settings.lead_time, self._settings.review
+        spans = [span_of(row, lead_time, review) for row in rows]
+        horizon = max(lead + every for lead, every in spans)
+        until = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
+        panel, made = self._made("week", horizon, until, progress)
+        quantiles, means = self._of(panel, made, [row["product"] for row in rows], horizon, strict=False)
+        return order_list(
+            rows,
+            quantiles,
+            means,
+            day or panel.date_of(panel.periods),
+            lead_time=lead_time,
+            review=review,
+            service_level=self._settings.service_level,
+            budget=budget,
+        )
+
+    def load_stock(self, path: Path) -> tuple[int, list[tuple[int, str]]]:
+        """Replace the stock recorded with a file's: rows kept, and (line, problem) of each left out."""
+        return load_stock(self._store, path)
+
+    def put_stock(self, rows: Sequence[dict[str, Any]]) -> int:
+        """Record the stock of some products; the others' stays. Raises InvalidRecord, having changed nothing."""
+        checked = [stock_row(row) for row in rows]
+        put_stock(self._store, checked)
+        return len(checked)
+
+    def stock(self) -> pl.DataFrame:
+        return stock(self._store)
+
+    def _made(
+        self, frequency: str, horizon: int, until: datetime | None, progress: Progress | None
+    ) -> tuple[Panel, Forecast]:
+        key = (frequency, horizon, until, self._store.counts().events)
+        with self._lock:
+            if key not in self._kept:
+                if progress:
+                    progress(0, 0, "reading sales")
+                panel = sales_panel(self._store, frequency=frequency, until=until)
+                quiet = _QUIET * (7 if frequency == "day" else 1)
+                sold = np.nansum(panel.y[:, -quiet:], axis=1) > 0
+                active = np.flatnonzero(sold)
+                if not len(active):
+                    raise NotEnoughData("nothing was sold lately")
+                part = forecast(
+                    panel.rows(active), horizon, threads=max(1, self._settings.threads or 2), progress=progress
+                )
+                quantiles = np.zeros((len(panel), horizon, part.quantiles.shape[2]))
+                quantiles[active] = part.quantiles
+                made = replace(part, quantiles=quantiles, mean=mean_of(quantiles))
+                self._kept = dict(list(self._kept.items())[-3:]) | {key: (panel, made)}
+            return self._kept[key]
+
+    def _of(
+        self, panel: Panel, made: Forecast, products: list[str], horizon: int, *, strict: bool = True
+    ) -> tuple[Array, Array]:
+        """Quantiles and means of these products; those never sold by analogy. strict: an unknown id is an error."""
+        place = {product: i for i, product in enumerate(panel.ids)}
+        quantiles = np.zeros((len(products), horizon, made.quantiles.shape[2]))
+        means = np.zeros((len(products), horizon))
+        fresh = [product for product in products if product not in place]
+        if fresh:
+            catalogue = self._store.products_frame().select("id", "product_type")
+            known = set(catalogue["id"])
+            for product in fresh:
+                if strict and product not in known:
+                    raise UnknownProduct(product)
+            found, mean = by_analogy(panel, catalogue, fresh, horizon)
+            alike = {product: n for n, product in enumerate(fresh)}
+        for n, product in enumerate(products):
+            if product in place:
+                quantiles[n], means[n] = made.quantiles[place[product]], made.mean[place[product]]
+            else:
+                quantiles[n], means[n] = found[alike[product]], mean[alike[product]]
+        return quantiles, means
+
+    def _summed(self, panel: Panel, made: Forecast, horizon: int, by: str) -> pl.DataFrame:
+        """Sums by category or brand: the mean is the sum of the products', the spread that of the sum's own history."""
+        column = "product_type" if by == "category" else "brand"
+        facts = pl.DataFrame({"id": panel.ids}).join(
+            self._store.products_frame().select("id", column), on="id", how="left"
+        )
+        names = facts[column].fill_null("")
+        if by == "category":
+            names = names.str.split(" > ").list.first()
+        groups = names.fill_null("").replace("", "–")
+        keys = groups.unique().sort()
+        code = groups.replace_strict(keys, pl.int_range(len(keys), eager=True)).to_numpy()
+        y = np.zeros((len(keys), panel.periods), dtype=np.float32)
+        np.add.at(y, code, np.nan_to_num(panel.y))
+        means = np.zeros((len(keys), horizon))
+        np.add.at(means, code, made.mean)
+        own = forecast(replace(panel, ids=tuple(keys), y=y, static={}, known={}), horizon)
+        ratio = means / np.maximum(own.mean, 1e-9)
+        return _frame(by, panel, list(keys), own.quantiles * ratio[:, :, None], means)
+
+
+def _frame(key: str, panel: Panel, names: list[str], quantiles: Array, means: Array) -> pl.DataFrame:
+    n, horizon, _ = quantiles.shape
+    starts = [panel.date_of(panel.periods + h) for h in range(horizon)]
+    columns: dict[str, Any] = {
+        key: np.repeat(np.array(names, dtype=object), horizon),
+        "start": starts * n,
+        "mean": means.ravel().round(3),
+    }
+    for j, name in enumerate(levels()):
+        columns[name] = quantiles[:, :, j].ravel().round(3)
+    return pl.DataFrame(columns, schema_overrides={key: pl.String, "start": pl.Date})
