@@ -151,7 +151,7 @@ def is_nobody(text: str, *, session: bool = False) -> bool:
         return False
     plain = "_".join(text.casefold().strip(" ()[]<>{}\"'").split())
     if plain in _NOBODY:
-        return True
+        return not (session and plain in ("nobody", "visitor"))  # names that a session may well have
     marks = set(plain.replace("-", ""))
     return not marks or marks == {"0"} or (len(plain) >= 6 and len(marks) == 1)
 

@@ -19,7 +19,11 @@ from shelfwise.models.sequences import Floats, Ints, Longs
 from shelfwise.schema import Rule
 
 RECENT = 5  # newest distinct products that count as "now"
+HELD = "held"  # what of a context the durables that wait are kept under
 _T = TypeVar("_T")
+
+
+_NONE: Ints = np.empty(0, np.int32)
 
 
 class Scratch(threading.local):
@@ -83,6 +87,12 @@ class Context:
         if key not in self._kept:
             self._kept[key] = make()
         found: _T = self._kept[key]
+        return found
+
+    @property
+    def held(self) -> tuple[Ints, Ints]:
+        """Durables that this asker has: (products, categories), not to be offered on the home page yet."""
+        found: tuple[Ints, Ints] = self._kept.get(HELD, (_NONE, _NONE))
         return found
 
     def keep(self, key: object, value: object) -> None:

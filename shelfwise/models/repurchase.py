@@ -18,8 +18,10 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.models.durables import waits
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.schema import EventType
 
 #: Days.
 HALF_LIVES: tuple[float, ...] = (30.0, 60.0, 90.0, 180.0, 360.0, float("inf"))
@@ -47,6 +49,9 @@ class Repurchase:
         self.rhythm = rhythm
         self.time = 0
         self.n = 0
+        #: Days that what was bought waits, by product [n] and by category (a code of `Items.category`): durables.py.
+        self.item_wait: Floats = np.zeros(0, np.float32)
+        self.category_wait: Floats = np.zeros(0, np.float32)
 
     def fit(
         self,
@@ -70,9 +75,32 @@ class Repurchase:
             merits = [_merit(rows, _weigh(rows, now, *choice), wanted, self.n) for choice in choices]
             best = choices[int(np.argmax(merits))]
         self.half_life, self.rhythm = best
+        self._learn_waits(train, items)
         if progress:
             progress(1, 1, f"repurchase: half life {best[0]:g} days, rhythm {best[1]:g}")
         return self
+
+    def _learn_waits(self, train: Sequences, items: Items) -> None:
+        bought = train.kind == EventType.PURCHASE.code
+        owner = np.repeat(np.arange(len(train), dtype=np.int64), train.lengths())[bought]
+        item, time = train.item[bought], train.time[bought]
+        self.item_wait = waits(owner, item, time, np.arange(items.n, dtype=np.int32), items.n)
+        categories = 0 if items.category is None else len(items.category_names)
+        if items.category is not None and categories:
+            self.category_wait = waits(owner, item, time, items.category, categories)
+
+    def held(self, items: Ints, times: Longs, now: int, categories: Ints) -> tuple[Ints, Ints]:
+        """Of what was bought (items, times: [m]) the products, and their categories, that are not bought again yet.
+
+        categories: of the products, [m], -1 unknown. Products that came after learning go by their category."""
+        since = np.maximum(now - times, 0) / DAY
+        by_category = np.zeros(len(items), np.bool_)
+        known = (categories >= 0) & (categories < len(self.category_wait))
+        by_category[known] = since[known] < self.category_wait[categories[known]]
+        by_item = by_category.copy()
+        known = items < len(self.item_wait)
+        by_item[known] |= since[known] < self.item_wait[items[known]]
+        return np.unique(items[by_item]), np.unique(categories[by_category])
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
         result = np.full((len(histories), self.n), -np.inf, np.float32)
@@ -129,13 +157,20 @@ class Repurchase:
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
-        return {"fitted": np.array(self._fitted(), np.float64), "shape": np.array([self.n, self.time], np.int64)}
+        return {
+            "fitted": np.array(self._fitted(), np.float64),
+            "shape": np.array([self.n, self.time], np.int64),
+            "item_wait": self.item_wait,
+            "category_wait": self.category_wait,
+        }
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
         half_life, rhythm = tensors["fitted"].tolist()
         model = cls(half_life=half_life, rhythm=rhythm)
         model.n, model.time = (int(value) for value in tensors["shape"])
+        if "item_wait" in tensors:  # older bundles have none
+            model.item_wait, model.category_wait = tensors["item_wait"], tensors["category_wait"]
         return model
 
     def _fitted(self) -> tuple[float, float]:

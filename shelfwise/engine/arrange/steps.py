@@ -4,7 +4,8 @@ Filters come before ranking, with the candidates, so that no work is done for wh
 """
 
 from shelfwise.engine.arrange.by_rules import by_rules
+from shelfwise.engine.arrange.durables import durables_wait
 from shelfwise.engine.arrange.ranked import Step
 from shelfwise.engine.arrange.variants import one_variant
 
-STEPS: list[Step] = [by_rules, one_variant]
+STEPS: list[Step] = [durables_wait, by_rules, one_variant]

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from shelfwise.engine.context import Context
+from shelfwise.engine.context import HELD, Context
 from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Floats, Ints
@@ -34,6 +34,13 @@ class RepurchaseSource(Source):
             "before": "您以前购买过",
         },
     }
+
+    def prepare(self, contexts: Sequence[Context]) -> None:
+        for context in contexts:
+            if context.request.surface == "home" and context.bought.any():
+                items, times = context.items[context.bought], context.times[context.bought]
+                categories = context.view.category[items]
+                context.keep(HELD, self.bundle.repurchase.held(items, times, context.now, categories))
 
     def retrieve(self, context: Context) -> Ints:
         rows, scores, _ = self._bought(context)
