@@ -274,6 +274,23 @@ class Shop:
         options: dict[str, Any] = {"only": only, "baseline_minutes": baseline_minutes, "progress": progress}
         return next_period(self.store, self.folder, self.settings, cutoff, days, **options)
 
+    def questions(
+        self,
+        cutoff: datetime,
+        days: int,
+        *,
+        only: Iterable[str] | None = None,
+        engine: bool = True,
+        seed: int = 0,
+        export: Path | None = None,
+        progress: Progress | None = None,
+    ) -> dict[str, Any]:
+        """The benchmark `questions` on this shop's record."""
+        from shelfwise.evaluation.questions import questions
+
+        options: dict[str, Any] = {"only": only, "engine": engine, "seed": seed, "export": export}
+        return questions(self.store, self.folder, self.settings, cutoff, days, **options, progress=progress)
+
     # Bundles
 
     def bundles(self) -> list[dict[str, Any]]:

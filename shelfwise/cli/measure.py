@@ -105,6 +105,43 @@ def benchmark_next_period(
     show_benchmark(result, as_json)
 
 
+@benchmark.command("questions")
+def benchmark_questions(
+    cutoff: Annotated[str, typer.Option(help="Learn before this date, for example 2017-12-01.")],
+    days: Annotated[int, typer.Option(help="Length of the window after it.", min=1, max=3650)],
+    shop: ShopFolder = HERE,
+    only: Annotated[
+        list[str] | None, typer.Option(help='Only these questions, for example "complements"; repeatable.')
+    ] = None,
+    engine: Annotated[
+        bool, typer.Option("--engine/--no-engine", help="The whole engine, which takes longest to learn.")
+    ] = True,
+    seed: Annotated[int, typer.Option(help="Of the draw of questions.", min=0)] = 0,
+    export: Annotated[
+        Path | None, typer.Option(help="Write every question, what it shows and what is wanted, as JSON lines.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every question a shop's screens ask, the engine beside each question's own baselines.
+
+    Home, first visit, complements and substitutes of a page, cart, pages and products without history, departments new
+    to a customer, category pages. What the engine learned is kept in the shop's work folder for the next run."""
+    when = day(cutoff, "--cutoff")
+    assert when is not None
+    with Shop(shop) as opened, progress_bar("Questions") as progress:
+        result = opened.questions(when, days, only=only, engine=engine, seed=seed, export=export, progress=progress)
+    if as_json:
+        print_json(result)
+        return
+    for question in dict.fromkeys(row["question"] for row in result["rows"]):
+        out.print(f"[bold]{question}[/]")
+        show_rows([row for row in result["rows"] if row["question"] == question])
+    for question, why in result["not_asked"].items():
+        out.print(f"[bold]{question}[/] cannot be asked: {why}")
+    if "engine_left_out" in result:
+        out.print(f"The engine did not learn: {result['engine_left_out']}")
+
+
 @benchmark.command("search")
 def benchmark_search(
     products: Annotated[Path, typer.Option(help="A product feed.")],

@@ -1,0 +1,115 @@
+"""The whole engine, as served, as one that answers a `QuestionSet`; what it learned is kept, so that it learns once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from shelfwise.engine.catalogue import AVAILABILITIES, Catalogue
+from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.state import events_read, states_of
+from shelfwise.errors import BundleError
+from shelfwise.evaluation.protocols import QuestionSet
+from shelfwise.models.bundle import FORMAT_VERSION, Bundle
+from shelfwise.models.recommender import Items, Progress
+from shelfwise.models.sequences import IdMap, Ints, Sequences
+from shelfwise.schema import Availability
+from shelfwise.settings import Settings
+from shelfwise.training.pipeline import EngineModel
+
+_SURFACES = {
+    "home, first visit": "home",
+    "complements": "product",
+    "cold page": "product",
+    "substitutes": "similar",
+    "cart": "cart",
+    "category page": "category",
+}
+_DEPTH = 60  # products asked for, so that 12 are left where some may not be shown
+_IN, _OUT = (AVAILABILITIES.index(each) for each in (Availability.IN_STOCK, Availability.OUT_OF_STOCK))
+
+
+def learned(
+    past: Sequences,
+    items: Items,
+    names: IdMap,
+    settings: Settings,
+    folder: Path | None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """The bundle learned from `past`; read from `folder` where the same was learned before by the same version.
+
+    Raises NotEnoughData."""
+    place = None if folder is None else folder / _key(past, items, settings)
+    if place is not None and place.exists():
+        try:
+            return Bundle.load(place)
+        except BundleError:
+            place = None  # of another version: learned again, the old one left alone
+    model = EngineModel(settings, names=names)
+    model.fit(past, items, progress=progress)
+    assert model.bundle is not None
+    if place is not None:
+        model.bundle.save(place)
+    return model.bundle
+
+
+def _key(past: Sequences, items: Items, settings: Settings) -> str:
+    """Names what decides a bundle: the events, what is known of the products, the settings and the format."""
+    facts = hashlib.sha256()
+    for array in (past.offsets, past.item, past.kind, past.time, items.category, items.price, items.text, items.image):
+        if array is not None:
+            facts.update(np.ascontiguousarray(array).tobytes())
+    facts.update(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
+    return f"{FORMAT_VERSION}-{facts.hexdigest()[:16]}"
+
+
+class EngineAnswers:
+    """Answers as the shop would: the same stages, products that may not be shown being out of stock."""
+
+    def __init__(self, bundle: Bundle, settings: Settings) -> None:
+        self.bundle = bundle
+        self.settings = settings
+
+    def __call__(self, asked: QuestionSet) -> Ints:
+        """ids int32 [n, 12], -1 for none."""
+        catalogue = Catalogue(self.bundle)
+        sale = np.where(asked.hidden, _OUT, _IN).astype(np.int8)
+        catalogue.view = replace(catalogue.view, sale=sale, _matches={})
+        engine = Engine(self.bundle, catalogue)
+        return asked.cut(self._lists(engine, asked))
+
+    def _lists(self, engine: Engine, asked: QuestionSet) -> Iterator[Ints]:
+        known = asked.histories.last(events_read(self.settings.memory, not asked.seen))
+        states = states_of(known, asked.now)
+        if all(not len(seeds) for seeds in asked.seeds) and asked.groups is None:
+            # One request for all: what the batch lists of a shop ask.
+            request = Request(session="evaluation", k=_DEPTH, exclude_purchased=not asked.seen)
+            yield from engine.recommend_many(states, request)[0]
+            return
+        for i, state in enumerate(states):
+            yield engine.recommend_many([state], self._request(asked, i))[0][0]
+
+    def _request(self, asked: QuestionSet, i: int) -> Request:
+        surface = _SURFACES.get(asked.name.split(":")[0], "home")
+        categories: tuple[str, ...] = ()
+        if asked.groups is not None and asked.only is not None:
+            categories = (asked.group_names[asked.only[i]],)
+        elif asked.barred is not None and surface == "home":
+            barred = {asked.group_names[code] for code in asked.barred[i] if code >= 0}
+            categories = tuple(name for name in asked.group_names if name not in barred)
+        outside = self.bundle.items.outside
+        return Request(
+            session="evaluation",
+            surface=surface,
+            seeds=tuple(outside[item] for item in asked.seeds[i][-20:]),
+            k=_DEPTH,
+            filters=Filters(categories=categories),
+            exclude_purchased=not asked.seen,
+        )

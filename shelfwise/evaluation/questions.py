@@ -1,0 +1,262 @@
+"""The benchmark `questions`: every question a shop's screens ask, the engine and each question's own baselines.
+
+Everything is learned from before the cutoff, and all who answer a question answer the same draw of it under the same
+restrictions (`protocols.py`, which says how to measure a model of your own). Intervals are of NDCG@12 by one paired
+bootstrap over the questions.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from shelfwise import metrics
+from shelfwise.errors import InvalidRequest, NotEnoughData
+from shelfwise.evaluation.engine_answers import EngineAnswers, learned
+from shelfwise.evaluation.protocols import BY_SALES, MOST, QUESTIONS, K, QuestionSet, Record, exported
+from shelfwise.evaluation.question_baselines import Answer, Baselines
+from shelfwise.metrics import Doubles
+from shelfwise.models.recommender import Progress
+from shelfwise.models.sequences import Ints, Sequences
+from shelfwise.schema import to_micros
+from shelfwise.settings import Settings
+from shelfwise.training.complements import fit_complements
+from shelfwise.training.dataset import Dataset, read_dataset
+
+if TYPE_CHECKING:
+    from shelfwise.store import Store
+
+_PAIRS = 20_000  # of answers, whose overlap is averaged
+_BASKETS = ("complements", "cart", "cold page", "home, first visit")  # what the model of complements answers alone
+
+
+def questions(
+    store: Store,
+    folder: Path,
+    settings: Settings,
+    cutoff: datetime,
+    days: int,
+    *,
+    only: Iterable[str] | None = None,
+    export: Path | None = None,
+    engine: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """`measure` on a shop's record. What the engine learned is kept in the folder's `work/questions`."""
+    dataset = read_dataset(store, folder, settings, progress)
+    return measure(
+        dataset,
+        settings,
+        cutoff,
+        days,
+        only=only,
+        export=export,
+        engine=engine,
+        seed=seed,
+        work=folder / "work" / "questions",
+        progress=progress,
+    )
+
+
+def measure(
+    dataset: Dataset,
+    settings: Settings,
+    cutoff: datetime,
+    days: int,
+    *,
+    only: Iterable[str] | None = None,
+    more: Mapping[str, Answer] | None = None,
+    export: Path | None = None,
+    engine: bool = True,
+    seed: int = 0,
+    most: int = MOST,
+    work: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Rows and facts, ready for JSON.
+
+    {"rows": [{"question", "name", "ndcg@12", "hit@12", "recall@12", "low", "high", "overlap", "distinct", "asked"}, …],
+     "against": [{"question", "name", "baseline", "difference", "low", "high"}, …], "not_asked": {question: why},
+     "cutoff", "days", "seed"}
+
+    only: questions by name. more: models of your own by name, each `QuestionSet` → ids [n, 12]. export: a file of JSON
+    lines with every question. engine: False leaves the engine out, which takes longest to learn. most: questions of a
+    kind. work: where what the engine learned is kept. Raises InvalidRequest, and NotEnoughData where nothing at all
+    can be asked.
+    """
+    chosen = tuple(only or QUESTIONS)
+    for name in chosen:
+        if name not in QUESTIONS:
+            raise InvalidRequest("only", f"no question is called {name!r}; there are: {'; '.join(QUESTIONS)}")
+    settings = settings.model_copy(update={"validation_days": days})
+    record = Record.cut(dataset, to_micros(cutoff) // 1_000_000, days, seed=seed, most=most)
+    drawn = {name: record.ask(name) for name in chosen}
+    sets = [one for one in drawn.values() if isinstance(one, QuestionSet)]
+    not_asked = {name: one for name, one in drawn.items() if isinstance(one, str)}
+    if not sets:
+        raise NotEnoughData("; ".join(f"{name}: {why}" for name, why in not_asked.items()))
+    if export is not None:
+        with export.open("w", encoding="utf-8") as file:
+            for line in exported(sets, dataset.items.outside):
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    models = _Models(dataset, settings, days, engine, work, progress)
+    rows: list[dict[str, Any]] = []
+    against: list[dict[str, Any]] = []
+    for place, asked in enumerate(sets):
+        if progress is not None:
+            progress(place, len(sets), f"asking: {asked.name}")
+        baselines = models.baselines(asked.past).of(asked)
+        answers = {**models.ours(asked), **(more or {}), **baselines}
+        lists = {name: answer(asked) for name, answer in answers.items()}
+        for part, kept in _parts(asked, record.sold):
+            found = _rows(part, kept, asked, lists)
+            rows += found
+            against += _against(part, kept, asked, lists, [name for name in lists if name in baselines])
+    reason = {"engine_left_out": models.why} if models.why else {}
+    return {
+        "rows": rows,
+        "against": against,
+        "not_asked": not_asked,
+        **reason,
+        "cutoff": cutoff.astimezone(UTC).date().isoformat(),
+        "days": days,
+        "seed": seed,
+    }
+
+
+class _Models:
+    """What is learned from a past, once for all questions that have it."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        settings: Settings,
+        days: int,
+        engine: bool,
+        work: Path | None,
+        progress: Progress | None,
+    ) -> None:
+        self.dataset = dataset
+        self.settings = settings
+        self.days = days
+        self.engine = engine
+        self.work = work
+        self.progress = progress
+        self.why = ""
+        self._baselines: dict[int, Baselines] = {}
+        self._ours: dict[tuple[int, str], Answer] = {}
+
+    def baselines(self, past: Sequences) -> Baselines:
+        if id(past) not in self._baselines:
+            content = next(iter(self._baselines.values())).content if self._baselines else None
+            self._baselines[id(past)] = Baselines(past, self.dataset.features, self.days, content)
+        return self._baselines[id(past)]
+
+    def ours(self, asked: QuestionSet) -> dict[str, Answer]:
+        """The engine, and the model of complements alone where it is what answers."""
+        found: dict[str, Answer] = {}
+        if self.engine and not self.why:
+            try:
+                found["engine"] = self._made(asked.past, "engine")
+            except NotEnoughData as error:
+                self.why = str(error)
+        if asked.name in _BASKETS:
+            found["complements"] = self._made(asked.past, "complements")
+        return found
+
+    def _made(self, past: Sequences, name: str) -> Answer:
+        if (id(past), name) not in self._ours:
+            items, progress = self.dataset.features, self.progress
+            if name == "engine":
+                bundle = learned(past, items, self.dataset.items, self.settings, self.work, progress)
+                self._ours[id(past), name] = EngineAnswers(bundle, self.settings)
+            else:
+                self._ours[id(past), name] = _of_complements(past, self.dataset, self.settings, progress)
+        return self._ours[id(past), name]
+
+
+def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progress: Progress | None) -> Answer:
+    model = fit_complements(past, dataset.features, seed=settings.seed, progress=progress)
+
+    def answer(asked: QuestionSet) -> Ints:
+        return asked.cut(model.answer(seeds, K, allowed=asked.allowed(i))[0] for i, seeds in enumerate(asked.seeds))
+
+    return answer
+
+
+def _parts(asked: QuestionSet, sold: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, Ints]]:
+    """Names and rows of what gets rows of its own: the whole, and complements by the sales of the page's product."""
+    parts: list[tuple[str, Ints]] = [(asked.name, np.arange(len(asked), dtype=np.int32))]
+    if asked.name == "complements":
+        of = sold[np.concatenate(asked.seeds)]
+        parts += [
+            (f"{asked.name} {name}", np.flatnonzero((of >= low) & (of <= high)).astype(np.int32))
+            for name, low, high in BY_SALES
+        ]
+    return [(name, rows) for name, rows in parts if len(rows)]
+
+
+def _values(kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints]) -> dict[str, dict[str, Doubles]]:
+    wanted = asked.wanted.select(kept)
+    return {name: metrics.ranking(ids[kept], wanted, (K,)) for name, ids in lists.items()}
+
+
+def _rows(name: str, kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints]) -> list[dict[str, Any]]:
+    values = _values(kept, asked, lists)
+    estimates = metrics.summarise({model: one[f"ndcg@{K}"] for model, one in values.items()})
+    return [
+        {
+            "question": name,
+            "name": model,
+            "ndcg@12": round(estimates[model].mean, 5),
+            "hit@12": round(float(np.nanmean(values[model][f"hit_rate@{K}"])), 5),
+            "recall@12": round(float(np.nanmean(values[model][f"recall@{K}"])), 5),
+            "low": round(estimates[model].low, 5),
+            "high": round(estimates[model].high, 5),
+            "overlap": round(overlap(ids[kept]), 5),
+            "distinct": len(np.unique(ids[kept][ids[kept] >= 0])),
+            "asked": len(kept),
+        }
+        for model, ids in lists.items()
+    ]
+
+
+def _against(
+    name: str, kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints], baselines: list[str]
+) -> list[dict[str, Any]]:
+    """Each of ours less the best baseline, paired: NDCG@12."""
+    ndcg = {model: one[f"ndcg@{K}"] for model, one in _values(kept, asked, lists).items()}
+    best = max(baselines, key=lambda model: float(np.nanmean(ndcg[model])))
+    ours = [model for model in lists if model not in baselines]
+    found = metrics.summarise({model: ndcg[model] - ndcg[best] for model in ours})
+    return [
+        {
+            "question": name,
+            "name": model,
+            "baseline": best,
+            "difference": round(found[model].mean, 5),
+            "low": round(found[model].low, 5),
+            "high": round(found[model].high, 5),
+        }
+        for model in ours
+    ]
+
+
+def overlap(ids: Ints) -> float:
+    """Mean share of equal products between two random answers (of the longer one); ids int32 [n, k], -1 for none."""
+    n = len(ids)
+    if n < 2:
+        return 0.0
+    random = np.random.default_rng(0)
+    one = random.integers(0, n, _PAIRS)
+    other = (one + random.integers(1, n, _PAIRS)) % n
+    first, second = ids[one], ids[other]
+    equal = ((first[:, :, None] == second[:, None, :]) & (first[:, :, None] >= 0)).any(axis=2).sum(axis=1)
+    size = np.maximum((first >= 0).sum(axis=1), (second >= 0).sum(axis=1))
+    return float(np.mean(equal / np.maximum(size, 1)))
