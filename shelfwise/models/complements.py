@@ -79,7 +79,8 @@ class Proposed:
 class Complements:
     """A `Recommender` of what goes with the newest basket.
 
-    evidence: what was counted. ease: the regression of each product on the rest of a basket. recent: float32 [n, 2], baskets of the last four weeks and of the last one.
+    evidence: what was counted. ease: the regression of each product on the rest of a
+    basket. recent: float32 [n, 2], baskets of the last four weeks and of the last one.
     size: float32 [n], mean size of a product's baskets. price: float32 [n]. content: float32 [n, d], unit rows.
     head: what scores `FEATURES`; None before one is fitted.
     """
