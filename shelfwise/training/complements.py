@@ -20,7 +20,7 @@ from shelfwise.training.perceptron import fit_perceptron
 
 POPULAR = 100  # most popular products of the last four weeks, neither shown nor wanted; at most a twentieth of all
 _WINDOW = 28  # days asked about
-_QUESTIONS = 8_000
+_QUESTIONS = 5_000
 _LEAST = 300  # fewer questions teach less than the merit knows
 _EACH = 3  # questions of one basket
 _HIDDEN = 0.1

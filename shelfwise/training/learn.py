@@ -24,11 +24,13 @@ from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.models.bundle import Bundle
-from shelfwise.models.ranker import Ranker
+from shelfwise.models.complements import Complements
+from shelfwise.models.ranker import Head, Ranker
 from shelfwise.models.recommender import Items, Progress, Recommender
 from shelfwise.models.sequences import Floats, IdMap, Ints, Longs, Sequences
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
+from shelfwise.training.complements import fit_complements
 from shelfwise.training.executor import Executor, Local
 from shelfwise.training.fit import ARTEFACTS, Choices, choose, fit_counting, fit_network, refit_network
 from shelfwise.training.fit_ranker import Fit, Questions, collect, fit_ranker
@@ -74,6 +76,7 @@ class EngineModel:
         self._begun = 0  # fits of the network
         self._content: tuple[tuple[Any, Any], tuple[Any, Mapping[str, Any]]] | None = None
         self._choices = Choices(None, None, None)
+        self._complements_head: Head | None = None
         self._engine: Engine | None = None
 
     def fit(
@@ -147,8 +150,19 @@ class EngineModel:
             else:
                 until = int(window.before.time.max())
                 bundle = replace(bundle.with_artefacts(**_artefacts(counting)), until=until)
+            if window is plan.newest:
+                model = self.executor.run(
+                    "complements",
+                    lambda window=window: fit_complements(  # type: ignore[misc]
+                        window.before, items, seed=self.settings.seed, progress=progress
+                    ),
+                )
+                self._complements_head = model.head
+                bundle = bundle.with_artefacts(complements=model)
             engine = Engine(bundle, Catalogue(bundle))
-            for kind, make in questions_of(window, bundle, self.settings.memory, self.settings.seed).items():
+            kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed)
+            for kind in kinds if window is plan.newest else ("home", "new"):
+                make = kinds[kind]
                 asked = make()
                 questions = self.executor.run(
                     "candidates",
@@ -185,9 +199,10 @@ class EngineModel:
             models["network"] = network
         for name, seconds in alone.seconds.items():
             self.executor.seconds[name] = self.executor.seconds.get(name, 0.0) + seconds
+        complements = alone.run("complements", lambda: Complements(self._complements_head).fit(train, items))
         self.seconds_alone = alone.seconds
         self.models = models
-        self.bundle = self._bundle(models, items, network, train, ranker)
+        self.bundle = self._bundle(models, items, network, train, ranker).with_artefacts(complements=complements)
         self._engine = Engine(self.bundle, Catalogue(self.bundle))
 
     def _bundle(

@@ -80,7 +80,8 @@ def baskets_of(events: Sequences) -> Baskets:
 
 
 def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], Asked]]:
-    """How to make the questions of each kind; made one after the other, they need not be held at once."""
+    """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits,
+    pages and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
     maker = _Maker(window, bundle, memory, seed)
     return {
         "home": lambda: maker.home(new=False),
@@ -111,7 +112,7 @@ class _Maker:
         return self._asked(before, self.window.now[chosen], wanted, request)
 
     def visit(self) -> Asked:
-        chosen = self.random.permutation(self.window.active())[: MOST // 2]
+        chosen = self.random.permutation(self.window.active())[:MOST]
         asked: list[Asked] = []
         for known, part in ((False, chosen[: len(chosen) // 2]), (True, chosen[len(chosen) // 2 :])):
             histories, now, wanted = lookers(self.window, part, self.n, known=known)

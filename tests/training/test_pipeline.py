@@ -86,7 +86,7 @@ def test_learns_every_part(learned: EngineModel) -> None:
         "candidates",
         "ranker",
     }
-    assert set(learned.seconds_alone) == set(learned.models)
+    assert set(learned.seconds_alone) == {*learned.models, "complements"}
     for name in ("item-knn", "ease"):  # fitted for each of the ranker's windows as well
         assert learned.seconds_alone[name] < learned.executor.seconds[name]
     assert learned.seconds_alone["network"] == learned.executor.seconds["network"]

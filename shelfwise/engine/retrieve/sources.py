@@ -1,6 +1,7 @@
 """The sources of candidates, in the order in which an answer's equals are named. One file and one line each."""
 
 from shelfwise.engine.retrieve.collaborative import Collaborative
+from shelfwise.engine.retrieve.complements import ComplementsSource
 from shelfwise.engine.retrieve.content import Content
 from shelfwise.engine.retrieve.ease import EaseSource
 from shelfwise.engine.retrieve.interest import Interest
@@ -14,6 +15,7 @@ from shelfwise.engine.retrieve.viewed import Viewed
 
 SOURCES: list[type[Source]] = [
     Searched,
+    ComplementsSource,
     Collaborative,
     ItemKnn,
     EaseSource,

@@ -1,0 +1,79 @@
+"""What goes with the product shown, with a cart, or with the first looks of a visit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from shelfwise.engine.context import Context
+from shelfwise.engine.kernels import weights_to
+from shelfwise.engine.retrieve.history import EVENTS, named
+from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
+from shelfwise.models.complements import Complements
+from shelfwise.models.sequences import Floats, Ints
+
+_MOST = 120
+_VISIT = 3  # newest products of a visit that ask
+
+
+class ComplementsSource(Source):
+    """Lift, backed off from the pair to products alike and to categories (`models/complements.py`)."""
+
+    name = "complements"
+    artefact = "complements"
+    features = (
+        "complements",  # the score of its head
+        "complements_below_best",  # that minus the best candidate's, of products it does not propose that of its worst
+        "complements_rank",  # 1 / rank among its proposals, 0 for others
+    )
+    texts = EVENTS
+
+    def retrieve(self, context: Context) -> Ints:
+        rows, scores = self._proposed(context)
+        shown = ~context.scratch.hidden[rows]
+        rows, scores = rows[shown], scores[shown]
+        return rows[top(scores, _MOST)]
+
+    def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
+        rows, scores = self._proposed(context)
+        if not len(rows):
+            return
+        place = np.minimum(np.searchsorted(rows, candidates.known), len(rows) - 1)
+        there = rows[place] == candidates.known
+        columns[0] = np.where(there, scores[place], scores.min())
+        columns[1] = columns[0] - columns[0].max()
+        order = np.argsort(-columns[0], kind="stable")
+        columns[2, order] = 1 / np.arange(1, len(order) + 1)
+        columns[2, ~there] = 0
+
+    def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
+        """The newest product that asks and was bought together with this one most; else the newest that asks."""
+        if not values["complements_rank"] > 0:
+            return None
+        asking = self._asking(context)
+        evidence, row = self.bundle.artefacts["complements"].evidence, int(context.view.proxy[row])
+        items, ones = context.known[-asking:], np.ones(asking, np.float32)
+        together = weights_to(evidence.indptr, evidence.ids, evidence.share, items, ones, row)
+        newest = asking - 1 - int(together[::-1].argmax())
+        return named(context, len(context.items) - asking + newest)
+
+    def _asking(self, context: Context) -> int:
+        """How many of the newest events ask."""
+        if context.question in ("product", "cart"):
+            return context.seeds
+        return min(_VISIT, len(context.items)) if context.question == "visit" else 0
+
+    def _proposed(self, context: Context) -> tuple[Ints, Floats]:
+        """What goes with what asks: rows int32 [m], ascending, and their scores float32 [m]."""
+
+        def made() -> tuple[Ints, Floats]:
+            asking = self._asking(context)
+            if not asking or not context.view.known:
+                return NO_ROWS, np.empty(0, np.float32)
+            model: Complements = self.bundle.artefacts["complements"]
+            proposed = model.propose(np.unique(context.known[-asking:]))
+            order = np.argsort(proposed.ids, kind="stable")
+            return proposed.ids[order], model.score(proposed)[order]
+
+        return context.once(ComplementsSource, made)
