@@ -32,7 +32,7 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         expect(page.get_by_role("contentinfo")).to_contain_text("goes by: 0")
         before = titles(row(page, "Popular now"))
         assert len(before) == 6
-        expect(row(page, "Fits what is in the cart")).to_have_count(0)
+        expect(row(page, "Completes your cart")).to_have_count(0)
 
         box = page.get_by_role("searchbox", name="Search the shop")
         with page.expect_response(lambda answer: "/suggest" in answer.url and "teapt" in answer.url):
@@ -61,7 +61,7 @@ def test_what_an_anonymous_visitor_does_changes_the_home_page_which_says_why(vis
         page.get_by_role("button", name="Put in the cart").click()
         page.wait_for_url("**/cart")
         expect(page.get_by_role("main")).to_contain_text("€32.00")
-        expect(row(page, "Fits what is in the cart").locator(".offer").first).to_be_visible()
+        expect(row(page, "Completes your cart").locator(".offer").first).to_be_visible()
 
         page.get_by_role("link", name="Drawn goods").click()
         expect(page.get_by_role("navigation").get_by_role("link", name="Cart (1)")).to_be_visible()

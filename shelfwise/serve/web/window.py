@@ -155,9 +155,11 @@ class Window:
             if product is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             known = self._visitors.past(visitor)
+            goes_with = self._recommended("goes_with", visitor, surface="product", seeds=(id,))
+            besides = set() if goes_with is None else {one.product.id for one in goes_with.products}
             rows = [
-                self._similar(product, visitor),
-                self._recommended("goes_with", visitor, surface="product", seeds=(id,)),
+                goes_with,
+                self._similar(product, visitor, besides),
                 Row(name="seen", products=self._seen(known, without=id)),
             ]
             return ProductPage(
@@ -323,12 +325,13 @@ class Window:
         items = [item for item in answer.items if item.product not in besides]
         return Row(name=name, products=self._items(items, k), answer=answer.request_id)
 
-    def _similar(self, product: Product, visitor: Visitor) -> Row | None:
+    def _similar(self, product: Product, visitor: Visitor, besides: Collection[str]) -> Row | None:
         try:
-            answer = self._shop.similar(product.id, k=3 * ROW, language=visitor.language)
+            answer = self._shop.similar(product.id, k=4 * ROW, language=visitor.language)
         except (BundleError, UnknownProduct):
             return None
-        return Row(name="similar", products=self._items(answer.items, ROW, product), answer=answer.request_id)
+        items = [item for item in answer.items if item.product not in besides]
+        return Row(name="similar", products=self._items(items, ROW, product), answer=answer.request_id)
 
     def _why(self, visitor: Visitor, id: str, because: Because) -> WhyPage:
         try:

@@ -1,0 +1,67 @@
+"""Each compiled loop gives what its NumPy reference gives."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import sparse
+
+from shelfwise.engine.kernels import add_neighbours, distinct, interest_shares, weights_to
+
+N = 30
+
+
+def graph(seed: int) -> sparse.csr_array:
+    found = sparse.random_array((N, N), density=0.2, rng=np.random.default_rng(seed), dtype=np.float32).tocsr()
+    found.indices, found.indptr = found.indices.astype(np.int32), found.indptr.astype(np.int64)
+    return found
+
+
+@given(st.integers(0, 1_000), st.lists(st.integers(0, N - 1), max_size=12))
+def test_neighbours_add_up(seed: int, items: list[int]) -> None:
+    edges, random = graph(seed), np.random.default_rng(seed)
+    asked, factors = np.array(items, np.int32), random.random(len(items)).astype(np.float32)
+    total = np.zeros(N, np.float32)
+    rows, sums = add_neighbours(edges.indptr, edges.indices, edges.data, asked, factors, total)
+    expected = np.zeros(N, np.float32)
+    for item, factor in zip(items, factors, strict=True):
+        expected += factor * edges[[item]].toarray()[0]
+    assert len(set(rows.tolist())) == len(rows)
+    assert set(rows.tolist()) == set(np.flatnonzero(expected).tolist())
+    np.testing.assert_allclose(sums, expected[rows], rtol=1e-4)
+    assert not total.any(), "the table is clean again"
+    for row in range(0, N, 7):
+        parts = weights_to(edges.indptr, edges.indices, edges.data, asked, factors, row)
+        np.testing.assert_allclose(parts.sum(), expected[row], rtol=1e-4, atol=1e-6)
+
+
+@given(st.lists(st.integers(0, N - 1), max_size=60), st.sets(st.integers(0, N - 1)))
+def test_distinct_rows_keep_their_first_mention(rows: list[int], hidden: set[int]) -> None:
+    mask = np.zeros(N, np.bool_)
+    mask[list(hidden)] = True
+    slot = np.random.default_rng(0).integers(-5, N, N).astype(np.int32)  # whatever was left there
+    once, places = distinct(np.array(rows, np.int32), mask, slot)
+    assert once.tolist() == [row for row in dict.fromkeys(rows) if row not in hidden]
+    assert [once[place] if place >= 0 else None for place in places] == [None if row in hidden else row for row in rows]
+
+
+@given(st.integers(0, 1_000), st.integers(1, 20))
+def test_shares_of_interest(seed: int, m: int) -> None:
+    random = np.random.default_rng(seed)
+    category, top, brand = random.integers(0, 5, N), random.integers(5, 8, N), random.integers(8, 12, N)
+    kinds, unknown = np.stack((category, top, brand)).astype(np.int32), np.array([4, 7, 11], np.int32)
+    items, rows = random.integers(0, N, m).astype(np.int32), np.arange(N, dtype=np.int32)
+    age = np.sort(random.random(m) * 100)[::-1].copy()
+    columns = np.zeros((5, N), np.float32)
+    interest_shares(kinds, unknown, 12, items, age, 60.0, 5, rows, columns)
+    fade = np.exp2(-age / 60) / np.exp2(-age / 60).sum()
+    for row in range(N):
+        for kind in range(3):
+            mine = kinds[kind, row]
+            share = 0.0 if mine == unknown[kind] else fade[kinds[kind, items] == mine].sum()
+            np.testing.assert_allclose(columns[kind, row], share, rtol=1e-4, atol=1e-6)
+        same = category[items] == category[row] if category[row] != 4 else np.zeros(m, np.bool_)
+        np.testing.assert_allclose(columns[3, row], same[-5:].sum() / 5, atol=1e-5)
+        idle = np.log1p(age[same][-1]) if same.any() else 0
+        np.testing.assert_allclose(columns[4, row], idle, rtol=1e-4, atol=1e-6)
