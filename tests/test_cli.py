@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pty
 import re
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+import shelfwise
 from shelfwise.cli.accounts import first_link
-from shelfwise.cli.app import app
+from shelfwise.cli.app import app, main
 from shelfwise.errors import InvalidRecord, InvalidRequest, ShelfwiseError, UnknownProduct
 from shelfwise.schema import Event, EventType, Product, now
 from shelfwise.shop import Shop
@@ -166,3 +168,60 @@ def test_the_link_that_was_printed_stays_good_when_serve_starts(folder: Path) ->
     with Shop(folder) as shop:
         assert "/console/link/" in first_link(shop, "http://localhost:8000")
         assert Accounts(shop.store.accounts).link(printed) == ""
+
+
+def test_help_and_version_load_nothing_heavy() -> None:
+    """What only prints help waits for no data library: they are imported by the command that needs them."""
+    heavy = "{'polars', 'numpy', 'torch', 'sqlalchemy', 'pydantic', 'numba', 'lightgbm', 'tantivy', 'shelfwise.shop'}"
+    check = f"import sys; import shelfwise.cli.app; print({heavy} & set(sys.modules))"
+    run = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "set()"
+    version = subprocess.run(
+        [sys.executable, "-m", "shelfwise.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert version.stdout.strip() == f"shelfwise {shelfwise.__version__}"
+
+
+def test_options_name_what_the_schema_has() -> None:
+    from shelfwise.schema import RuleAction
+    from shelfwise.search.request import SORTS
+
+    result = CliRunner().invoke(app, ["search", "--help"])
+    assert ", ".join(SORTS) in " ".join(re.sub(r"[^\w, ]", " ", result.output).split())
+    for action in RuleAction:
+        assert action in CliRunner().invoke(app, ["rules", "add", "--help"]).output
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-05-01", "2024-05-01T00:00:00+00:00"),
+        ("2024-05-01T10:00", "2024-05-01T10:00:00+00:00"),
+        ("2024-05-01T10:00+08:00", "2024-05-01T02:00:00+00:00"),
+        ("2024-05-01T10:00Z", "2024-05-01T10:00:00+00:00"),
+        ("2024-05-01 00:30-05:00", "2024-05-01T05:30:00+00:00"),
+    ],
+)
+def test_an_offset_is_not_dropped(folder: Path, text: str, moment: str) -> None:
+    run(folder, "rules", "add", "hide", "A-1", "--query", "tea", "--start", text)
+    (rule,) = json.loads(run(folder, "rules", "list", "--json"))
+    assert datetime.fromisoformat(rule["start"]) == datetime.fromisoformat(moment)
+    with pytest.raises(InvalidRequest, match="not a date"):
+        run(folder, "rules", "add", "hide", "A-1", "--query", "tea", "--start", "May 1st")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_full_or_closed_disk_is_one_line(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code), str(folder / "reports"))
+
+    monkeypatch.setattr(Shop, "check", refused)
+    monkeypatch.setattr(sys, "argv", ["shelfwise", "check", "--shop", str(folder)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert os.strerror(code) in said
+    assert "Traceback" not in said

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json
-from shelfwise.shop import Shop
-from shelfwise.trust.accounts import Accounts
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, open_shop, out, print_json
+
+if TYPE_CHECKING:
+    from shelfwise.shop import Shop
 
 accounts = typer.Typer(help="Who may see the console: list, remove, a link to choose a password.", no_args_is_help=True)
 
@@ -19,10 +20,10 @@ def make_link(
     shop: ShopFolder = HERE,
 ) -> None:
     """Print a link, good once, that lets whoever opens it choose a password."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         settings = opened.settings
         out.print(
-            link_to(opened, f"http://{settings.host}:{settings.port}", name),
+            link_to(opened, f"http://{settings.host}:{settings.port}{settings.root_path}", name),
             highlight=False,
             markup=False,
             soft_wrap=True,
@@ -32,7 +33,9 @@ def make_link(
 @accounts.command("list")
 def list_accounts(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every account and since when it is there."""
-    with Shop(shop) as opened:
+    from shelfwise.trust.accounts import Accounts
+
+    with open_shop(shop) as opened:
         found = Accounts(opened.store.accounts).list()
     if as_json:
         print_json([{"name": account.name, "created": account.created.isoformat()} for account in found])
@@ -46,16 +49,22 @@ def list_accounts(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 @accounts.command("remove")
 def remove_account(name: str, shop: ShopFolder = HERE) -> None:
     """Take an account away and end its sessions at once."""
-    with Shop(shop) as opened:
+    from shelfwise.trust.accounts import Accounts
+
+    with open_shop(shop) as opened:
         Accounts(opened.store.accounts).remove(name)
     out.print(f"Removed: {name}", markup=False)
 
 
 def link_to(shop: Shop, url: str, name: str = "", *, beside: bool = False) -> str:
     """A one-time link to the console of the server at `url`. beside: links made before stay good."""
+    from shelfwise.trust.accounts import Accounts
+
     return f"{url}/console/link/{Accounts(shop.store.accounts).make_link(name, beside=beside)}"
 
 
 def first_link(shop: Shop, url: str) -> str:
     """A link to make the first account, "" once there is one."""
+    from shelfwise.trust.accounts import Accounts
+
     return "" if Accounts(shop.store.accounts).exist() else link_to(shop, url, beside=True)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.table import Table
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, out, print_json, progress_bar
-from shelfwise.engine.request import Filters
-from shelfwise.shop import Shop
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, open_shop, out, print_json, progress_bar
+
+if TYPE_CHECKING:
+    from shelfwise.shop import Shop
 
 
 def recommend(
@@ -26,7 +27,9 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """What to show a customer now, each product with its sources and its reason."""
-    with Shop(shop) as opened:
+    from shelfwise.engine.request import Filters
+
+    with open_shop(shop) as opened:
         answer = opened.recommend(
             customer=customer,
             session=session,
@@ -58,7 +61,7 @@ def lists(
     as_json: AsJson = False,
 ) -> None:
     """What to show every customer, in one file: the answers of `recommend` for the home page, all as of one moment."""
-    with Shop(shop) as opened, progress_bar("Lists") as progress:
+    with open_shop(shop) as opened, progress_bar("Lists") as progress:
         made = opened.lists(
             file, k=k, exclude_purchased=new, customers=customers, on=on, processes=processes, progress=progress
         )
@@ -75,7 +78,7 @@ def similar(
     as_json: AsJson = False,
 ) -> None:
     """Products like this one, or that go with it."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         show_answer(opened, opened.similar(product, k=k), as_json)
 
 

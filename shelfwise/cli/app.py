@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from pathlib import Path
@@ -19,9 +20,18 @@ from shelfwise.cli.load import load, show_quality
 from shelfwise.cli.measure import benchmark, evaluate
 from shelfwise.cli.plan import benchmark_demand, benchmark_orders, forecast, load_stock, orders
 from shelfwise.cli.search import audit, rules, search, synonyms
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, out, print_json, progress_bar
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, err, make_shop, open_shop, out, print_json, progress_bar
 from shelfwise.errors import ShelfwiseError
-from shelfwise.shop import Shop
+
+#: What the operating system refuses, and what to do about it.
+_MEND = {
+    errno.ENOSPC: "the disk is full: make room and run it again",
+    errno.EDQUOT: "your share of the disk is used up: make room and run it again",
+    errno.EROFS: "the disk is read-only: mount it writable, or copy the shop elsewhere",
+    errno.EACCES: "check the permissions of it and its folder",
+    errno.EPERM: "check the permissions of it and its folder",
+    errno.EIO: "the disk fails: look at the system's log, and restore a backup to another disk",
+}
 
 app = typer.Typer(
     name="shelfwise",
@@ -58,15 +68,30 @@ app.add_typer(benchmark, name="benchmark")
 
 def main() -> None:
     """Entry point: an error made on purpose is one line and exit code 1, never a traceback."""
+    if sys.argv[1:] == ["--version"]:  # before anything else is built
+        sys.stdout.write(f"shelfwise {shelfwise.__version__}\n")
+        return
     try:
         app()
     except ShelfwiseError as error:
-        err.print(f"[bold red]{type(error).__name__}[/]: ", end="")
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        _say(type(error).__name__, str(error))
+        sys.exit(1)
+    except MemoryError:
+        _say("Memory", "there was not enough memory; end what else runs, train with a smaller width, or add memory")
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        if error.errno not in _MEND:
+            raise
+        _say("Disk", f"{error.filename or 'a file'}: {error.strerror}; {_MEND[error.errno]}")
+        sys.exit(1)
+
+
+def _say(kind: str, message: str) -> None:
+    err.print(f"[bold red]{kind}[/]: ", end="")
+    err.print(message, markup=False, highlight=False, soft_wrap=True)
 
 
 @app.callback(invoke_without_command=True)
@@ -79,14 +104,14 @@ def about(version: Annotated[bool, typer.Option("--version", help="Print the ver
 @app.command()
 def init(folder: Annotated[Path, typer.Argument(help="A new or empty folder.")] = HERE) -> None:
     """Make a shop: a folder with shelfwise.toml (every setting, explained) and an empty record."""
-    with Shop.create(folder) as shop:
+    with make_shop(folder) as shop:
         out.print(f"Made the shop [bold]{shop.folder}[/]. Next: shelfwise load products FILE --shop {folder}")
 
 
 @app.command()
 def check(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Check the record's quality; prints the report and writes reports/quality.md and quality.json."""
-    with Shop(shop) as opened, progress_bar("Checking"):
+    with open_shop(shop) as opened, progress_bar("Checking"):
         report = opened.check()
     show_quality(report, as_json)
 
@@ -94,7 +119,7 @@ def check(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 @app.command()
 def train(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Learn from the record and put the new bundle to use. An interrupted run goes on where it stopped."""
-    with Shop(shop) as opened, progress_bar("Training") as progress:
+    with open_shop(shop) as opened, progress_bar("Training") as progress:
         version = opened.train(progress=progress)
         metrics = opened.bundle().metrics
     if as_json:
@@ -115,7 +140,7 @@ def serve(
 
     def listening(_done: int, _total: int, url: str) -> None:
         err.print(f"Listening on {url}; its routes: {url}/docs. Stop with Ctrl-C.", highlight=False, soft_wrap=True)
-        with Shop(shop) as opened:
+        with open_shop(shop) as opened:
             link = first_link(opened, url)
         said = (
             f"The console: {link} (good once: choose a name and a password)" if link else f"The console: {url}/console"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 from rich.table import Table
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json
-from shelfwise.shop import Shop
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, open_shop, out, print_json
 
 bundles = typer.Typer(help="What was learned: list the bundles, use one, roll back.", no_args_is_help=True)
 
@@ -14,7 +13,7 @@ bundles = typer.Typer(help="What was learned: list the bundles, use one, roll ba
 @bundles.command("list")
 def list_bundles(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every bundle, newest first; the one in use is marked."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = opened.bundles()
     if as_json:
         print_json(found)
@@ -29,7 +28,7 @@ def list_bundles(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 @bundles.command("use")
 def use_bundle(version: str, shop: ShopFolder = HERE) -> None:
     """Put this bundle to use, in running servers too."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         opened.use_bundle(version)
     out.print(f"In use: {version}")
 
@@ -37,5 +36,5 @@ def use_bundle(version: str, shop: ShopFolder = HERE) -> None:
 @bundles.command("rollback")
 def rollback(shop: ShopFolder = HERE) -> None:
     """Back to the bundle used before this one."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         out.print(f"In use: {opened.rollback()}")

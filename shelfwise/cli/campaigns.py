@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,9 +10,7 @@ import typer
 from rich.table import Table
 
 from shelfwise.cli.load import Mapping, load, mapping_of
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, out, print_json, progress_bar
-from shelfwise.schema import now
-from shelfwise.shop import Shop
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, open_shop, out, print_json, progress_bar
 
 campaigns = typer.Typer(help="Whom to address with which offer, and what it brought.", no_args_is_help=True)
 File = Annotated[Path, typer.Argument(help="CSV, Parquet or JSON Lines; .gz too.")]
@@ -119,7 +118,7 @@ def benchmark_campaigns(shop: ShopFolder = HERE, as_json: AsJson = False) -> Non
     from shelfwise.plan.campaigns.loading import history
     from shelfwise.plan.campaigns.redemptions import redemption_benchmark
 
-    with Shop(shop) as opened, progress_bar("Campaigns") as progress:
+    with open_shop(shop) as opened, progress_bar("Campaigns") as progress:
         progress(0, 0, "record: reading")
         result = redemption_benchmark(history(opened.store), progress)
     if as_json:
@@ -142,7 +141,7 @@ def benchmark_campaigns(shop: ShopFolder = HERE, as_json: AsJson = False) -> Non
 def _load(kind: str, file: Path, shop: Path, mapping: list[str] | None, as_json: bool) -> None:
     from shelfwise.plan.campaigns import loading
 
-    with Shop(shop) as opened, progress_bar(kind.capitalize()) as progress:
+    with open_shop(shop) as opened, progress_bar(kind.capitalize()) as progress:
         progress(0, 0, f"{kind}: reading")
         loaded = getattr(loading, f"load_{kind}")(file, opened.store, mapping_of(mapping)).to_json()
     if as_json:
@@ -184,7 +183,7 @@ def list_campaigns(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """The campaigns on record, newest first."""
     from shelfwise.plan.campaigns.draft import drafts
 
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = [one.to_json() for one in drafts(opened.store)]
     if as_json:
         print_json({"campaigns": found})
@@ -231,8 +230,8 @@ def audience_of(
         size=size,
         pays=not everyone,
     )
-    moment = day(at, "--at") or now()
-    with Shop(shop) as opened, progress_bar("Audience") as progress:
+    moment = day(at, "--at") or datetime.now(UTC)
+    with open_shop(shop) as opened, progress_bar("Audience") as progress:
         plan = draft(opened.store, campaign)
         progress(0, 0, "record: reading")
         made = audience(opened.store, history(opened.store), plan, rules, moment, margin=margin)
@@ -287,8 +286,8 @@ def plan_of(
     from shelfwise.plan.campaigns.sending import export as send
     from shelfwise.plan.campaigns.sending import plan_campaigns
 
-    moment = day(at, "--at") or now()
-    with Shop(shop) as opened, progress_bar("Plan") as progress:
+    moment = day(at, "--at") or datetime.now(UTC)
+    with open_shop(shop) as opened, progress_bar("Plan") as progress:
         drafts = [draft(opened.store, name) for name in dict.fromkeys(names)]
         progress(0, 0, "record: reading")
         made, chosen = plan_campaigns(
@@ -330,10 +329,10 @@ def effect_of(
     from shelfwise.plan.campaigns.effect import measure
     from shelfwise.plan.campaigns.loading import history
 
-    with Shop(shop) as opened, progress_bar("Effect") as progress:
+    with open_shop(shop) as opened, progress_bar("Effect") as progress:
         plan = draft(opened.store, campaign)
         progress(0, 0, "record: reading")
-        result = measure(opened.store, history(opened.store), plan, day(at, "--at") or now())
+        result = measure(opened.store, history(opened.store), plan, day(at, "--at") or datetime.now(UTC))
     if as_json:
         print_json(result)
         return
@@ -368,7 +367,7 @@ def recommend_to(
     as_json: AsJson = False,
 ) -> None:
     """Running campaigns that address a customer, the most profitable first, with the products that fit and why."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = [one.to_json() for one in opened.campaigns.offers(customer, k, day(at, "--at"))]
     if as_json:
         print_json({"campaigns": found})

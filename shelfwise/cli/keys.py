@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json
-from shelfwise.shop import Shop
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, open_shop, out, print_json
 
 keys = typer.Typer(help="Keys of the HTTP API: create, list, revoke.", no_args_is_help=True)
 
@@ -19,14 +18,14 @@ def create_key(
     shop: ShopFolder = HERE,
 ) -> None:
     """Make a key and show it, once: only its hash is kept."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         out.print(opened.keys.create(name, scope), highlight=False, markup=False)
 
 
 @keys.command("list")
 def list_keys(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every key's name and scopes."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = [{"name": key.name, "scopes": sorted(key.scopes)} for key in opened.keys.list()]
     if as_json:
         print_json(found)
@@ -38,6 +37,6 @@ def list_keys(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 @keys.command("revoke")
 def revoke_key(name: str, shop: ShopFolder = HERE) -> None:
     """Take a key's rights away."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         opened.keys.revoke(name)
     out.print(f"Revoked: {name}")

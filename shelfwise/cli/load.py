@@ -9,9 +9,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, out, print_json, progress_bar
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, open_shop, out, print_json, progress_bar
 from shelfwise.errors import InvalidRequest
-from shelfwise.shop import Shop
 
 load = typer.Typer(help="Load products or events from a file.", no_args_is_help=True)
 
@@ -50,7 +49,7 @@ def load_products(
     as_json: AsJson = False,
 ) -> None:
     """Load a product feed. Bad rows are reported with their line; a file that cannot be read changes nothing."""
-    with Shop(shop) as opened, progress_bar("Products") as progress:
+    with open_shop(shop) as opened, progress_bar("Products") as progress:
         report = opened.load_products(
             file, mapping=mapping_of(mapping), format=format, encoding=encoding, images=images, progress=progress
         )
@@ -80,7 +79,7 @@ def load_events(
     "time=order_date|%m/%d/%Y %I:%M %p" (month first, AM and PM). Negative quantities and cancelled orders are
     refunds. See docs/events.md.
     """
-    with Shop(shop) as opened, progress_bar("Events") as progress:
+    with open_shop(shop) as opened, progress_bar("Events") as progress:
         report = opened.load_events(
             file,
             mapping=mapping_of(mapping),
@@ -100,7 +99,7 @@ def load_dataset(
     as_json: AsJson = False,
 ) -> None:
     """Load public data as a ready shop."""
-    with Shop(shop) as opened, progress_bar(name) as progress:
+    with open_shop(shop) as opened, progress_bar(name) as progress:
         report = opened.load_dataset(name, file=file, progress=progress)
     show_quality(report, as_json)
 

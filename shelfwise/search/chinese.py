@@ -13,10 +13,9 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import rjieba
-from opencc import OpenCC
-from pypinyin import Style, lazy_pinyin
 
 __all__ = ["HAN", "Pinyin", "PinyinReading", "Segmenter", "mainland", "simplified", "slipped", "syllables"]
 
@@ -100,7 +99,9 @@ _REGIONAL_WORD = re.compile(f"({'|'.join(sorted(_REGIONAL, key=len, reverse=True
 
 
 @functools.cache
-def _to_simplified() -> OpenCC:
+def _to_simplified() -> Any:
+    from opencc import OpenCC
+
     return OpenCC("t2s")
 
 
@@ -177,6 +178,8 @@ def syllables(word: str) -> tuple[str, ...]:
         for size in (3, 2):
             if size < len(word) and word[:size] in _READINGS:
                 return _READINGS[word[:size]] + syllables(word[size:])
+    from pypinyin import Style, lazy_pinyin  # its dictionary takes most of a second
+
     return tuple(s for s in lazy_pinyin(word, style=Style.NORMAL, errors="ignore") if s.isascii())
 
 
