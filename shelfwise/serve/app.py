@@ -37,7 +37,8 @@ from shelfwise.serve.campaigns import Campaigns
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
-from shelfwise.serve.openapi import SUGGEST, described, document
+from shelfwise.serve.openapi import FORECAST, SUGGEST, described, document
+from shelfwise.serve.plan import Planning
 from shelfwise.serve.proxy import Front, prefixed
 from shelfwise.serve.pulse import Pulse
 from shelfwise.serve.readiness import Check, Readiness, degraded, ready
@@ -71,7 +72,7 @@ ROUTES = frozenset(
     {
         *("/v1/events", "/v1/products", "/v1/recommend", "/v1/similar", "/v1/rules", "/v1/synonyms", "/v1/audit"),
         "/v1/synonyms/suggestions",
-        *("/v1/campaigns", "/v1/campaigns/contacts", "/v1/campaigns/redemptions"),
+        *("/v1/campaigns", "/v1/campaigns/contacts", "/v1/campaigns/redemptions", "/v1/stock", "/v1/orders"),
         *("/v1/search", "/v1/search/image", "/v1/suggest", "/v1/health", "/v1/ready", "/metrics", "/docs"),
         *(
             "/",
@@ -133,6 +134,7 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.get("/v1/suggest", summary="Completions of what is being typed", **found)(service.suggest)
     _steering(app, service)
     _campaigns(app, service)
+    _planning(app, service)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
     app.get("/v1/ready", summary="Can it record, answer and search?", **described("Ready"))(service.ready)
     app.get("/metrics", include_in_schema=False)(service.measured)
@@ -216,6 +218,26 @@ def _campaigns(app: FastAPI, service: Service) -> None:
     route("POST", "/v1/campaigns/contacts", campaigns.contacts, "Record who was addressed", **contacts, **ingest)
     took = {"reply": "Added", "body": "redemptions"}
     route("POST", "/v1/campaigns/redemptions", campaigns.redemptions, "Record who took part", **took, **ingest)
+
+
+def _planning(app: FastAPI, service: Service) -> None:
+    planning = Planning(service.shop, service.access)
+
+    def route(
+        method: str, path: str, work: Callable[[Request], Awaitable[dict[str, Any]]], summary: str, **said: Any
+    ) -> None:
+        async def handler(request: Request) -> Response:
+            return _done(request, **await work(request))
+
+        described_as = described(said.pop("reply"), *said.pop("failures", ()), scope=Scope.MERCHANT, **said)
+        app.add_api_route(path, handler, methods=[method], summary=summary, name=work.__name__, **described_as)
+
+    failures = (404, 422)
+    expected = {"reply": "Forecast", "failures": failures, "asked": FORECAST}
+    route("GET", "/v1/forecast/{product:path}", planning.forecast, "What a product will sell", **expected)
+    route("GET", "/v1/stock", planning.stock, "Stock on record", reply="StockList")
+    route("PUT", "/v1/stock", planning.put_stock, "Record stock", reply="StockKept", body="stock")
+    route("POST", "/v1/orders", planning.orders, "What to order", reply="Orders", body="orders")
 
 
 class Service:

@@ -17,6 +17,7 @@ from shelfwise.serve.campaigns import (
     MAX_ROWS,
     REDEMPTION,
 )
+from shelfwise.serve.plan import MAX_STOCK, MAX_WEEKS, ORDERS, STOCK
 from shelfwise.serve.search import IMAGE_TYPES, LOOK, MAX_SUGGESTIONS, SEARCH
 from shelfwise.serve.steering import MAX_RULES, RULE, SYNONYM
 from shelfwise.serve.wire import (
@@ -102,6 +103,14 @@ _CHIP: Schema = {
     "required": ["id", "kind", "text", "effect", "label"],
 }
 #: The parameters of GET /v1/suggest.
+FORECAST: list[Schema] = [
+    {
+        "name": "weeks",
+        "in": "query",
+        "schema": {"type": "integer", "minimum": 1, "maximum": MAX_WEEKS, "default": 4},
+        "description": "How many weeks ahead.",
+    },
+]
 SUGGEST: list[Schema] = [
     {
         "name": "q",
@@ -242,6 +251,22 @@ SCHEMAS: dict[str, Schema] = {
         },
         "required": ["number", "time", "who", "kind", "id", "before", "after"],
     },
+    "StockRow": schema_of(STOCK),
+    "OrdersWanted": schema_of(ORDERS),
+    "Forecast": _reply(
+        product=_TEXT,
+        forecast={
+            "type": "array",
+            "items": {"type": "object"},
+            "description": "Of each week: start, mean and quantiles q05 to q95.",
+        },
+    ),
+    "StockList": _reply(stock={"type": "array", "items": {"type": "object"}}),
+    "StockKept": _reply(stored={"type": "integer"}),
+    "Orders": _reply(
+        orders={"type": "array", "items": {"type": "object"}, "description": "The most urgent first."},
+        counts={"type": "object", "description": "How many products of each status."},
+    ),
     "Campaign": schema_of(CAMPAIGN),
     "Audience": schema_of(AUDIENCE),
     "Invited": schema_of(INVITED),
@@ -338,6 +363,11 @@ BODIES: Mapping[str, tuple[Schema, Any]] = {
         {"action": "pin", "query": "tea", "products": ["A-1"], "position": 1, "end": "2030-01-01T00:00:00Z"},
     ),
     "synonyms": (_many("Synonym", "synonyms", MAX_RULES), {"terms": ["phone"], "means": ["smartphone", "mobile"]}),
+    "stock": (
+        _many("StockRow", "stock", MAX_STOCK),
+        {"product": "A-1", "on_hand": 12, "lead_time": 14, "unit_cost": 1.1, "pack": 6},
+    ),
+    "orders": (_ref("OrdersWanted"), {"budget": 1000}),
     "invited": (_ref("Invited"), {"customer": "42", "k": 3}),
     "campaigns": (
         _many("Campaign", "campaigns", MAX_CAMPAIGNS),
