@@ -24,21 +24,19 @@ from shelfwise.fallback import unlearned
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
-from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, EventType
-from shelfwise.search.clicks import TYPES, Clicks
+from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.search.meaning import ShopEncoders
 from shelfwise.search.personal import Taste
 from shelfwise.search.request import SearchRequest
 from shelfwise.search.search import Search
-from shelfwise.search.suggest import Entry, popular_queries
 from shelfwise.settings import Settings
+from shelfwise.shoppers import Shoppers
 from shelfwise.store import History, Store
 from shelfwise.store.rows import product_row
 
 _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _CHUNK = 4_096  # products encoded at once
-_ARRIVALS = 10_000  # events read at once to follow what searchers turn to
 _RETRY = 30.0  # seconds until a bundle that cannot be read is tried again
 _UNREADABLE = "the bundle in use cannot be read: train again (`shelfwise train`)"
 _ANSWERS = "; meanwhile the newest good one answers, or what is popular and alike"
@@ -65,7 +63,7 @@ class Live:
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
-        self._arrived = 0
+        self._shoppers = Shoppers(store, settings.ignored_customers)
         self._sought: dict[tuple[int, str], list[str]] = {}
 
     @property
@@ -105,9 +103,7 @@ class Live:
             with self._searching:
                 if self._search is None:
                     search = self._opened_search(progress)
-                    self._arrived = self._store.newest_sequence()
-                    search.clicks = Clicks(self._settings.ignored_customers)
-                    search.learn(*self._shoppers(search.clicks))
+                    self._shoppers.begin(search)
                     search.steer(self._store.rules(), self._store.synonyms())
                     self._search = search
                     self._steered = -1
@@ -294,10 +290,7 @@ class Live:
     def _follow_search(self, most: int | None) -> None:
         if self._search is not None:
             self._search.follow(most)
-            arrived, events = self._store.events_since(self._arrived, _ARRIVALS)
-            if events.height:
-                self._search.clicks.learn(events)
-            self._arrived = arrived
+            self._shoppers.follow(self._search)
 
     def _steer(self) -> None:
         """Follow the merchants' rules and synonyms."""
@@ -311,14 +304,6 @@ class Live:
             if self._search is not None:
                 self._search.steer(rules, self._store.synonyms())
             self._steered = revision
-
-    def _shoppers(self, clicks: Clicks) -> tuple[list[Entry], dict[str, float]]:
-        """Popular queries, and pieces sold by product id; what searchers turned to goes to `clicks`."""
-        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
-        if asked.height:
-            for frame in self._store.event_frames(types=TYPES):
-                clicks.learn(frame)
-        return popular_queries(asked), self._store.sold(self._settings.ignored_customers)
 
     def _state(self, engine: Engine, request: Request) -> State:
         history = self._history(request)

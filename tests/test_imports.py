@@ -35,7 +35,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "plan": {"schema", "errors", "settings", "store", "models", "metrics"},
     "testing": {"schema", "errors", "settings", "store", "models"},
 }
-MAY_IMPORT["live"] = {"fallback", "schema", "errors", "settings", "store", "models", "engine", "search"}
+MAY_IMPORT["shoppers"] = {"schema", "store", "search"}
+MAY_IMPORT["live"] = {"fallback", "shoppers", "schema", "errors", "settings", "store", "models", "engine", "search"}
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
 MAY_IMPORT["serve"] = {

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from shelfwise import live
+from shelfwise import live, shoppers
 from shelfwise.errors import EncodingError
 from shelfwise.schema import Event, Product
 from shelfwise.search import meaning
@@ -181,3 +181,31 @@ def test_a_word_index_that_cannot_be_written_is_kept_in_memory(shop: Shop) -> No
     (shop.folder / "search").write_text("a file where the folder should be")
     assert [hit.product for hit in shop.search("mug number 3", k=1).items] == ["p3"]
     assert "memory" in shop.problems["index"]
+
+
+def test_what_sells_and_what_is_asked_is_followed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Best-selling order, the feature `sold` and popular queries move while search is open; what was forgotten goes."""
+    monkeypatch.setattr(shoppers, "_SECONDS", 0.0)
+    monkeypatch.setattr(shoppers, "_SHARE", 0.0)
+    assert shop.search("mug", k=20).total == 10
+    with Shop(shop.folder) as other:
+        other.append_events([Event(type="purchase", customer=f"d{n}", product="p6") for n in range(5)])
+        for n in range(6):
+            other.append_events([Event(type="search", customer=f"d{n}", query="coffee mug")])
+            other.append_events([Event(type="view_item", customer=f"d{n}", product="p4")])
+    shop.refresh()
+    assert shop.search("mug", sort="best_selling", k=1).items[0].product == "p6"
+    assert "coffee mug" in {one.text for one in shop.suggest("coff")}
+    assert shop.searching.clicks.of("coffee mug") == pytest.approx({"p4": 6 / 11})
+    shop.put_products([Product(id="new", title="Mug of today")])  # and with products that come later
+    shop.append_events([Event(type="purchase", customer=f"e{n}", product="new") for n in range(9)])
+    shop.refresh()
+    assert shop.search("mug", sort="best_selling", k=1).items[0].product == "new"
+    with Shop(shop.folder) as other:
+        for n in range(5):
+            other.store.forget(f"d{n}")
+        other.append_events([Event(type="purchase", customer="f", product="p1")])
+    shop.refresh()
+    assert shop.searching.clicks.of("coffee mug") == pytest.approx({"p4": 1 / 6})
+    assert "coffee mug" not in {one.text for one in shop.suggest("coff")}
+    assert shop.search("mug", sort="best_selling", k=2).items[1].product != "p6"

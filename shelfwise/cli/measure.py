@@ -126,7 +126,7 @@ def benchmark_questions(
     to a customer, category pages. What the engine learned is kept in the shop's work folder for the next run."""
     when = day(cutoff, "--cutoff")
     assert when is not None
-    with Shop(shop) as opened, progress_bar("Questions") as progress:
+    with open_shop(shop) as opened, progress_bar("Questions") as progress:
         result = opened.questions(when, days, only=only, engine=engine, seed=seed, export=export, progress=progress)
     if as_json:
         print_json(result)

@@ -21,7 +21,7 @@ from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import IdMap, Ints, Sequences
 from shelfwise.schema import Availability
 from shelfwise.settings import Settings
-from shelfwise.training.pipeline import EngineModel
+from shelfwise.training.learn import EngineModel
 
 _SURFACES = {
     "home, first visit": "home",

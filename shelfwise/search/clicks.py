@@ -32,6 +32,8 @@ _PRIOR = 5.0  # clicks a product must gather to be half believed
 _PLACES = tuple(1 / (1 + 0.5 * place) for place in range(50))  # how often a place is clicked, beside the first
 _PEOPLE = 200_000  # whose last query is remembered
 _QUERIES = 200_000  # whose evidence is kept
+_PRODUCTS = 500  # of a query that gather evidence; those that came first
+_CROWD = 500  # people whose evidence a product keeps for a query: more make it no surer
 _LISTS = 50_000  # answers whose places are remembered
 
 
@@ -97,8 +99,13 @@ class Clicks:
         if products is None:
             products = {}
             _put(self._done, said, products, _QUERIES)
-        people = products.setdefault(product, {})
-        people[person] = max(value, people.get(person, 0.0))
+        people = products.get(product)
+        if people is None:
+            if len(products) >= _PRODUCTS:
+                return
+            people = products[product] = {}
+        if person in people or len(people) < _CROWD:
+            people[person] = max(value, people.get(person, 0.0))
 
     def _given_back(self, person: str, product: str) -> None:
         for products in self._done.values():

@@ -34,6 +34,7 @@ from shelfwise.search.meaning import Encoders, Meaning
 from shelfwise.search.personal import Taste, liking
 from shelfwise.search.reading import Want
 from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
+from shelfwise.search.sold import Sold
 from shelfwise.search.suggest import Entry, Suggestion
 from shelfwise.search.text import Analyzer, normal
 from shelfwise.search.titles import Titles
@@ -136,7 +137,7 @@ class Search:
         self.titles.put(range(frame.height), frame["title"].to_list())
         self._rules = Rules()
         self.clicks = Clicks()
-        self._sold = np.empty(0, np.float32)
+        self.sold = Sold()
         self.meaning = Meaning(encoders)
         self._unencoded: dict[str, Product] = {}  # products without their vectors, oldest first
         self._unindexed = False
@@ -229,12 +230,7 @@ class Search:
     def learn(self, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """What shoppers did: popular queries (suggest.popular_queries), and how often each product was bought."""
         view = self.documents.view
-        values = np.zeros(view.n, np.float32)
-        for name, count in sold.items():
-            row = view.rows.get(name)
-            if row is not None and row < view.n:
-                values[row] = count
-        self._sold = values
+        self.sold.put(view, sold, anew=True)
         self.lexicon.follow(view, queries, sold)
 
     def _index(self, frame: pl.DataFrame | None, progress: Progress | None = None) -> None:
@@ -497,7 +493,7 @@ class Search:
         wish = np.zeros(len(rows), np.float32)
         for want in understood.reading.boosts:
             wish += self._mask(view, want, rows)
-        found = {"wish": wish, "sold": ranking.share(np.log1p(self._sold_of(rows)))}
+        found = {"wish": wish, "sold": ranking.share(np.log1p(self.sold.of(rows)))}
         if taste is not None and (request is None or request.personal):
             found["personal"] = liking(taste, view, self.meaning.texts, rows)
         return found
@@ -576,7 +572,7 @@ class Search:
         self, view: DocumentsView, request: SearchRequest, found: Found, sort: str
     ) -> tuple[Ints, Floats, Mapping[int, tuple[str, ...]]]:
         """Rows best first with their scores, and the rules that moved some."""
-        order = paging.order(view, sort, found.rows, found.words, self._sold)
+        order = paging.order(view, sort, found.rows, found.words, self.sold.values)
         rows, scores = found.rows[order], found.words[order]
         if sort != "relevance":
             return rows, scores, {}
@@ -590,9 +586,3 @@ class Search:
 
         made = arranged(rules, rows, scores, view.row, shown)
         return made.rows, made.scores, made.told
-
-    def _sold_of(self, rows: Ints) -> Floats:
-        sold = self._sold
-        if not len(sold):
-            return np.zeros(len(rows), np.float32)
-        return np.where(rows < len(sold), sold[np.minimum(rows, len(sold) - 1)], 0).astype(np.float32)

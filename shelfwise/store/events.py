@@ -208,6 +208,11 @@ def since(connection: Connection, sequence: int, limit: int) -> tuple[int, pl.Da
     return _frame(connection, query.limit(limit), sequence)
 
 
+def tally_of(connection: Connection) -> int:
+    """How many events the record holds: one read of one row."""
+    return int(connection.scalar(select(tally.c.value).where(tally.c.name == "events")) or 0)
+
+
 def page(
     connection: Connection,
     after: tuple[int, int],
@@ -243,13 +248,15 @@ def names(connection: Connection, after: str, limit: int) -> list[str]:
     return list(connection.execute(query.limit(limit)).scalars())
 
 
-def sold(connection: Connection, without: Collection[str]) -> dict[str, float]:
+def sold(connection: Connection, without: Collection[str], products: Collection[str] | None = None) -> dict[str, float]:
     """Days on which a customer bought the product, by product id; its keenest customer counts one day."""
     e = events.c
     day = e.time / 86_400_000_000 if connection.dialect.name == "sqlite" else func.div(e.time, 86_400_000_000)
     days = func.count(day.distinct()).label("days")
     others = e.actor.not_in([CUSTOMER + name for name in without])
     purchases = select(e.product, days).where(e.type == str(EventType.PURCHASE), others)
+    if products is not None:
+        purchases = purchases.where(e.product.in_(products))
     bought = purchases.group_by(e.product, e.actor).subquery()
     count = func.sum(bought.c.days) - func.max(bought.c.days) + 1
     return {

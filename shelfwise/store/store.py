@@ -169,6 +169,18 @@ class Store:
         with self._database.read() as connection:
             return events.since(connection, sequence, limit)
 
+    def newest_event(self) -> tuple[int, int]:
+        """The newest event's sequence and how many events there are, both as of one moment."""
+        with self._database.read() as connection:
+            return events.newest(connection), events.tally_of(connection)
+
+    def arrivals(self, sequence: int, limit: int) -> tuple[int, int, pl.DataFrame]:
+        """As `events_since`, with how many events the record holds in all at that moment: fewer than came, and
+        somebody was forgotten."""
+        with self._database.read() as connection:
+            arrived, frame = events.since(connection, sequence, limit)
+            return arrived, events.tally_of(connection), frame
+
     def product_events(self, product: str) -> dict[EventType, tuple[int, datetime]]:
         """How many events of each type name the product, and when the newest was. Reads every event's index entry:
         a third of a second for two million."""
@@ -181,12 +193,17 @@ class Store:
         with self._database.read() as connection:
             return events.newest(connection)
 
-    def sold(self, without: Collection[str] = ()) -> dict[str, float]:
+    def sold(self, without: Collection[str] = (), *, products: Collection[str] | None = None) -> dict[str, float]:
         """Days on which a customer bought the product, by product id; its keenest customer counts one day: what one
         buyer takes in any number is no best seller. What was given back counts for nothing, nor what customers of
-        `without` bought."""
+        `without` bought. products: of these alone."""
         with self._database.read() as connection:
-            return events.sold(connection, without)
+            if products is None:
+                return events.sold(connection, without)
+            found: dict[str, float] = {}
+            for some in events.chunks(products, 500):
+                found |= events.sold(connection, without, some)
+            return found
 
     def event_frames(
         self,

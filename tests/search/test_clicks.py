@@ -60,7 +60,7 @@ def test_clicks_change_the_order_at_once_and_can_be_left_out(tmp_path: Path) -> 
             shop.append_events(
                 [
                     Event(type=EventType.SEARCH, session=f"s{n}", query="mug"),
-                    Event(type=EventType.PURCHASE, session=f"s{n}", product=wanted, price=3.0),
+                    Event(type=EventType.ADD_TO_CART, session=f"s{n}", product=wanted),
                 ]
             )
         shop.refresh()
