@@ -291,6 +291,13 @@ class Shop:
         options: dict[str, Any] = {"only": only, "engine": engine, "seed": seed, "export": export}
         return questions(self.store, self.folder, self.settings, cutoff, days, **options, progress=progress)
 
+    def write_baskets(self, file: Path) -> int:
+        """Write the record's baskets as "customer basket item" lines, customers numbered; how many lines."""
+        from shelfwise.evaluation.baskets_benchmark import write_baskets
+        from shelfwise.training.dataset import read_dataset
+
+        return write_baskets(read_dataset(self.store, None, self.settings), file)
+
     # Bundles
 
     def bundles(self) -> list[dict[str, Any]]:

@@ -86,6 +86,33 @@ def benchmark_sequences(
     show_benchmark(result, as_json)
 
 
+@benchmark.command("baskets")
+def benchmark_baskets(
+    file: Annotated[Path, typer.Argument(help='"customer basket item" lines in time order, plain or .gz.')],
+    only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
+    minutes: Annotated[
+        float | None, typer.Option(help="Most minutes of training the network.", show_default=False, min=0)
+    ] = None,
+    from_shop: Annotated[
+        Path | None, typer.Option(help="First write the baskets of this shop's folder to FILE, customers numbered.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Next-basket prediction: last basket is the test, the one before it validation, whole catalogue ranked.
+
+    All items, repeated and new ones; the engine beside frequency, global, personal and mixed, and TIFU-KNN."""
+    from shelfwise.evaluation.baskets_benchmark import baskets
+    from shelfwise.settings import Settings
+
+    with progress_bar("Baskets") as progress:
+        if from_shop is not None:
+            with Shop(from_shop) as opened:
+                opened.write_baskets(file)
+        settings = Settings() if minutes is None else Settings(minutes=minutes)
+        result = baskets(file, settings=settings, only=only, progress=progress)
+    show_benchmark(result, as_json)
+
+
 @benchmark.command("next-period")
 def benchmark_next_period(
     cutoff: Annotated[str, typer.Option(help="Learn before this date, for example 2017-12-01.")],
