@@ -106,7 +106,7 @@ def benchmark_baskets(
 
     with progress_bar("Baskets") as progress:
         if from_shop is not None:
-            with Shop(from_shop) as opened:
+            with open_shop(from_shop) as opened:
                 opened.write_baskets(file)
         settings = Settings() if minutes is None else Settings(minutes=minutes)
         result = baskets(file, settings=settings, only=only, progress=progress)

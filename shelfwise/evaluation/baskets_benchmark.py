@@ -27,7 +27,7 @@ from shelfwise.models.sequences import DAY, Ints, Longs, Sequences, sequences_of
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 from shelfwise.training.dataset import Dataset
-from shelfwise.training.pipeline import EngineModel
+from shelfwise.training.learn import EngineModel
 
 K = 10
 ROWS = ("engine", "g-topfreq", "p-topfreq", "gp-topfreq", "tifu-knn")
@@ -77,7 +77,7 @@ def baskets(
         if progress is not None:
             progress(place, len(chosen), f"measuring {name}")
         if name == "engine":
-            model = EngineModel(settings).fit(train, Items(n=n), validation=validation, progress=progress)
+            model = EngineModel(settings=settings).fit(train, Items(n=n), validation=validation, progress=progress)
             lists = _engine_lists(model, histories)
         elif name == "tifu-knn":
             setting = _tuned(train, validation, n, progress)

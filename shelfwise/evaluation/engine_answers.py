@@ -12,6 +12,7 @@ import numpy as np
 
 from shelfwise.engine.catalogue import AVAILABILITIES, Catalogue
 from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.request import Filters, Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.errors import BundleError
@@ -52,7 +53,7 @@ def learned(
             return Bundle.load(place)
         except BundleError:
             place = None  # of another version: learned again, the old one left alone
-    model = EngineModel(settings, names=names)
+    model = EngineModel(settings=settings, names=names)
     model.fit(past, items, progress=progress)
     assert model.bundle is not None
     if place is not None:
@@ -66,6 +67,7 @@ def _key(past: Sequences, items: Items, settings: Settings) -> str:
     for array in (past.offsets, past.item, past.kind, past.time, items.category, items.price, items.text, items.image):
         if array is not None:
             facts.update(np.ascontiguousarray(array).tobytes())
+    facts.update(json.dumps(FEATURES).encode())
     facts.update(json.dumps(settings.model_dump(mode="json"), sort_keys=True).encode())
     return f"{FORMAT_VERSION}-{facts.hexdigest()[:16]}"
 
