@@ -315,6 +315,7 @@ class Live:
             session=request.session,
             n=events_read(self._settings.memory, request.exclude_purchased),
             prices=False,  # no answer depends on what was paid
+            until=request.now,
         )
 
     def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:

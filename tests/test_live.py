@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 
 from shelfwise import live, shoppers
 from shelfwise.errors import EncodingError
-from shelfwise.schema import Event, Product
+from shelfwise.schema import Event, Product, now
 from shelfwise.search import meaning
 from shelfwise.shop import Shop
 from tests.serve.conftest import learned
@@ -209,3 +210,17 @@ def test_what_sells_and_what_is_asked_is_followed(shop: Shop, monkeypatch: pytes
     assert shop.searching.clicks.of("coffee mug") == pytest.approx({"p4": 1 / 6})
     assert "coffee mug" not in {one.text for one in shop.suggest("coff")}
     assert shop.search("mug", sort="best_selling", k=2).items[1].product != "p6"
+
+
+def test_now_in_the_past_cuts_the_history(shop: Shop) -> None:
+    """What was done later says nothing then: answers, tastes and lists are as of one moment."""
+    then = now() - timedelta(days=3)
+    for number, when in enumerate([then - timedelta(days=1), then + timedelta(days=1)]):
+        event = Event(type="purchase", customer="past", product=f"p{number + 3}", time=when)
+        shop.append_events([event])
+    items = {item.product for item in shop.recommend(customer="past", now=then, exclude_purchased=True, k=20).items}
+    assert "p3" not in items
+    assert "p4" in items
+    ((*ranked,),) = shop.recommend_many(["past"], now=then, exclude_purchased=True, k=20)
+    assert {product for product, _ in ranked} == items
+    assert "p4" not in {item.product for item in shop.recommend(customer="past", exclude_purchased=True, k=20).items}

@@ -58,7 +58,9 @@ STOCK = {
     for name in STOCK_COLUMNS
 }
 ORDERS = {
-    "date": Field({"type": "string", "format": "date", "maxLength": 10}, "As of this day, from what had sold before it."),
+    "date": Field(
+        {"type": "string", "format": "date", "maxLength": 10}, "As of this day, from what had sold before it."
+    ),
     "budget": Field(_NUMBER, "Most money to spend."),
     "all": Field({"type": "boolean"}, "Also products of which nothing is to be ordered; false when left out."),
 }

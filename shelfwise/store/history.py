@@ -51,22 +51,26 @@ class History:
     queries: dict[int, str]
 
 
-def history(database: Database, customer: str, session: str, n: int, *, prices: bool) -> History:
-    """The last n events of the customer, of the session, or of both. See `Store.last_rows`."""
+def history(
+    database: Database, customer: str, session: str, n: int, *, prices: bool, until: int | None = None
+) -> History:
+    """The last n events of the customer, of the session, or of both. See `Store.last_rows`. until: microseconds."""
     values: tuple[str | int, ...]
+    cut = () if until is None else (until,)
     if customer and session:
         # Nobody has signed in to the session in an event yet, but who asks says whose it is. A session that somebody
         # signed in to has no rows of its own.
-        whose, values = "both", (CUSTOMER + customer, SESSION + session, n)
+        whose, values = "both", (CUSTOMER + customer, *cut, SESSION + session, *cut, n)
     elif customer:
-        whose, values = "actor", (CUSTOMER + customer, n)
+        whose, values = "actor", (CUSTOMER + customer, *cut, n)
     elif session:
-        whose, values = "session", (session, SESSION + session, n)
+        whose, values = "session", (session, SESSION + session, *cut, n)
     else:
-        whose, values = "actor", ("", n)
-    ((products, times, kinds, paid, searches),) = database.fetch(_sql(database.sqlite, whose, prices, False), values)
+        whose, values = "actor", ("", *cut, n)
+    sqlite, ended = database.sqlite, until is not None
+    ((products, times, kinds, paid, searches),) = database.fetch(_sql(sqlite, whose, prices, False, ended), values)
     if kinds and _SEARCH in kinds:  # few histories hold one, and to ask each for them takes a fifth of the time
-        ((products, times, kinds, paid, searches),) = database.fetch(_sql(database.sqlite, whose, prices, True), values)
+        ((products, times, kinds, paid, searches),) = database.fetch(_sql(sqlite, whose, prices, True, ended), values)
     if not kinds:
         none = np.empty(0, np.float32)
         return History(products=[], kinds=np.empty(0, np.int8), times=np.empty(0, np.int64), prices=none, queries={})
@@ -99,11 +103,12 @@ def _queries(database: Database, codes: npt.NDArray[np.int8], searches: str) -> 
 
 
 @lru_cache
-def _sql(sqlite: bool, whose: str, prices: bool, searches: bool) -> str:
+def _sql(sqlite: bool, whose: str, prices: bool, searches: bool, ended: bool) -> str:
+    cut = " AND time <= ?" if ended else ""
     rows = {
-        "actor": _OF_ACTOR,
-        "session": f"SELECT {_COLUMNS} FROM events WHERE actor = {_OWNER}",
-        "both": f"{_OF_ACTOR} UNION ALL {_OF_ACTOR}",
+        "actor": f"{_OF_ACTOR}{cut}",
+        "session": f"SELECT {_COLUMNS} FROM events WHERE actor = {_OWNER}{cut}",
+        "both": f"{_OF_ACTOR}{cut} UNION ALL {_OF_ACTOR}{cut}",
     }[whose]
     ask = f"FROM ({rows} {_ORDER} LIMIT ?) AS newest"
 

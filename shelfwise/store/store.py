@@ -159,9 +159,14 @@ class Store:
         with self._database.read() as connection:
             return events.last_events(connection, customer, session, n)
 
-    def last_rows(self, *, customer: str = "", session: str = "", n: int, prices: bool = True) -> History:
-        """`last_events` in columns, for long histories: a fraction of the time, and less without `prices`."""
-        return history(self._database, customer, session, n, prices=prices)
+    def last_rows(
+        self, *, customer: str = "", session: str = "", n: int, prices: bool = True, until: datetime | None = None
+    ) -> History:
+        """`last_events` in columns, for long histories: a fraction of the time, and less without `prices`.
+
+        until: nothing later is read."""
+        end = None if until is None else to_micros(until)
+        return history(self._database, customer, session, n, prices=prices, until=end)
 
     def events_since(self, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
         """EVENT_COLUMNS of up to `limit` events in the order of arrival after `sequence` (0: all), and the sequence to

@@ -402,3 +402,16 @@ def test_every_customer_is_named_once(store: Store, rows: int) -> None:
     assert sorted(store.customers(rows)) == sorted(names)
     store.forget("a")
     assert sorted(store.customers(rows)) == sorted(set(names) - {"a"})
+
+
+def test_as_of_a_moment_nothing_later_is_read(store: Store) -> None:
+    begun = datetime(2024, 5, 1, tzinfo=UTC)
+    for day, (customer, session) in enumerate([("A", ""), ("", "s"), ("A", ""), ("", "s"), ("A", "")]):
+        when = begun + timedelta(days=day)
+        event = Event(type="view_item", customer=customer, session=session, product=f"p{day}", time=when)
+        store.append_events([event])
+    asked = {"n": 9, "until": begun + timedelta(days=2)}
+    assert store.last_rows(customer="A", **asked).products == ["p0", "p2"]
+    assert store.last_rows(session="s", **asked).products == ["p1"]
+    assert store.last_rows(customer="A", session="s", **asked).products == ["p0", "p1", "p2"]
+    assert store.last_rows(customer="A", n=1, until=begun + timedelta(days=3)).products == ["p2"]
