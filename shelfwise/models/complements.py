@@ -116,7 +116,7 @@ class Complements:
         """`fit` on baskets; content: float32 [n, d] (`content_of`)."""
         if progress:
             progress(0, 1, f"{len(baskets):,} baskets")
-        self.evidence = Evidence.fit(baskets, items, content)
+        self.evidence = Evidence.fit(baskets, items, content, now)
         self.ease = Ease(half_life=_HALF_LIFE, penalty=_PENALTY, size_power=_SIZE_POWER).fit(baskets.sequences(), items)
         ages, sizes = baskets.ages(now), baskets.sizes().astype(np.float32)
         recent = [np.asarray(baskets.held[ages <= days].sum(axis=0), np.float32).ravel() for days in (_MONTH, _WEEK)]
