@@ -8,9 +8,8 @@ from typing import Annotated, Any
 import polars as pl
 import typer
 
-from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, out, print_json, progress_bar
+from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, open_shop, out, print_json, progress_bar
 from shelfwise.errors import InvalidRequest
-from shelfwise.shop import Shop
 
 TABLE = "A long table unique_id, ds, y: CSV, CSV.gz or Parquet; optional in_stock, facts, what is known ahead."
 
@@ -106,7 +105,7 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """What will sell: for each product and period the mean and quantiles of demand, from the record's purchases."""
-    with Shop(shop) as opened, progress_bar("Forecast") as progress:
+    with open_shop(shop) as opened, progress_bar("Forecast") as progress:
         table = opened.forecast(days=days, weeks=weeks, products=product or (), by=by, progress=progress)
     if file is not None:
         _write(table, file)
@@ -126,7 +125,7 @@ def orders(
 ) -> None:
     """What to order: quantities, why, days of cover, the chance of running out; what is overstocked or dead."""
     when = day(date, "--date")
-    with Shop(shop) as opened, progress_bar("Orders") as progress:
+    with open_shop(shop) as opened, progress_bar("Orders") as progress:
         lines = opened.orders(day=None if when is None else when.date(), budget=budget, progress=progress)
     if as_json:
         print_json({"orders": [line.to_json() for line in lines]})
@@ -158,7 +157,7 @@ def load_stock(
     as_json: AsJson = False,
 ) -> None:
     """Load what is on hand and on order, lead times and costs; it replaces the stock recorded before."""
-    with Shop(shop) as opened:
+    with open_shop(shop) as opened:
         kept, problems = opened.planner.load_stock(file)
     if as_json:
         print_json({"kept": kept, "dropped": [{"line": line, "problem": text} for line, text in problems]})

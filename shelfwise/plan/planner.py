@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnknownProduct
-from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of
+from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of, quantile_at
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
 from shelfwise.plan.demand.record import sales_panel
@@ -25,6 +25,22 @@ from shelfwise.store import Store
 Array = np.ndarray[Any, Any]
 BY = ("product", "category", "brand")
 _QUIET = 26  # weeks without a sale after which a product is forecast to sell nothing by itself
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outlook:
+    """history: (week's start, units sold; NaN where there was no stock). starts: the weeks ahead; mean, low, high: of
+    demand in them, low to high holding 80%. without, with_order: stock at each week's end, empty without a stock."""
+
+    product: str
+    history: list[tuple[date, float]]
+    starts: list[date]
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    without: list[float]
+    with_order: list[float]
+    order: Order | None
 
 
 class Planner:
@@ -96,6 +112,41 @@ class Planner:
             review=review,
             service_level=self._settings.service_level,
             budget=budget,
+        )
+
+    def outlook(self, product: str, *, weeks: int = 8, past: int = 39) -> Outlook:
+        """One product's past weeks, its forecast, and its stock projected at the mean with and without the order.
+
+        Raises UnknownProduct, NotEnoughData."""
+        lines = {line.product: line for line in self.orders()} if len(stock(self._store)) else {}
+        panel, made = self._made("week", weeks, None, None)
+        quantiles, means = self._of(panel, made, [product], weeks)
+        history: list[tuple[date, float]] = []
+        if product in panel.ids:
+            row = panel.y[panel.ids.index(product), -past:]
+            first = panel.periods - len(row)
+            history = [(panel.date_of(first + t), float(value)) for t, value in enumerate(row)]
+        line = lines.get(product)
+        without, with_order = [], []
+        if line is not None:
+            left = ordered = line.on_hand
+            for week in range(weeks):
+                left += line.on_order if week == 0 else 0.0
+                ordered += (line.on_order if week == 0 else 0.0) + (line.quantity if week == line.lead_weeks else 0.0)
+                left = max(0.0, left - float(means[0, week]))
+                ordered = max(0.0, ordered - float(means[0, week]))
+                without.append(left)
+                with_order.append(ordered)
+        return Outlook(
+            product=product,
+            history=history,
+            starts=[panel.date_of(panel.periods + week) for week in range(weeks)],
+            mean=[float(value) for value in means[0]],
+            low=[float(value) for value in quantile_at(quantiles[0], 0.1)],
+            high=[float(value) for value in quantile_at(quantiles[0], 0.9)],
+            without=without,
+            with_order=with_order,
+            order=line,
         )
 
     def load_stock(self, path: Path) -> tuple[int, list[tuple[int, str]]]:

@@ -92,11 +92,12 @@ OPERATIONS = [
     *("GET /v1/rules", "PUT /v1/rules", "DELETE /v1/rules/{id}"),
     *("GET /v1/synonyms", "PUT /v1/synonyms", "DELETE /v1/synonyms/{id}", "GET /v1/synonyms/suggestions"),
     *("GET /v1/audit", "POST /v1/audit/{number}/undo"),
+    *("GET /v1/forecast/{product}", "GET /v1/stock", "PUT /v1/stock", "POST /v1/orders"),
 ]
 #: Those that take what a document can call wrong.
 FUSSY = [
     *("POST /v1/search", "POST /v1/search/image", "GET /v1/suggest", "POST /v1/recommend", "POST /v1/similar"),
-    *("POST /v1/events", "PUT /v1/products", "PUT /v1/rules", "PUT /v1/synonyms"),
+    *("POST /v1/events", "PUT /v1/products", "PUT /v1/rules", "PUT /v1/synonyms", "PUT /v1/stock", "POST /v1/orders"),
 ]
 #: What the test's client sends at most. It raises for more, and hypothesis then shrinks for minutes.
 LONGEST_URL = 65_536
