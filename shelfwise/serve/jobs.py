@@ -166,7 +166,7 @@ def work(shop: Path, id: str) -> None:
 
     def progress(done: int, total: int, what: str) -> None:
         nonlocal last
-        if time.monotonic() - last >= EVERY or (total and done >= total) or " done, " in what:
+        if time.monotonic() - last >= EVERY or (total and done >= total) or " done, " in what or ", start " in what:
             last = time.monotonic()
             with (folder / "progress.jsonl").open("a", encoding="utf-8") as lines:
                 line = {"time": now().isoformat(), "done": done, "total": total, "what": what}

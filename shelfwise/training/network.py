@@ -396,9 +396,11 @@ class _Training:
 
     def _note(self, line: Epoch) -> None:
         self.model.curve.append(line)
-        self._tell(
-            line.epoch, self.epochs, f"epoch {line.epoch}/{self.epochs} done, loss {line.loss:.3f}{self._best()}"
-        )
+        if math.isnan(line.loss):  # nothing was learned yet: what co-occurrence alone is worth
+            status = f"epoch {line.epoch}/{self.epochs}, start measured{self._best()}"
+        else:
+            status = f"epoch {line.epoch}/{self.epochs} done, loss {line.loss:.3f}{self._best()}"
+        self._tell(line.epoch, self.epochs, status)
 
     def _best(self) -> str:
         seen = [line.ndcg for line in self.model.curve if not math.isnan(line.ndcg)]

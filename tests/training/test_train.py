@@ -21,6 +21,7 @@ from shelfwise.metrics import Relevant, ranking
 from shelfwise.models.recommender import Items, recommend
 from shelfwise.models.sequences import Sequences, sequences_of
 from shelfwise.schema import EventType
+from shelfwise.serve.web.console.training import fits_of
 from shelfwise.settings import Settings
 from shelfwise.training import network as train
 from shelfwise.training import softmax
@@ -411,3 +412,17 @@ def test_a_gpu_learns_what_a_cpu_learns(tmp_path: Path) -> None:
     assert merit(model, past, after) > model.curve[0].ndcg
     killed(tmp_path)
     assert resumed(tmp_path)[0].curve[-1].epoch > 2
+
+
+def test_before_the_first_epoch_no_loss_is_told() -> None:
+    """What a newcomer reads first is what the start is worth, not `loss nan`."""
+    told: list[str] = []
+    before, after = split(board())
+    model = NetworkRecommender(settings(epochs=2))
+    model.fit(before, ITEMS, validation=after, progress=lambda _done, _total, status: told.append(status))
+    assert not [status for status in told if "nan" in status]
+    starts = [status for status in told if "start measured" in status]
+    assert starts
+    assert all("validation NDCG@10" in status for status in starts)
+    (fit,) = fits_of([{"what": status, "done": 1, "total": 2} for status in told])
+    assert 0.0 in fit.ndcg

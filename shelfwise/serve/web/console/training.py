@@ -61,7 +61,7 @@ _STEPS = {
 }
 _POINTS = 240  # of a live line
 _EPOCH = re.compile(
-    r"epoch (\d+)/(\d+)( done)?, loss ([\d.]+|nan)(?:, ([\d,]+) items/s)?"
+    r"epoch (\d+)/(\d+)( done|, start measured)?(?:, loss ([\d.]+|nan))?(?:, ([\d,]+) items/s)?"
     r"(?:, validation NDCG@10 ([\d.]+), best [\d.]+)?"
 )
 
@@ -163,7 +163,7 @@ def fits_of(told: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> 
             found.append(Fit())
         fit = found[-1]
         fit.epoch = number
-        if number and match[4] != "nan" and line["total"]:
+        if number and match[4] not in (None, "nan") and line["total"]:
             at, loss = round(epochs * line["done"] / line["total"], 3), float(match[4])
             # Where one epoch ends the next begins, with the loss of a single batch: the whole one's is kept.
             fit.loss[at] = loss if match[3] else fit.loss.get(at, loss)
