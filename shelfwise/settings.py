@@ -125,6 +125,11 @@ class Settings(BaseSettings):
         0.95, ge=0.01, le=0.999, description="Wanted chance that stock lasts, where neither it nor a cost is given."
     )
 
+    # Answers
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="How far products that differ go before relevant ones that are alike, 0 to 1."
+    )
+
     # Serving
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
     trusted_proxies: list[str] = Field(

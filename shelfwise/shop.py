@@ -373,10 +373,13 @@ class Shop:
         k: int = 12,
         filters: Filters | None = None,
         exclude_purchased: bool = False,
+        variants: int = 1,
+        diversity: float | None = None,
         now: datetime | None = None,
         language: str = "",
     ) -> Answer:
-        """Products for a customer or a session, from their events up to this moment. Raises InvalidRequest."""
+        """Products for a customer or a session, from their events up to this moment; see `Request` for what each means.
+        diversity: None is the setting. Raises InvalidRequest, UnknownProduct."""
         request = Request(
             customer=customer,
             session=session,
@@ -385,6 +388,8 @@ class Shop:
             k=k,
             filters=filters or Filters(),
             exclude_purchased=exclude_purchased,
+            variants=variants,
+            diversity=self.settings.diversity if diversity is None else diversity,
             now=now,
             language=language,
         )

@@ -74,6 +74,7 @@ class Request:
     k:       how many products, 1 to 200.
     exclude_purchased: leave out what the customer has bought.
     variants: how many products of one item_group_id an answer may hold, 0 for any number.
+    diversity: 0 to 1, how far products that differ go before relevant ones that are alike.
     now:     when the answer is asked for, None for this moment. language: of reasons, en or zh; "" the shop's.
     """
 
@@ -85,6 +86,7 @@ class Request:
     filters: Filters = field(default_factory=Filters)
     exclude_purchased: bool = False
     variants: int = 1
+    diversity: float = 0.0
     now: datetime | None = None
     language: str = ""
 
@@ -108,6 +110,9 @@ class Request:
         check_language(self.language)
         if isinstance(self.variants, bool) or not isinstance(self.variants, int) or not 0 <= self.variants <= MAX_K:
             raise InvalidRequest("variants", f"is {self.variants!r}; it must be a whole number from 0 to {MAX_K}")
+        diversity: object = self.diversity
+        if isinstance(diversity, bool) or not isinstance(diversity, int | float) or not 0 <= diversity <= 1:
+            raise InvalidRequest("diversity", f"is {diversity!r}; it must be a number from 0 to 1")
         if self.surface in ("product", "similar") and not self.seeds:
             raise InvalidRequest("seeds", "a product page needs the product it shows")
         if self.surface == "category" and not self.filters.categories:

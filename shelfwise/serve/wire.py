@@ -147,6 +147,14 @@ QUESTION = {
     "k": _K,
     "filters": _FILTERS,
     "exclude_purchased": Field({"type": "boolean"}, "Leave out what this customer bought already."),
+    "variants": Field(
+        {"type": "integer", "minimum": 0, "maximum": MAX_K},
+        "Products of one item_group_id an answer may hold; 1 when left out, 0 for any number.",
+    ),
+    "diversity": Field(
+        {"type": "number", "minimum": 0, "maximum": 1},
+        "How far products that differ go before relevant ones that are alike; the setting when left out.",
+    ),
     "language": _LANGUAGE,
 }
 

@@ -8,4 +8,4 @@ from shelfwise.engine.arrange.durables import durables_wait
 from shelfwise.engine.arrange.ranked import Step
 from shelfwise.engine.arrange.variants import one_variant
 
-STEPS: list[Step] = [durables_wait, by_rules, one_variant]
+STEPS: list[Step] = [durables_wait, by_rules, one_variant, departments, diverse]
