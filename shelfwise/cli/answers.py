@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 def recommend(
     customer: Annotated[str, typer.Option(help="A customer's id.")] = "",
     session: Annotated[str, typer.Option(help="A session's id, for somebody who has not signed in.")] = "",
-    surface: Annotated[
-        str, typer.Option(help="home, product (what goes with it), similar, cart or category.")
-    ] = "home",
+    surface: Annotated[str, typer.Option(help="home, product (goes with it), similar, cart or category.")] = "home",
     seed: Annotated[list[str] | None, typer.Option(help="Product on the screen or in the cart; repeatable.")] = None,
     category: Annotated[list[str] | None, typer.Option(help="Only this category; repeatable.")] = None,
     brand: Annotated[list[str] | None, typer.Option(help="Only this brand; repeatable.")] = None,

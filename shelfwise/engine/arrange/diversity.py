@@ -62,7 +62,7 @@ def _likeness(view: View, rows: Ints) -> Floats:
     if view.content is not None:
         content = view.content[rows]
         likeness += _CONTENT * np.maximum(content @ content.T, 0)
-    return likeness
+    return np.asarray(likeness, np.float32)
 
 
 def _ordered(ranked: Ranked, order: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Ranked:

@@ -4,6 +4,7 @@ Filters come before ranking, with the candidates, so that no work is done for wh
 """
 
 from shelfwise.engine.arrange.by_rules import by_rules
+from shelfwise.engine.arrange.diversity import departments, diverse
 from shelfwise.engine.arrange.durables import durables_wait
 from shelfwise.engine.arrange.ranked import Step
 from shelfwise.engine.arrange.variants import one_variant
