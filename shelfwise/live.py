@@ -31,7 +31,7 @@ from shelfwise.search.request import SearchRequest
 from shelfwise.search.search import Search
 from shelfwise.settings import Settings
 from shelfwise.shoppers import Shoppers
-from shelfwise.store import History, Store
+from shelfwise.store import History, Offers, Store
 from shelfwise.store.rows import product_row
 
 _FINDS = 30  # products of a search that count for the next recommendation
@@ -54,6 +54,7 @@ class Live:
         self.version = ""
         self.problems: dict[str, str] = {}  # what is degraded, in words that anybody may read
         self._folder, self._settings, self._store, self._bundles = folder, settings, store, bundles
+        self._offers = Offers(store)
         self._cache = VectorCache(folder / "cache")
         self._engine: Engine | None = None
         self._refused = "", 0.0  # the bundle that cannot be used, and when it is tried again
@@ -113,11 +114,11 @@ class Live:
         encoders = ShopEncoders(self._folder, self._settings, self._cache)
         language = self._settings.language
         try:
-            return Search(self._store, self._folder / "search", encoders, language=language, progress=progress)
+            return Search(self._offers, self._folder / "search", encoders, language=language, progress=progress)
         except (OSError, ValueError) as error:  # tantivy raises ValueError for what the disk refuses
             log.error("the word index is kept in memory, for %s cannot be written: %s", self._folder / "search", error)
             self.problems["index"] = "the word index cannot be written and is kept in memory: see disk and rights"
-            return Search(self._store, None, encoders, language=language, progress=progress)
+            return Search(self._offers, None, encoders, language=language, progress=progress)
 
     def refresh(self, most: int | None = None) -> bool:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
@@ -128,6 +129,7 @@ class Live:
         rest followed, and what failed is tried again by the next call.
         """
         steps: list[Callable[[], None]] = [
+            self._offers.turn,
             self._follow_bundle,
             self._follow_products,
             self._steer,
@@ -208,7 +210,7 @@ class Live:
     def _swap(self, version: str) -> None:
         bundle = self._bundles.load(version)
         revision = self._store.product_revision()
-        frame = self._store.products_frame()
+        frame = self._offers.products_frame()
         # The bundle brings the vectors of the products it knows.
         known = bundle.items.inside_all(frame["id"]) >= 0
         catalogue = Catalogue(bundle, frame=frame.filter(known))
@@ -250,7 +252,7 @@ class Live:
             return
         bundle = unlearned(self._store, self._folder, self._settings, self._cache)
         revision = self._store.product_revision()
-        catalogue = Catalogue(bundle, frame=self._store.products_frame())
+        catalogue = Catalogue(bundle, frame=self._offers.products_frame())
         self._engine = Engine(bundle, catalogue, language=self._settings.language)
         self._revision, self._steered = revision, -1
         log.error("no bundle can be read: what is popular and alike answers; train again (`shelfwise train`)")
@@ -258,7 +260,7 @@ class Live:
     def _follow_products(self) -> None:
         if self._engine is None or self._store.product_revision() == self._revision:
             return
-        revision, changes = self._store.product_changes(self._revision)
+        revision, changes = self._offers.product_changes(self._revision)
         there = [change.product for change in changes if change.product is not None]
         for change in changes:
             if change.product is None:
@@ -279,7 +281,7 @@ class Live:
         waiting = [id for id in ids if id in self._unencoded]
         if self._engine is None or not waiting:
             return
-        products = list(self._store.products(waiting).values())
+        products = list(self._offers.products(waiting).values())
         if products:
             frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
             vectors = encode_products(frame, self._folder, self._settings, self._cache)

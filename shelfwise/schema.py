@@ -12,7 +12,7 @@ import math
 import unicodedata
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -78,7 +78,21 @@ class Availability(StrEnum):
     OUT_OF_STOCK = "out_of_stock"
     PREORDER = "preorder"
     BACKORDER = "backorder"
+    UNKNOWN = "unknown"  # the feed says it in a word that nobody knows: it sells, and the report asks
 
+
+class Status(StrEnum):
+    """Whether shoppers may see a product. Whatever is not active is kept and never shown."""
+
+    ACTIVE = "active"
+    DRAFT = "draft"  # not ready: draft, pending, in review
+    ARCHIVED = "archived"
+    HIDDEN = "hidden"  # unpublished, private, disabled, hidden from catalogue or search, behind a password
+    RETIRED = "retired"  # a full feed no longer had it
+
+
+#: What sells: shown where nothing else is asked for.
+SELLS = (Availability.IN_STOCK, Availability.UNKNOWN)
 
 #: Columns of a product frame and of the store's product table, in order. `attributes` is JSON text.
 PRODUCT_COLUMNS: dict[str, pl.DataType] = {
@@ -97,6 +111,10 @@ PRODUCT_COLUMNS: dict[str, pl.DataType] = {
     "mpn": pl.String(),
     "created": pl.Int64(),
     "attributes": pl.String(),
+    "status": pl.String(),
+    "sale_price": pl.Float64(),
+    "sale_start": pl.Int64(),
+    "sale_end": pl.Int64(),
 }
 
 #: Columns of an event frame and of the store's event table, in order.
@@ -194,11 +212,26 @@ def check_time(name: str, value: datetime, *, future: bool = False) -> None:
         raise InvalidRecord(name, f"is {value.isoformat()}, in the future; check the sender's clock")
 
 
+def offered(products: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """`Product.offered` of a frame of PRODUCT_COLUMNS: without what is hidden, `price` as it is at this moment."""
+    time, sale = to_micros(now), pl.col("sale_price")
+    holds = (
+        sale.is_not_null()
+        & (pl.col("price").is_null() | (sale < pl.col("price")))
+        & (pl.col("sale_start").is_null() | (pl.col("sale_start") <= time))
+        & (pl.col("sale_end").is_null() | (pl.col("sale_end") > time))
+    )
+    shown = products.filter(pl.col("status").is_in(["", str(Status.ACTIVE)]))
+    return shown.with_columns(price=pl.when(holds).then(sale).otherwise("price"))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Product:
     """One product as the shop's feed tells it. Raises InvalidRecord.
 
     price: in `currency` units (12.5 is twelve and a half), None when unknown.
+    status: only what is active is shown. sale_price: what it costs from sale_start to sale_end (None: open).
+    original_price: only of a product as `offered`: what it costs when there is no sale.
     product_type: the category path, levels joined by " > ".
     created: when the product came to the catalogue; None until the store fills it in.
     """
@@ -218,6 +251,11 @@ class Product:
     mpn: str = ""
     created: datetime | None = None
     attributes: Mapping[str, Attribute] = field(default_factory=dict)
+    status: Status = Status.ACTIVE
+    sale_price: float | None = None
+    sale_start: datetime | None = None
+    sale_end: datetime | None = None
+    original_price: float | None = None
 
     def __post_init__(self) -> None:
         _trim(self, "id", "item_group_id")
@@ -228,9 +266,17 @@ class Product:
             check_text(name, getattr(self, name), MAX_TITLE)
         for name in ("image_link", "link"):
             check_text(name, getattr(self, name), 4_000)
-        check_number("price", self.price, low=0, high=1e12)
-        if self.created is not None:
-            check_time("created", self.created, future=True)
+        for name in ("price", "sale_price", "original_price"):
+            check_number(name, getattr(self, name), low=0, high=1e12)
+        for name in ("created", "sale_start", "sale_end"):
+            if (time := getattr(self, name)) is not None:
+                check_time(name, time, future=True)
+        if self.sale_start and self.sale_end and self.sale_end <= self.sale_start:
+            raise InvalidRecord("sale_end", "must lie after sale_start")
+        try:
+            object.__setattr__(self, "status", Status(self.status))
+        except ValueError:
+            raise InvalidRecord("status", f"is {self.status!r}; use one of {', '.join(Status)}") from None
         try:
             object.__setattr__(self, "availability", Availability(self.availability))
         except ValueError:
@@ -244,6 +290,20 @@ class Product:
                 check_text(f"attributes.{key}", value, MAX_TEXT)
             elif not isinstance(value, bool):
                 check_number(f"attributes.{key}", value, low=-1e15, high=1e15)
+
+    def on_sale(self, now: datetime) -> bool:
+        """Does the sale price hold at this moment? From sale_start, inclusive, to sale_end, exclusive."""
+        if self.sale_price is None or (self.price is not None and self.sale_price >= self.price):
+            return False
+        return (self.sale_start is None or self.sale_start <= now) and (self.sale_end is None or now < self.sale_end)
+
+    def offered(self, now: datetime) -> Product | None:
+        """The product as shoppers see it at this moment: None when hidden; `price` is what it costs."""
+        if self.status is not Status.ACTIVE:
+            return None
+        if not self.on_sale(now):
+            return self
+        return replace(self, price=self.sale_price, original_price=self.price)
 
     @property
     def category(self) -> str:

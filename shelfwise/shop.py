@@ -41,7 +41,7 @@ from shelfwise.search.search import Search
 from shelfwise.search.suggest import Suggestion
 from shelfwise.search.synonyms import TURNED_TO, Proposal, mined
 from shelfwise.settings import FILE, Settings, load_settings, template
-from shelfwise.store import Appended, Counts, Store, open_store
+from shelfwise.store import Appended, Counts, Offers, Store, open_store
 from shelfwise.trust.keys import KeyRing
 
 log = logging.getLogger("shelfwise")
@@ -96,6 +96,11 @@ class Shop:
     def store(self) -> Store:
         url = self.settings.store or f"sqlite:///{self.folder / 'record.db'}"
         return open_store(url, durable=self.settings.durable)
+
+    @cached_property
+    def offers(self) -> Offers:
+        """The catalogue as shoppers see it this second."""
+        return Offers(self.store)
 
     def counts(self) -> Counts:
         return self.store.counts()

@@ -7,6 +7,14 @@ import random
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shelfwise.models.bundle import Bundle
+from shelfwise.models.bundles import Bundles
+from shelfwise.models.cooccurrence import Cooccurrence
+from shelfwise.models.popularity import Popularity
+from shelfwise.models.repurchase import Repurchase
+from shelfwise.shop import Shop
+from shelfwise.training.dataset import read_dataset
+
 AISLES = ("Tea", "Garden", "Bath", "Toys")
 PER_AISLE = 15
 END = datetime(2024, 6, 1, tzinfo=UTC)
@@ -43,3 +51,19 @@ def write_feeds(folder: Path, *, customers: int = 160, days: int = 120, seed: in
                     time += timedelta(minutes=draw.uniform(1, 30))
                 time += timedelta(days=draw.expovariate(1 / 9))
     return products, events
+
+
+def learned(shop: Shop) -> str:
+    """A bundle without a network from the record, put to use; its version."""
+    data = read_dataset(shop.store, shop.folder, shop.settings)
+    bundle = Bundle.make(
+        items=data.items,
+        features=data.features,
+        artefacts={
+            "popularity": Popularity(half_life=30 * 86_400.0).fit(data.sequences, data.features),
+            "repurchase": Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
+            "cooccurrence": Cooccurrence().fit(data.sequences, data.features),
+        },
+        until=int(data.sequences.time.max()),
+    )
+    return Bundles(shop.folder / "bundles").add(bundle)

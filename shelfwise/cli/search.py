@@ -101,7 +101,7 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
     table = Table("product", "title", "price", "why", "score", box=None, header_style="bold")
     if explain:
         table.add_column("parts")
-    products = shop.store.products(hit.product for hit in answer.items)
+    products = shop.offers.products(hit.product for hit in answer.items)
     for hit in answer.items:
         product = products.get(hit.product)
         title = Text(hit.title or hit.product)

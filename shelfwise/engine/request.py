@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_TITLE, Availability, check_text, check_time, is_nobody
+from shelfwise.schema import MAX_ID, MAX_TITLE, SELLS, Availability, check_text, check_time, is_nobody
 
 SURFACES = ("home", "product", "similar", "cart", "category")
 MAX_K = 200
@@ -20,14 +20,14 @@ MAX_VALUES = 1_000  # entries of one filter
 class Filters:
     """What an answer may contain. Raises InvalidRequest.
 
-    availability: allowed states, by default in stock only; None allows all.
+    availability: allowed states, by default what sells (SELLS); None allows all.
     categories:   paths as in `product_type`; a product passes in one of them or below it. Letter case is ignored.
     brands:       names; letter case is ignored.
     price_min, price_max: inclusive, in the catalogue's currency; products without a price fail either.
     exclude:      product ids that must not be shown; unknown ones are ignored.
     """
 
-    availability: tuple[Availability, ...] | None = (Availability.IN_STOCK,)
+    availability: tuple[Availability, ...] | None = SELLS
     categories: tuple[str, ...] = ()
     brands: tuple[str, ...] = ()
     price_min: float | None = None

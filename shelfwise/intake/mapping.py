@@ -2,7 +2,8 @@
 
 A mapping says, for each field, the column it comes from: {"customer": "user", "time": "ts"}. A column may be
 followed by how to read it: "price|/100" (divide: cents), "ts|%d.%m.%Y %H:%M" (a time's format), "sku|zeros:6" (an id
-that lost its zeros; the others are in ids.py); "=purchase" is the same value in every row.
+that lost its zeros; the others are in ids.py), "state|shown:live,ok" (a status: the words of what is shown);
+"=purchase" is the same value in every row.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Column:
     divide: float = 1.0
     format: str = ""
     rule: str = ""
+    shown: frozenset[str] = frozenset()
 
 
 def resolve(
@@ -85,6 +87,10 @@ def _column(path: Path, field: str, text: str, header: list[str], open_ended: bo
             return Column(name, divide=divide)
     elif "%" in rule:
         return Column(name, format=rule)
+    elif rule.startswith("shown:"):
+        words = frozenset(word.strip().casefold() for word in rule.removeprefix("shown:").split(",") if word.strip())
+        if words:
+            return Column(name, shown=words)
     elif is_rule(rule):
         return Column(name, rule=rule)
     rules = ", ".join(f"|{known}" for known in RULES)

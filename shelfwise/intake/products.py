@@ -1,80 +1,36 @@
-"""Product feeds → the record: Google Merchant (CSV, TSV, XML), Shopify CSV, JSON Lines, Parquet."""
+"""Product feeds → the record: Google Merchant (CSV, TSV, XML), shop systems' exports, JSON Lines, Parquet."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import polars as pl
 
-from shelfwise import schema
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import icecat, markup, reading, shopify
-from shelfwise.intake.ids import FloatIds, changed, is_damaged_gtin, say_float_columns
+from shelfwise.intake import exports, icecat, markup, reading
+from shelfwise.intake.cleaning import DOUBT, Cleaner
+from shelfwise.intake.exports import EXPORTS
+from shelfwise.intake.fields import SYNONYMS
+from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.images import Photos
-from shelfwise.intake.mapping import Column, plain_name, resolve
-from shelfwise.intake.reading import Row, value_text
+from shelfwise.intake.merging import Merged
+from shelfwise.intake.reading import Row
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import product_problem
-from shelfwise.intake.values import (
-    clean_path,
-    clean_text,
-    normalise_unit,
-    parse_availability,
-    parse_money,
-    parse_time,
-)
-from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability
+from shelfwise.schema import PRODUCT_COLUMNS, Status
 
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
-FORMATS = ("google", "shopify", *reading.KINDS)
+__all__ = ["FORMATS", "SYNONYMS", "load_products"]
+FORMATS = ("google", *EXPORTS, *reading.KINDS)
 CHUNK = 10_000
-SYNONYMS: dict[str, tuple[str, ...]] = {
-    "id": (
-        "id",
-        "product_id",
-        "item_id",
-        "sku",
-        "variant_id",
-        "article_id",
-        "stock_code",
-        "asin",
-        "parent_asin",
-        "code",
-    ),
-    "title": ("title", "name", "product_name", "product_title", "item_name"),
-    "description": (
-        "description",
-        "desc",
-        "short_description",
-        "long_description",
-        "body",
-        "body_html",
-        "content",
-        "summary",
-    ),
-    "brand": ("brand", "brand_name", "manufacturer", "vendor", "supplier", "maker", "store"),
-    "product_type": ("product_type", "category", "categories", "category_path", "google_product_category", "type"),
-    "price": ("price", "unit_price", "regular_price", "list_price", "sale_price", "current_price"),
-    "currency": ("currency", "currency_code", "price_currency"),
-    "availability": ("availability", "stock_status", "in_stock", "available"),
-    "image_link": ("image_link", "image", "image_url", "img", "img_url", "image_src", "picture", "photo", "thumbnail"),
-    "link": ("link", "url", "product_url", "permalink"),
-    "item_group_id": ("item_group_id", "parent_id", "group_id", "parent_sku"),
-    "gtin": ("gtin", "ean", "upc", "barcode", "isbn", "gtin13"),
-    "mpn": ("mpn", "manufacturer_part_number", "part_number"),
-    "created": ("created", "created_at", "date_added", "date_released", "release_date", "published_at"),
-}
-#: Attributes that hold a measure, whose unit is written one way.
-_MEASURES = ("size", "weight", "volume", "length", "width", "height", "measure", "dimension", "capacity", "package")
-_LIMITS = {"title": MAX_TITLE, "description": MAX_TEXT, **dict.fromkeys(("brand", "product_type"), MAX_TITLE)}
+PREVIEW = 10  # products whose ids a report keeps, for a look at them
 
 
 def load_products(
@@ -85,91 +41,111 @@ def load_products(
     format: str | None = None,
     images: Path | str | None = None,
     currency: str = "",
+    full: float | None = None,
     progress: Progress | None = None,
 ) -> QualityReport:
     """Load a product feed; the format is told by its content, or given: one of FORMATS. .gz too.
 
-    currency: of prices that come without one (ISO 4217).
+    currency: of prices that come without one (ISO 4217). full: the file is the whole catalogue: what it lacks is
+    retired, unless that is more than this share of what is shown now.
 
     `mapping`: field → column, see `mapping.py`; fields it leaves out are found by common names, and columns no field
-    takes become attributes. Relative image links are looked for inside `images` (default: the feed's folder) and
-    nowhere else; a broken photo is reported and its product kept without. Of several rows with one id the last is
-    kept. Raises UnreadableFile, having changed nothing.
+    takes become attributes. Columns that the file does not have keep their values; a file without titles changes known
+    products only. Relative image links are looked for inside `images` (default: the feed's folder) and nowhere else; a
+    broken photo is reported and its product kept without. Of several rows with one id the last is kept. Raises
+    UnreadableFile, having changed nothing.
     """
     path = Path(path)
     if format is not None and format not in FORMATS:
         raise UnreadableFile(path, f"{format!r} is no format of products; use one of {', '.join(FORMATS)}")
-    kind = format if format in reading.KINDS else reading.sniff(path)
-    assert kind is not None
     findings = Findings(path.name)
-    if kind == "xml":
-        rows = markup.xml_rows(path)
-    elif kind in ("csv", "tsv") and (
-        format == "shopify" or (format is None and shopify.is_export(reading.header_of(path, kind)))
-    ):
-        rows, kind = shopify.rows(path, kind), "shopify"
-    else:
-        rows = reading.rows_of(path, kind)
-    findings.facts["format"] = kind
-    photos = Photos(Path(images) if images is not None else path.parent)
-    header, rows = _header(path, kind, rows)
-    if kind == "jsonl" and icecat.is_export(header):
-        header, rows = list(dict.fromkeys(icecat.plain(name) for name in header)), icecat.rows(rows)
-        mapping = icecat.MAPPING | dict(mapping or {})
-        findings.facts["format"] = "icecat"
-    found = resolve(path, header, mapping, SYNONYMS, open_ended=kind in ("jsonl", "xml"))
-    if "id" not in found:
+    feed = _Feed.opened(path, format, mapping, findings)
+    cleaner = Cleaner(
+        path,
+        feed.header,
+        feed.mapping,
+        findings,
+        photos=Photos(Path(images) if images is not None else path.parent),
+        currency=currency,
+        open_ended=feed.open_ended,
+    )
+    if "id" not in cleaner.found:
         raise UnreadableFile(
             path,
-            f"no column holds the product's id; name it with --map id=COLUMN (columns: {', '.join(header[:20])})",
+            f"no column holds the product's id; name it with --map id=COLUMN (columns: {', '.join(feed.header[:20])})",
             line=1,
         )
-    findings.facts |= reading.dialect_of(path, "csv" if kind == "shopify" else kind)
-    columns_of_ids = {field: column.name for field, column in found.items() if field in ("id", "item_group_id")}
-    say_float_columns(reading.float_columns(path, kind), columns_of_ids, findings)
-    findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
-    cleaner = _Cleaner(found, photos, findings, currency)
+    findings.facts |= reading.dialect_of(path, feed.kind)
+    ids = {name: column.name for name, column in cleaner.found.items() if name in ("id", "item_group_id")}
+    say_float_columns(reading.float_columns(path, feed.kind), ids, findings)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
-        files: list[Path] = []
-        last: dict[str, int] = {}  # id → the line of its last row
-        floats = FloatIds(("id", "item_group_id"))
-        for frame in _frames(rows, cleaner, findings):
-            floats.seen(frame)
-            file = Path(folder) / f"{len(files):08d}.arrow"
-            frame.write_ipc(file, compression="lz4")
-            files.append(file)
-            last.update(frame.select("id", "line").iter_rows())
+        spool = _Spool(Path(folder))
+        for frame in _frames(feed.rows, cleaner, findings):
+            spool.add(frame)
             if progress is not None:
                 progress(findings.read, 0, "products: reading")
-        if not last:
+        findings.facts["columns"] = {
+            name: column.name or f"={column.constant}" for name, column in sorted(cleaner.found.items())
+        }
+        if not spool.last:
             raise UnreadableFile(path, f"has no usable row: {findings.first('dropped') or 'there are no rows'}")
-        floats.say(findings)
-        if "id" in floats.whole():
-            last = {name.removesuffix(".0"): line for name, line in last.items()}
+        spool.close(findings)
+        merged = Merged(path, store, cleaner, findings, frozenset(spool.last), full)
 
         def imported() -> Iterator[pl.DataFrame]:
             done = 0
-            for file in files:
-                frame = floats.mend(pl.read_ipc(file), field="id")
-                newest = pl.Series([last[name] for name in frame["id"]], dtype=pl.Int64)
-                again = frame["line"] != newest
-                if again.any():
-                    why = "a later row has the same id; the last one is kept"
-                    findings.add_rows("duplicate_id", "dropped", why, frame.filter(again), "id", "title")
-                    frame = frame.filter(~again)
-                yield frame.drop("line")
-                done += frame.height
+            for frame in spool.frames(findings):
+                judged = _judged(frame, cleaner, findings)
+                kept = merged.frame(judged)
+                yield kept
+                done += kept.height
                 if progress is not None:
-                    progress(done, len(last), "products: recording")
+                    progress(done, len(spool.last), "products: recording")
 
         store.import_products(imported())
+        merged.finish()
+        findings.facts["preview"] = spool.first
     return findings.report()
 
 
-def _header(path: Path, kind: str, rows: Iterator[tuple[int, Row]]) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """The columns there are; of JSON Lines and XML, whose rows differ, those of the first hundred rows."""
-    if kind in ("csv", "tsv", "parquet"):
-        return reading.header_of(path, kind), rows
+@dataclass(slots=True)
+class _Feed:
+    """A file opened as what it is: its rows under the names that `mapping` and the synonyms mean."""
+
+    kind: str
+    header: list[str]
+    rows: Iterator[tuple[int, Row]]
+    mapping: Mapping[str, str] | None
+    open_ended: bool = False
+
+    @classmethod
+    def opened(cls, path: Path, format: str | None, mapping: Mapping[str, str] | None, findings: Findings) -> _Feed:
+        kind = format if format in reading.KINDS else reading.sniff(path)
+        assert kind is not None
+        if kind in ("csv", "tsv", "parquet"):
+            header = reading.header_of(path, kind)
+            key = exports.format_of(format, header)
+            if key:
+                export = EXPORTS[key]
+                rows, remaining = exports.rows(export, path, kind, header, mapping, findings)
+                findings.facts["format"] = export.name
+                first, rows = _first(path, kind, rows)
+                return cls(kind, first, rows, remaining, open_ended=True)
+            google = any(name.startswith("g:") for name in header) or format == "google"
+            findings.facts["format"] = "Google Merchant" if google else kind
+            return cls(kind, header, reading.rows_of(path, kind), mapping)
+        rows = markup.xml_rows(path) if kind == "xml" else reading.rows_of(path, kind)
+        header, rows = _first(path, kind, rows)
+        findings.facts["format"] = kind
+        if kind == "jsonl" and icecat.is_export(header):
+            header, rows = list(dict.fromkeys(icecat.plain(name) for name in header)), icecat.rows(rows)
+            mapping = icecat.MAPPING | dict(mapping or {})
+            findings.facts["format"] = "icecat"
+        return cls(kind, header, rows, mapping, open_ended=True)
+
+
+def _first(path: Path, kind: str, rows: Iterator[tuple[int, Row]]) -> tuple[list[str], Iterator[tuple[int, Row]]]:
+    """The columns of the first hundred rows of a file whose rows differ, and all rows."""
     first = []
     for pair in rows:
         first.append(pair)
@@ -179,12 +155,11 @@ def _header(path: Path, kind: str, rows: Iterator[tuple[int, Row]]) -> tuple[lis
         raise UnreadableFile(
             path, "has no products (XML needs <item> or <entry> elements)" if kind == "xml" else "has no rows"
         )
-    header = list(dict.fromkeys(name for _, row in first for name in row))
-    return header, chain(first, rows)
+    return list(dict.fromkeys(name for _, row in first for name in row)), chain(first, rows)
 
 
-def _frames(rows: Iterator[tuple[int, Row]], cleaner: _Cleaner, findings: Findings) -> Iterator[pl.DataFrame]:
-    """PRODUCT_COLUMNS and `line` of the rows that keep the rules."""
+def _frames(rows: Iterator[tuple[int, Row]], cleaner: Cleaner, findings: Findings) -> Iterator[pl.DataFrame]:
+    """PRODUCT_COLUMNS, `line` and DOUBT of the rows that keep the rules."""
     made: list[tuple[Any, ...]] = []
     for line, row in rows:
         findings.read += 1
@@ -197,185 +172,60 @@ def _frames(rows: Iterator[tuple[int, Row]], cleaner: _Cleaner, findings: Findin
 
 
 def _valid(made: list[tuple[Any, ...]], findings: Findings) -> pl.DataFrame:
-    frame = pl.DataFrame(made, schema={"line": pl.Int64(), **PRODUCT_COLUMNS}, orient="row")
-    frame = frame.with_columns(problem=product_problem())
+    schema = {"line": pl.Int64(), **PRODUCT_COLUMNS, DOUBT: pl.String()}
+    frame = pl.DataFrame(made, schema=schema, orient="row").with_columns(problem=product_problem())
     bad = frame.filter(pl.col("problem").is_not_null())
     for (problem,), rows in bad.partition_by("problem", as_dict=True, maintain_order=True).items():
-        field, _, why = str(problem).partition(": ")
-        kind = f"invalid_{field.partition('.')[0]}"
-        shown = (field,) if field in ("price", "created") else ()
-        findings.add_rows(kind, "dropped", f"{field} {why}", rows, "id", "title", *shown)
+        name, _, why = str(problem).partition(": ")
+        kind = f"invalid_{name.partition('.')[0]}"
+        shown = (name,) if name in ("price", "created") else ()
+        findings.add_rows(kind, "dropped", f"{name} {why}", rows, "id", "title", *shown)
     return frame.filter(pl.col("problem").is_null()).drop("problem")
 
 
-class _Cleaner:
-    """One raw row → one product row, every mending reported."""
-
-    def __init__(self, found: Mapping[str, Column], photos: Photos, findings: Findings, currency: str) -> None:
-        self._currency = currency.upper()
-        self._found = found
-        self._photos = photos
-        self._findings = findings
-        self._taken = frozenset(column.name for column in found.values())
-
-    def product(self, line: int, row: Row) -> tuple[Any, ...]:
-        """(line, *PRODUCT_COLUMNS)."""
-        name = self._id(row, "id")
-        texts = {field: self._cleaned(line, row, field) for field in ("title", "description", "brand")}
-        texts["item_group_id"] = self._id(row, "item_group_id")
-        texts["mpn"] = clean_text(self._text(row, "mpn"), markup=False)
-        texts["gtin"] = self._gtin(line, row)
-        price, currency = self._price(line, row)
-        attributes = self._attributes(line, row)
-        return (
-            line,
-            name,
-            texts["title"],
-            texts["description"],
-            texts["brand"],
-            self._category(line, row),
-            price,
-            currency,
-            self._availability(line, row),
-            self._photo(line, row),
-            self._text(row, "link").strip(),
-            texts["item_group_id"],
-            texts["gtin"],
-            texts["mpn"],
-            self._created(line, row),
-            attributes,
-        )
-
-    def _value(self, row: Row, field: str) -> Any:
-        column = self._found.get(field)
-        if column is None:
-            return None
-        return row.get(column.name) if column.constant is None else column.constant
-
-    def _text(self, row: Row, field: str) -> str:
-        return value_text(self._value(row, field))
-
-    def _id(self, row: Row, field: str) -> str:
-        """Text as given: 0017, 12.0 and 1E3 stay what they are."""
-        rule = self._found[field].rule if field in self._found else ""
-        name = self._text(row, field).strip()
-        return str(changed(pl.Series([name]), rule)[0]) if rule else name
-
-    def _gtin(self, line: int, row: Row) -> str:
-        gtin = clean_text(_first(self._value(row, "gtin")), markup=False)
-        if is_damaged_gtin(gtin):
-            why = "a spreadsheet kept only the first digits of the GTIN; left out. Format the column as text"
-            self._findings.add("damaged_gtin", "mended", why, [(line, gtin)])
-            return ""
-        return gtin
-
-    def _cleaned(self, line: int, row: Row, field: str) -> str:
-        text = clean_text(self._text(row, field))
-        return self._cut(line, field, text)
-
-    def _cut(self, line: int, field: str, text: str) -> str:
-        limit = _LIMITS[field]
-        if len(text) > limit:
-            self._findings.add(
-                f"long_{field}", "mended", f"the {field} is over {limit:,} characters; cut there", [(line, text[:60])]
-            )
-            text = text[:limit]
-        return text
-
-    def _category(self, line: int, row: Row) -> str:
-        value = self._value(row, "product_type")
-        if isinstance(value, list):
-            value = " > ".join(value_text(level) for level in value)
-        return self._cut(line, "product_type", clean_path(value_text(value)))
-
-    def _price(self, line: int, row: Row) -> tuple[float | None, str]:
-        shop = clean_text(self._text(row, "currency"), markup=False).upper() or self._currency
-        value = self._value(row, "price")
-        column = self._found.get("price", Column())
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value) / column.divide, shop
-        text = value_text(value)
-        if not text.strip():
-            return None, shop
-        money = parse_money(clean_text(text), shop)
-        if money is None:
-            self._findings.add("unreadable_price", "mended", "the price is no amount; left out", [(line, text)])
-            return None, shop
-        return money[0] / column.divide, money[1] or shop
-
-    def _availability(self, line: int, row: Row) -> str:
-        text = self._text(row, "availability")
-        if not text.strip():
-            return str(Availability.IN_STOCK)
-        known = parse_availability(text)
-        if known is None:
-            self._findings.add(
-                "unknown_availability",
-                "mended",
-                "the availability is no known word; taken as out_of_stock",
-                [(line, text)],
-            )
-            return str(Availability.OUT_OF_STOCK)
-        return str(known)
-
-    def _photo(self, line: int, row: Row) -> str:
-        link = _first(self._value(row, "image_link")).strip()
-        kept, problem = self._photos.find(link)
-        if problem:
-            self._findings.add(
-                "broken_image",
-                "mended",
-                "the photo cannot be used; the product is kept without",
-                [(line, f"{link} {problem}")],
-            )
-        return kept
-
-    def _created(self, line: int, row: Row) -> int | None:
-        value = self._value(row, "created")
-        text = value.isoformat() if isinstance(value, datetime) else value_text(value)
-        if not text.strip():
-            return None
-        time = parse_time(text)
-        if time is None or schema.to_micros(time) < 0:
-            self._findings.add("unreadable_created", "mended", "the date cannot be read; left out", [(line, text)])
-            return None
-        return schema.to_micros(time)
-
-    def _attributes(self, line: int, row: Row) -> str:
-        """The columns no field took, as JSON: texts cleaned, numbers and booleans kept, lists joined by " | "."""
-        made: dict[str, str | float | bool] = {}
-        for key, value in row.items():
-            if key not in self._taken and value is not None and value != "":
-                self._attribute(made, plain_name(clean_text(key)) if " " in key or ":" in key else key, value)
-        if len(made) > MAX_ATTRIBUTES:
-            why = f"over {MAX_ATTRIBUTES:,} attributes; the rest is left out"
-            self._findings.add("many_attributes", "mended", why, [(line, f"{len(made):,}")])
-            made = dict(list(made.items())[:MAX_ATTRIBUTES])
-        return orjson.dumps(made).decode() if made else "{}"
-
-    def _attribute(self, made: dict[str, str | float | bool], key: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for name, part in value.items():
-                self._attribute(made, f"{key}.{name}", part)
-            return
-        key = clean_text(key, markup=False)[:MAX_ID]
-        if not key:
-            return
-        if isinstance(value, bool):
-            made[key] = value
-        elif isinstance(value, int | float):
-            if abs(value) <= 1e15:
-                made[key] = value
-            else:
-                made[key] = str(value)
-        else:
-            parts = value if isinstance(value, list) else [value]
-            text = " | ".join(part for part in (clean_text(value_text(part)) for part in parts) if part)[:MAX_TEXT]
-            if any(word in key.lower() for word in _MEASURES):
-                text = normalise_unit(text)
-            if text:
-                made[key] = text
+def _judged(frame: pl.DataFrame, cleaner: Cleaner, findings: Findings) -> pl.DataFrame:
+    """Status words that nobody knows hide where others of the column are known; else the column says something else."""
+    doubtful = frame.filter((pl.col(DOUBT) != "") & (pl.col("status") == Status.ACTIVE))
+    if doubtful.height and cleaner.understood_status:
+        why = 'the status is no known word; hidden. Say what is shown with --map "status=COLUMN|shown:WORD,WORD"'
+        findings.add_rows("unknown_status", "flagged", why, doubtful, DOUBT, "id")
+        findings.flagged += doubtful.height
+        hides = (pl.col(DOUBT) != "") & (pl.col("status") == Status.ACTIVE)
+        frame = frame.with_columns(status=pl.when(hides).then(pl.lit(str(Status.HIDDEN))).otherwise("status"))
+    return frame.drop(DOUBT)
 
 
-def _first(value: Any) -> str:
-    return value_text((value[0] if value else "") if isinstance(value, list) else value)
+@dataclass(slots=True)
+class _Spool:
+    """Cleaned rows waiting on disk until the whole file is known to be good. last: id → the line of its last row."""
+
+    folder: Path
+    last: dict[str, int] = field(default_factory=dict)
+    first: list[str] = field(default_factory=list)
+    files: list[Path] = field(default_factory=list)
+    floats: FloatIds = field(default_factory=lambda: FloatIds(("id", "item_group_id")))
+
+    def add(self, frame: pl.DataFrame) -> None:
+        file = self.folder / f"{len(self.files):08d}.arrow"
+        frame.write_ipc(file, compression="lz4")
+        self.files.append(file)
+        self.floats.seen(frame)
+        self.last.update(frame.select("id", "line").iter_rows())
+
+    def close(self, findings: Findings) -> None:
+        self.floats.say(findings)
+        if "id" in self.floats.whole():
+            self.last = {name.removesuffix(".0"): line for name, line in self.last.items()}
+        self.first = list(self.last)[:PREVIEW]
+
+    def frames(self, findings: Findings) -> Iterator[pl.DataFrame]:
+        """PRODUCT_COLUMNS, line and DOUBT, of each id its last row."""
+        for file in self.files:
+            frame = self.floats.mend(pl.read_ipc(file), field="id")
+            newest = pl.Series([self.last[name] for name in frame["id"]], dtype=pl.Int64)
+            again = frame["line"] != newest
+            if again.any():
+                why = "a later row has the same id; the last one is kept"
+                findings.add_rows("duplicate_id", "dropped", why, frame.filter(again), "id", "title")
+                frame = frame.filter(~again)
+            yield frame

@@ -12,7 +12,8 @@ import polars as pl
 
 #: `dropped`: the record was left out. `flagged`: kept as it is, but doubtful. `mended`: kept after a correction.
 #: `note`: a fact about the whole, which counts no record twice.
-Outcome = Literal["dropped", "flagged", "mended", "note"]
+#: `hidden`: kept and never shown. `joined`: a row that is part of another's product.
+Outcome = Literal["dropped", "hidden", "joined", "flagged", "mended", "note"]
 Progress = Callable[[int, int, str], None]  # done, total (0 when unknown), what is being done
 
 EXAMPLES = 5  # kept of each kind
@@ -47,6 +48,16 @@ class QualityReport:
     facts: dict[str, Any] = field(default_factory=dict)
     loads: tuple[QualityReport, ...] = ()
 
+    @property
+    def hidden(self) -> int:
+        """Records kept that shoppers never see."""
+        return sum(issue.count for issue in self.issues if issue.outcome == "hidden")
+
+    @property
+    def joined(self) -> int:
+        """Rows that are part of another row's product; not among those read."""
+        return sum(issue.count for issue in self.issues if issue.outcome == "joined")
+
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, texts and numbers, ready for any JSON writer."""
         return {
@@ -55,6 +66,8 @@ class QualityReport:
             "kept": self.kept,
             "dropped": self.dropped,
             "flagged": self.flagged,
+            "hidden": self.hidden,
+            "joined": self.joined,
             "issues": [
                 {
                     "kind": issue.kind,
@@ -76,7 +89,8 @@ class QualityReport:
             for issue in told["issues"]
         )
         loads = tuple(cls.from_json(load) for load in told.get("loads", ()))
-        return cls(**{**told, "issues": issues, "loads": loads})
+        own = {name: value for name, value in told.items() if name not in ("hidden", "joined")}
+        return cls(**{**own, "issues": issues, "loads": loads})
 
     def write(self, folder: Path, name: str = "quality") -> None:
         """name.md and name.json in `folder`, which is made when absent."""
@@ -168,7 +182,7 @@ class Findings:
 
     def report(self) -> QualityReport:
         dropped = self.count("dropped")
-        order: dict[Outcome, int] = {"dropped": 0, "flagged": 1, "mended": 2, "note": 3}
+        order: dict[Outcome, int] = {"dropped": 0, "hidden": 1, "flagged": 2, "mended": 3, "joined": 4, "note": 5}
         kinds = sorted(self._counts, key=lambda kind: (order[self._outcomes[kind]], -self._counts[kind]))
         return QualityReport(
             source=self.source,

@@ -1,86 +1,118 @@
-"""Shopify's product CSV: rows of one Handle are one product's variants and photos."""
+"""Shopify's product CSV: rows of one Handle, wherever they stand, are one product's variants and photos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
-from pathlib import Path
+from collections.abc import Iterable
 
-from shelfwise.intake import reading
 from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row
+from shelfwise.intake.sheet import Rows, Sheet
 
 _COLUMNS = frozenset({"handle", "title"})
 _OTHER = frozenset(
     {"variant_price", "variant_sku", "variant_inventory_qty", "image_src", "body_(html)", "option1_name"}
 )
+#: Columns of the product as a whole: they stand in one of its rows.
+_WHOLE = ("title", "body_(html)", "body_html", "vendor", "type", "product_category", "tags", "status", "published")
+NAMES: dict[str, str] = {}
 
 
-def is_export(header: list[str]) -> bool:
+def is_export(header: Iterable[str]) -> bool:
     names = {plain_name(name) for name in header}
     return names >= _COLUMNS and bool(names & _OTHER)
 
 
-def rows(path: Path, kind: str) -> Iterator[tuple[int, Row]]:
-    """(line, fields) of each variant. The id is the SKU, else the handle (with its options when there are several);
-    the handle groups them. Photos of further rows become `additional_image_link`."""
-    source = ((line, {plain_name(k): v.strip() for k, v in row.items()}) for line, row in reading.rows_of(path, kind))
-    for _, group in groupby(source, key=lambda pair: pair[1]["handle"]):
-        yield from _product(list(group))
+def rows(sheet: Sheet) -> Rows:
+    """Each variant. The id is the SKU, else the handle (with its options when there are several); the handle groups
+    them. Photos of further rows become `additional_image_link`."""
+    products: dict[str, list[tuple[int, Row, Row]]] = {}
+    previous, apart = "", set()
+    for line, raw in sheet.rows():
+        row = {plain_name(name): str(value or "").strip() for name, value in raw.items()}
+        handle = row.get("handle", "")
+        if handle != previous and handle in products:
+            apart.add(handle)
+        previous = handle
+        products.setdefault(handle, []).append((line, row, raw))
+    if apart:
+        why = "rows of one product did not stand together; joined by their handle"
+        sheet.findings.add("rows_apart", "note", why, [(0, handle) for handle in sorted(apart)], count=len(apart))
+    for handle, group in products.items():
+        if not handle:
+            for line, row, raw in group:
+                yield line, {"id": row.get("variant_sku", "").lstrip("'"), "title": row.get("title", "")}, raw
+            continue
+        yield from _product(sheet, handle, group)
 
 
-def _product(group: list[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
-    first = group[0][1]
-    variants = [(line, row) for line, row in group if _is_variant(row)] or group[:1]
-    photos = list(dict.fromkeys(row["image_src"] for _, row in group if row.get("image_src")))
-    skus = [row.get("variant_sku", "").lstrip("'") for _, row in variants]
-    unique = len(set(skus)) == len(skus)
-    handle = first["handle"]
-    for (line, row), sku in zip(variants, skus, strict=True):
+def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]]) -> Rows:
+    first: Row = {}
+    for _, row, _ in group:
+        for name in (*_WHOLE, *(f"option{n}_name" for n in (1, 2, 3))):
+            if row.get(name) and not first.get(name):
+                first[name] = row[name]
+    variants = [one for one in group if _is_variant(one[1])] or group[:1]
+    chosen = {id(row) for _, row, _ in variants}
+    for line, row, _ in group:
+        if id(row) not in chosen:
+            why = "a row of a photo; joined to its product"
+            sheet.findings.add("joined_image", "joined", why, [(line, handle)])
+    ordered = sorted(group, key=lambda one: _number(one[1].get("image_position", "")))
+    photos = list(dict.fromkeys(row["image_src"] for _, row, _ in ordered if row.get("image_src")))
+    skus = [row.get("variant_sku", "").lstrip("'") for _, row, _ in variants]
+    unique = len({sku for sku in skus if sku}) == len([sku for sku in skus if sku])
+    for (line, row, raw), sku in zip(variants, skus, strict=True):
         options = [(first.get(f"option{n}_name") or f"option {n}", row.get(f"option{n}_value", "")) for n in (1, 2, 3)]
         options = [(name, value) for name, value in options if value and value != "Default Title"]
         tail = "-".join(value for _, value in options)
-        photo = row.get("variant_image") or row.get("image_src") or (photos[0] if photos else "")
+        photo = row.get("variant_image") or (photos[0] if photos else "")
         fields: Row = {
             "id": (sku if unique else "") or (f"{handle}-{tail}" if tail and len(variants) > 1 else handle),
-            "title": " ".join([first.get("title", ""), *(value for _, value in options)]).strip(),
-            "description": first.get("body_(html)", "") or first.get("body_html", ""),
-            "brand": first.get("vendor", ""),
-            "product_type": first.get("type", "") or first.get("product_category", ""),
-            "price": row.get("variant_price", "") or first.get("variant_price", ""),
-            "availability": _availability(row),
-            "image_link": photo,
+            "price": row.get("variant_price", ""),
             "item_group_id": handle if len(variants) > 1 else "",
-            "gtin": row.get("variant_barcode", "").lstrip("'"),
-            "tags": first.get("tags", ""),
-            "status": first.get("status", ""),
-            "published": first.get("published", ""),
-            "additional_image_link": " | ".join(other for other in photos if other != photo),
         }
+        if "title" in row:
+            fields["title"] = " ".join([first.get("title", ""), *(value for _, value in options)]).strip()
+        for field, names in {
+            "description": ("body_(html)", "body_html"),
+            "brand": ("vendor",),
+            "product_type": ("type", "product_category"),
+            "tags": ("tags",),
+            "status": ("status",),
+            "published": ("published",),
+        }.items():
+            if any(name in row for name in names):
+                fields[field] = next((first[name] for name in names if first.get(name)), "")
+        if "variant_inventory_qty" in row or "variant_inventory_policy" in row:
+            fields["availability"] = _availability(row)
+        if "image_src" in row:
+            fields["image_link"] = photo
+            fields["additional_image_link"] = " | ".join(other for other in photos if other != photo)
+        if "variant_barcode" in row:
+            fields["gtin"] = row["variant_barcode"].lstrip("'")
+        if "variant_compare_at_price" in row:
+            fields["original_price"] = row["variant_compare_at_price"]
         for name, value in options:
             fields.setdefault(plain_name(name), value)
-        for name in (
-            "variant_compare_at_price",
-            "variant_grams",
-            "google_shopping_/_gender",
-            "google_shopping_/_age_group",
-        ):
+        for name in ("variant_grams", "google_shopping_/_gender", "google_shopping_/_age_group"):
             if row.get(name):
                 fields[name.rpartition("_/_")[2].removeprefix("variant_")] = row[name]
-        yield line, fields
+        yield line, fields, raw
 
 
 def _is_variant(row: Row) -> bool:
     return any(row.get(name) for name in ("variant_price", "variant_sku", "option1_value"))
 
 
+def _number(text: str) -> float:
+    return float(text) if text.isdecimal() else float("inf")
+
+
 def _availability(row: Row) -> str:
-    stock = row.get("variant_inventory_qty", "")
-    tracked = bool(row.get("variant_inventory_tracker"))
+    """Who does not track stock, or sells on without, is never out of it."""
+    tracked = "variant_inventory_tracker" not in row or bool(row["variant_inventory_tracker"])
     try:
-        empty = tracked and float(stock) <= 0
+        empty = tracked and float(row.get("variant_inventory_qty", "")) <= 0
     except ValueError:
         return "in_stock"
-    if not empty:
-        return "in_stock"
-    return "backorder" if row.get("variant_inventory_policy", "").lower() == "continue" else "out_of_stock"
+    return "out_of_stock" if empty and row.get("variant_inventory_policy", "").lower() != "continue" else "in_stock"

@@ -10,8 +10,6 @@ import unicodedata
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from shelfwise.schema import Availability
-
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _HIDDEN_ELEMENT = re.compile(r"<(script|style|template|head)\b[^>]*>.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
 _COMMENT = re.compile(r"<!--.*?(-->|$)", re.DOTALL)
@@ -180,29 +178,6 @@ def normalise_unit(text: str) -> str:
         return f"{number} {unit}"
 
     return _MEASURE.sub(one, text)
-
-
-# Availability
-
-_AVAILABILITY = {
-    "in_stock": Availability.IN_STOCK, "instock": Availability.IN_STOCK, "available": Availability.IN_STOCK,
-    "limited_availability": Availability.IN_STOCK, "limitedavailability": Availability.IN_STOCK, "yes": Availability.IN_STOCK,
-    "true": Availability.IN_STOCK, "1": Availability.IN_STOCK, "y": Availability.IN_STOCK, "active": Availability.IN_STOCK,
-    "onlineonly": Availability.IN_STOCK, "instoreonly": Availability.IN_STOCK,
-    "out_of_stock": Availability.OUT_OF_STOCK, "outofstock": Availability.OUT_OF_STOCK, "oos": Availability.OUT_OF_STOCK,
-    "unavailable": Availability.OUT_OF_STOCK, "sold_out": Availability.OUT_OF_STOCK, "soldout": Availability.OUT_OF_STOCK,
-    "discontinued": Availability.OUT_OF_STOCK, "not_available": Availability.OUT_OF_STOCK, "no": Availability.OUT_OF_STOCK,
-    "false": Availability.OUT_OF_STOCK, "0": Availability.OUT_OF_STOCK, "n": Availability.OUT_OF_STOCK,
-    "preorder": Availability.PREORDER, "pre_order": Availability.PREORDER, "presale": Availability.PREORDER,
-    "backorder": Availability.BACKORDER, "back_order": Availability.BACKORDER, "backordered": Availability.BACKORDER,
-    "available_for_order": Availability.BACKORDER,
-}  # fmt: skip
-
-
-def parse_availability(text: str) -> Availability | None:
-    """'In Stock', 'in-stock', 'https://schema.org/InStock' → in_stock; None when it is none of the known words."""
-    word = text.strip().lower().rsplit("schema.org/", 1)[-1]
-    return _AVAILABILITY.get(_SPACE.sub("_", word.replace("-", " ")))
 
 
 # Categories, times, numbers

@@ -408,11 +408,15 @@ def frame_of(products: Sequence[Product]) -> pl.DataFrame:
         {
             name: getattr(product, name)
             for name in PRODUCT_COLUMNS
-            if name not in ("attributes", "created", "availability")
+            if name not in ("attributes", "created", "availability", "status", "sale_start", "sale_end")
         }
         | {
             "availability": str(product.availability),
-            "created": None if product.created is None else to_micros(product.created),
+            "status": str(product.status),
+            **{
+                name: None if (time := getattr(product, name)) is None else to_micros(time)
+                for name in ("created", "sale_start", "sale_end")
+            },
             "attributes": orjson.dumps(dict(product.attributes)).decode(),
         }
         for product in products

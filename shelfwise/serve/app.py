@@ -14,6 +14,7 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,13 +32,14 @@ import shelfwise
 from shelfwise.engine.request import Answer
 from shelfwise.errors import BundleError, ShelfwiseError
 from shelfwise.running import WORKER, Running, alone, killed
+from shelfwise.schema import Status
 from shelfwise.search.request import SearchAnswer
 from shelfwise.serve import web
 from shelfwise.serve.campaigns import Campaigns
 from shelfwise.serve.gate import Access, Gate, as_refused, is_loopback, read_body
 from shelfwise.serve.jobs import Jobs
 from shelfwise.serve.metrics import CONTENT_TYPE, Metrics
-from shelfwise.serve.openapi import FORECAST, SUGGEST, described, document
+from shelfwise.serve.openapi import EMPTY, FORECAST, SUGGEST, described, document
 from shelfwise.serve.plan import Planning
 from shelfwise.serve.proxy import Front, prefixed
 from shelfwise.serve.pulse import Pulse
@@ -47,14 +49,15 @@ from shelfwise.serve.steering import Steering
 from shelfwise.serve.wire import (
     QUESTION,
     SIMILAR,
+    Given,
     Refused,
     failure,
     filters_of,
     invalid,
     parse_batch,
     parse_fields,
+    parse_given,
     parse_json,
-    parse_products,
     success,
 )
 from shelfwise.shop import Shop
@@ -122,8 +125,10 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.post("/v1/events", summary="Record what shoppers did", **ingest)(service.events)
     ask = described("Answer", 404, body="similar", scope=Scope.READ)
     app.post("/v1/similar", summary="Products like this one", **ask)(service.similar)
-    put = described("Stored", 429, body="products", scope=Scope.INGEST)
+    put = described("Stored", 429, body="products", asked=EMPTY, scope=Scope.INGEST)
     app.put("/v1/products", summary="Add or replace products", **put)(service.put_products)
+    patch = described("Stored", 404, 429, body="products", scope=Scope.INGEST)
+    app.patch("/v1/products", summary="Change only what is given of known products", **patch)(service.patch_products)
     delete = described("Deleted", 404, 429, scope=Scope.INGEST)
     app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
     found = described("Found", body="search", scope=Scope.READ)
@@ -360,9 +365,41 @@ class Service:
 
     async def put_products(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)
-        products = parse_products(await read_body(request, MAX_BATCH))
-        stored = await self.beside(self.shop.put_products, products)
+        given = parse_given(await read_body(request, MAX_BATCH))
+        may_empty = request.query_params.get("empty", "").lower() in ("true", "1", "yes")
+        stored = await self.beside(self._put, given, may_empty)
         return _done(request, stored=stored)
+
+    def _put(self, given: Sequence[Given], may_empty: bool) -> int:
+        known = self.shop.store.products(one.product.id for one in given)
+        products = []
+        for one in given:
+            product, before = one.product, known.get(one.product.id)
+            if before is not None and before.title and not product.title and not may_empty:
+                raise invalid(
+                    f"{one.where}.title" if one.where else "title",
+                    f"is missing: {product.id!r} is known as {before.title[:60]!r}, and this PUT would empty its "
+                    f"{', '.join(one.emptied(before))}. PATCH /v1/products changes only what is given; "
+                    "PUT /v1/products?empty=true replaces all the same",
+                )
+            if before is not None and "status" not in one.fields and before.status is not Status.RETIRED:
+                product = replace(product, status=before.status)  # what was hidden is not shown by a new price
+            products.append(product)
+        return self.shop.put_products(products)
+
+    async def patch_products(self, request: Request) -> Response:
+        self.access.admit(request, Scope.INGEST)
+        stored = await self.beside(self._patch, parse_given(await read_body(request, MAX_BATCH)))
+        return _done(request, stored=stored)
+
+    def _patch(self, given: Sequence[Given]) -> int:
+        known = self.shop.store.products(one.product.id for one in given)
+        for one in given:
+            if one.product.id not in known:
+                where = f"{one.where}.id" if one.where else "id"
+                unknown = f"no product has the id {one.product.id!r}; PUT it to /v1/products first"
+                raise Refused(404, "unknown_product", f"{where}: {unknown}", where)
+        return self.shop.put_products([one.merged(known[one.product.id]) for one in given])
 
     async def delete_product(self, request: Request) -> Response:
         self.access.admit(request, Scope.INGEST)

@@ -111,6 +111,14 @@ FORECAST: list[Schema] = [
         "description": "How many weeks ahead.",
     },
 ]
+EMPTY: list[Schema] = [
+    {
+        "name": "empty",
+        "in": "query",
+        "schema": {"type": "boolean", "default": False},
+        "description": "Whether a product without a title may take the place of a known one that has one.",
+    }
+]
 SUGGEST: list[Schema] = [
     {
         "name": "q",

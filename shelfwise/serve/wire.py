@@ -20,7 +20,18 @@ import orjson
 
 from shelfwise.engine.request import MAX_K, MAX_SEEDS, MAX_VALUES, SURFACES, Filters
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TEXT, MAX_TITLE, Availability, Event, EventType, Product, line_id
+from shelfwise.schema import (
+    MAX_ID,
+    MAX_QUERY,
+    MAX_TEXT,
+    MAX_TITLE,
+    Availability,
+    Event,
+    EventType,
+    Product,
+    Status,
+    line_id,
+)
 
 MAX_EVENTS = 1_000  # events a request
 MAX_PRODUCTS = 1_000  # products a request
@@ -109,8 +120,14 @@ PRODUCT = {
     "brand": _text("Its brand.", MAX_TITLE),
     "product_type": _text("Its category path, levels joined by ' > '.", MAX_TITLE),
     "price": _number("Price, in currency units.", 0, 1e12),
+    "sale_price": _number("What it costs from sale_start to sale_end.", 0, 1e12),
+    "sale_start": _time(f"When the sale price begins to hold: {_ISO}; at once when left out."),
+    "sale_end": _time(f"When it ends: {_ISO}; never when left out."),
     "currency": _text("ISO 4217, for example USD.", MAX_TITLE),
     "availability": _choice("in_stock when left out.", Availability),
+    "status": _choice(
+        "Only an active product is shown. Left out: as recorded, active for a new one or a retired one.", Status
+    ),
     "image_link": _text("Where its photo is.", 4_000),
     "link": _text("Its page in the shop.", 4_000),
     "item_group_id": _text("Shared by the variants of one product.", MAX_TITLE),
@@ -125,8 +142,8 @@ PRODUCT = {
 
 FILTERS = {
     "availability": Field(
-        {"type": "array", "items": {"type": "string", "enum": [str(state) for state in Availability]}, "maxItems": 4},
-        "Only products in one of these states; in_stock when left out.",
+        {"type": "array", "items": {"type": "string", "enum": [str(state) for state in Availability]}, "maxItems": 5},
+        "Only products in one of these states; in_stock and unknown when left out.",
     ),
     "categories": _texts("Only products in one of these category paths or below.", MAX_TITLE),
     "brands": _texts("Only these brands.", MAX_TITLE),
@@ -252,10 +269,43 @@ def parse_batch(body: bytes) -> Batch:
     return batch
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A product as a body gives it. where: its place in the body. fields: those that it names, null included."""
+
+    product: Product
+    fields: frozenset[str]
+    attributes: frozenset[str] | None  # keys given; None where the attributes are null
+    where: str
+
+    def merged(self, known: Product) -> Product:
+        """`known` with only what is given changed; attributes one by one, a null empties. Raises Refused."""
+        values = {name: getattr(self.product, name) for name in self.fields - {"id", "attributes"}}
+        if "attributes" in self.fields:
+            before = {} if self.attributes is None else known.attributes
+            kept = {key: value for key, value in before.items() if key not in (self.attributes or ())}
+            values["attributes"] = {**kept, **self.product.attributes}
+        try:
+            return replace(known, **values)
+        except InvalidRecord as error:
+            raise invalid(_at(self.where, error.field), error.problem) from None
+
+    def emptied(self, known: Product) -> list[str]:
+        """Fields that `known` has and a product in its place would not."""
+        return [
+            name for name in PRODUCT if getattr(known, name) and not getattr(self.product, name) and name != "created"
+        ]
+
+
 def parse_products(body: bytes) -> list[Product]:
     """Every product of a body. Raises Refused, naming the index of the first bad one."""
+    return [given.product for given in parse_given(body)]
+
+
+def parse_given(body: bytes) -> list[Given]:
+    """`parse_products`, and which fields each names."""
     rows, lone = many(parse_json(body), "products", MAX_PRODUCTS)
-    products: list[Product] = []
+    found: list[Given] = []
     places: dict[str, int] = {}
     for index, row in enumerate(rows):
         where = "" if lone else f"products[{index}]"
@@ -263,8 +313,10 @@ def parse_products(body: bytes) -> list[Product]:
         if product.id in places:
             raise invalid(f"{where}.id", f"is {product.id!r}, as in products[{places[product.id]}]; send each once")
         places[product.id] = index
-        products.append(product)
-    return products
+        attributes = row.get("attributes")
+        keys = None if attributes is None else frozenset(attributes)
+        found.append(Given(product, frozenset(row), keys, where))
+    return found
 
 
 def _event(row: Any, where: str, lines: Counter[tuple[str, str]]) -> Event:
@@ -295,8 +347,9 @@ def _product(row: Any, where: str) -> Product:
     values = _known(row, PRODUCT, where)
     if "id" not in values:
         raise invalid(_at(where, "id"), "is required; give it a value")
-    if "created" in values:
-        values["created"] = parse_time(values["created"], _at(where, "created"))
+    for name in ("created", "sale_start", "sale_end"):
+        if name in values:
+            values[name] = parse_time(values[name], _at(where, name))
     if "attributes" in values:
         attributes = values["attributes"]
         if not isinstance(attributes, dict):

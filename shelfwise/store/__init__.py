@@ -3,6 +3,7 @@
 from shelfwise.store.copying import check_record, copy_record
 from shelfwise.store.events import Appended
 from shelfwise.store.history import History
+from shelfwise.store.offers import Offers
 from shelfwise.store.products import ProductChange
 from shelfwise.store.store import Counts, Store, open_store
 from shelfwise.store.writer import EventWriter
@@ -12,6 +13,7 @@ __all__ = [
     "Counts",
     "EventWriter",
     "History",
+    "Offers",
     "ProductChange",
     "Store",
     "check_record",

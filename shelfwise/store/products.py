@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, TextClause, or_, select, update
+from sqlalchemy import Connection, TextClause, func, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from shelfwise.schema import PRODUCT_COLUMNS, Product, now, to_micros
@@ -75,6 +75,7 @@ def remove(connection: Connection, name: str) -> bool:
     number = next_revision(connection)
     empty: dict[str, Any] = {column: "" for column, kind in PRODUCT_COLUMNS.items() if kind == pl.String()}
     empty |= {"id": name, "price": None, "created": 0, "attributes": "{}", "availability": "out_of_stock"}
+    empty |= {"status": "active", "sale_price": None, "sale_start": None, "sale_end": None}
     statement = update(products).where(products.c.id == name, ~products.c.deleted)
     gone = connection.execute(statement.values(**empty, deleted=True, revision=number)).rowcount
     count_up(connection, products=-gone)
@@ -93,7 +94,32 @@ def some(database: Database, names: Iterable[str]) -> dict[str, Product]:
     return {name: found[name] for name in names if name in found}
 
 
-def frame(connection: Connection) -> pl.DataFrame:
+def retire(connection: Connection, names: Iterable[str]) -> list[str]:
+    """Those of these that were shown."""
+    number = next_revision(connection)
+    shown: list[str] = []
+    for chunk in chunks(list(names), _CHUNK):
+        here = products.c.id.in_(chunk) & (products.c.status == "active") & ~products.c.deleted
+        shown += connection.execute(select(products.c.id).where(here)).scalars()
+        connection.execute(update(products).where(here).values(status="retired", revision=number))
+    return shown
+
+
+def unretire(connection: Connection, names: Iterable[str]) -> int:
+    number, back = next_revision(connection), 0
+    for chunk in chunks(list(names), _CHUNK):
+        here = products.c.id.in_(chunk) & (products.c.status == "retired") & ~products.c.deleted
+        back += connection.execute(update(products).where(here).values(status="active", revision=number)).rowcount
+    return back
+
+
+def frame(connection: Connection, names: Sequence[str] | None = None) -> pl.DataFrame:
+    if names is not None:
+        rows: list[Any] = []
+        for chunk in chunks(list(names), _CHUNK):
+            query = select(*_COLUMNS).where(products.c.id.in_(chunk), ~products.c.deleted).order_by(products.c.sequence)
+            rows += connection.execute(query).all()
+        return frame_of(rows, PRODUCT_COLUMNS)
     query = select(*_COLUMNS).where(~products.c.deleted).order_by(products.c.sequence)
     with connection.execute(query, execution_options={"stream_results": True}) as result:
         pieces = [frame_of(rows, PRODUCT_COLUMNS) for rows in result.partitions(20_000)]
@@ -111,3 +137,27 @@ def changes(connection: Connection, since: int) -> tuple[int, list[ProductChange
     query = select(*_COLUMNS, products.c.deleted).where(products.c.revision > since, products.c.revision <= newest)
     rows = connection.execute(query.order_by(products.c.revision, products.c.sequence))
     return newest, [ProductChange(row[0], None if row[-1] else product_of(row[:-1])) for row in rows]
+
+
+def next_turn(connection: Connection) -> int | None:
+    """When the next sale begins or ends, µs, after the moment up to which that was said; None for never."""
+    turned = connection.execute(select(tally.c.value).where(tally.c.name == "sales_turned")).scalar() or 0
+    edges = [
+        connection.execute(select(func.min(edge)).where(edge > turned)).scalar()
+        for edge in (products.c.sale_start, products.c.sale_end)
+    ]
+    return min((int(edge) for edge in edges if edge is not None), default=None)
+
+
+def turn(connection: Connection, time: int) -> int:
+    """Give the products whose sale began or ended since the last turn the next revision, so that all follow; how
+    many."""
+    counter = tally.c.name == "sales_turned"
+    turned = int(connection.execute(select(tally.c.value).where(counter)).scalar_one())
+    if turned >= time:
+        return 0
+    crossed = or_(*(edge.between(turned + 1, time) for edge in (products.c.sale_start, products.c.sale_end)))
+    number = next_revision(connection)
+    moved = connection.execute(update(products).where(crossed, ~products.c.deleted).values(revision=number)).rowcount
+    connection.execute(update(tally).where(counter).values(value=time))
+    return int(moved)

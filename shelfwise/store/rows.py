@@ -20,6 +20,7 @@ from shelfwise.schema import (
     Campaign,
     Event,
     Product,
+    Status,
     from_micros,
     to_micros,
 )
@@ -29,6 +30,7 @@ Row = tuple[Any, ...]
 _NEW = object.__new__
 _SET = object.__setattr__
 _TYPES = {str(kind): kind for kind in EVENT_TYPES}
+_STATUS = {str(status): status for status in Status}
 _AVAILABILITY = {str(kind): kind for kind in Availability}
 
 
@@ -87,6 +89,10 @@ def product_row(product: Product) -> dict[str, Any]:
         "attributes": orjson.dumps(dict(product.attributes), option=orjson.OPT_SORT_KEYS).decode()
         if product.attributes
         else "{}",
+        "status": str(product.status),
+        "sale_price": None if product.sale_price is None else float(product.sale_price),
+        "sale_start": _micros(product.sale_start),
+        "sale_end": _micros(product.sale_end),
     }
 
 
@@ -98,6 +104,11 @@ def product_of(row: Sequence[Any]) -> Product:
     _SET(product, "availability", _AVAILABILITY[product.availability])
     _SET(product, "created", from_micros(row[13]))
     _SET(product, "attributes", orjson.loads(row[14]))
+    _SET(product, "status", _STATUS.get(product.status, Status.HIDDEN))
+    for name in ("sale_start", "sale_end"):
+        if (micros := getattr(product, name)) is not None:
+            _SET(product, name, from_micros(micros))
+    _SET(product, "original_price", None)
     return product
 
 
@@ -157,14 +168,21 @@ def checked_events(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
+_LATE = ("status", "sale_price", "sale_start", "sale_end")  # a frame may lack these: active, and no sale
+
+
 def checked_products(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with exactly PRODUCT_COLUMNS, checked in columns. Raises InvalidRecord with an offending value."""
-    frame = _conformed(frame, PRODUCT_COLUMNS)
+    late = {name: pl.lit(None, PRODUCT_COLUMNS[name]) for name in _LATE if name not in frame.columns}
+    frame = _conformed(frame.with_columns(**late), PRODUCT_COLUMNS)
+    frame = frame.with_columns(pl.col("status").replace("", str(Status.ACTIVE)))
     availability = pl.col("availability").replace("", str(Availability.IN_STOCK))
     frame = frame.with_columns(availability, pl.col("attributes").replace("", "{}"))
     rules: dict[str, tuple[pl.Expr, str]] = {
         "id": (pl.col("id").str.strip_chars() == "", "is required; give every product an id"),
         "price": (~pl.col("price").is_finite() | (pl.col("price") < 0), "must be finite and not negative"),
+        "status": (~pl.col("status").is_in([str(status) for status in Status]), f"is none of {', '.join(Status)}"),
+        "sale_price": (~pl.col("sale_price").is_finite() | (pl.col("sale_price") < 0), "must be finite, not negative"),
         "availability": (
             ~pl.col("availability").is_in([str(kind) for kind in Availability]),
             f"is none of {', '.join(Availability)}",

@@ -11,7 +11,7 @@ from typing import Self
 import polars as pl
 from sqlalchemy import select
 
-from shelfwise.schema import Campaign, Change, Event, EventType, Product, Rule, Synonym, from_micros, to_micros
+from shelfwise.schema import Campaign, Change, Event, EventType, Product, Rule, Synonym, from_micros, now, to_micros
 from shelfwise.store import bulk, events, products, side, steering
 from shelfwise.store.accounts import AccountRecord
 from shelfwise.store.campaigns import CampaignRecord
@@ -46,6 +46,9 @@ def open_store(url: str, *, durable: bool = True) -> Store:
     cut (fsync); without, it survives the process only. Raises StoreError; MissingDependency without psycopg.
     """
     return Store(open_database(url, durable=durable))
+
+
+_RETIRED = "retired"  # side table: what a full feed retired last
 
 
 class Store:
@@ -104,10 +107,28 @@ class Store:
         """Those of these products that there are, by id, in the order asked: one read for all."""
         return products.some(self._database, ids)
 
-    def products_frame(self) -> pl.DataFrame:
-        """PRODUCT_COLUMNS of every product that was not deleted, in the order they first came."""
+    def products_frame(self, ids: Sequence[str] | None = None) -> pl.DataFrame:
+        """PRODUCT_COLUMNS of every product that was not deleted, in the order they first came; of these alone, if
+        given. As the merchant gave them: what shoppers see is `Offers`."""
         with self._database.read() as connection:
-            return products.frame(connection)
+            return products.frame(connection, ids)
+
+    def retire(self, ids: Sequence[str]) -> int:
+        """Show these products no longer; how many were shown. They stay for their history, and `restore` undoes it."""
+        with self._database.write() as connection:
+            names = products.retire(connection, ids)
+            frame = pl.DataFrame({"id": names, "time": [to_micros(now())] * len(names)})
+            side.put_table(connection, _RETIRED, [frame.cast({"id": pl.String(), "time": pl.Int64()})])
+        return len(names)
+
+    def restore(self) -> int:
+        """Show again what the last `retire` retired and is retired still; how many."""
+        with self._database.write() as connection:
+            if _RETIRED not in side.tables(connection):
+                return 0
+            names = side.table(connection, _RETIRED, ["id"])["id"].to_list()
+            side.drop_table(connection, _RETIRED)
+            return products.unretire(connection, names)
 
     def product_ids(self) -> list[str]:
         """Of every product that was not deleted, in the order they first came."""
@@ -128,6 +149,17 @@ class Store:
         """Raises StoreError when nothing can be written now; waits while another process writes."""
         with self._database.write():
             pass
+
+    def turn_sales(self, time: datetime) -> int:
+        """Let every process see the products whose sale has begun or ended by now; how many. Two indexed reads, and
+        nothing written, where none has."""
+        micros = to_micros(time)
+        with self._database.read() as connection:
+            edge = products.next_turn(connection)
+        if edge is None or edge > micros:
+            return 0
+        with self._database.write() as connection:
+            return products.turn(connection, micros)
 
     def append_events(self, events_: Sequence[Event]) -> Appended:
         """Record events, durable on return. An event whose id is known already is counted, not recorded."""

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0005"
+REVISION = "0006"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -49,8 +49,14 @@ products = Table(
     # A deleted product stays as an empty row, so that other processes learn of the deletion.
     Column("deleted", Boolean, nullable=False, server_default=false()),
     Column("revision", BigInteger, nullable=False),
+    Column("status", Text, nullable=False, server_default="active"),
+    Column("sale_price", Double),
+    Column("sale_start", BigInteger),
+    Column("sale_end", BigInteger),
     Index("products_id", "id", unique=True),
     Index("products_revision", "revision"),
+    Index("products_sale_start", "sale_start"),
+    Index("products_sale_end", "sale_end"),
     sqlite_autoincrement=True,
 )
 
@@ -98,7 +104,7 @@ tally = Table(
     Column("value", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
-TALLIES = ("events", "customers", "sessions", "products", "product_revision", "steering_revision")
+TALLIES = ("events", "customers", "sessions", "products", "product_revision", "steering_revision", "sales_turned")
 
 campaigns = Table(
     "campaigns",

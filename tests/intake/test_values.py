@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwise.intake.states import parse_availability
 from shelfwise.intake.values import (
     clean_path,
     clean_text,
     normalise_unit,
-    parse_availability,
     parse_money,
     parse_number,
     parse_time,

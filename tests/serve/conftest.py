@@ -10,34 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from shops import learned
 
-from shelfwise.models.bundle import Bundle
-from shelfwise.models.bundles import Bundles
-from shelfwise.models.cooccurrence import Cooccurrence
-from shelfwise.models.popularity import Popularity
-from shelfwise.models.repurchase import Repurchase
 from shelfwise.schema import EVENT_COLUMNS, Product, now, to_micros
 from shelfwise.shop import Shop
-from shelfwise.training.dataset import read_dataset
 
 AISLES = ("Dairy", "Bakery", "Tea", "Soap")
 EACH = 15
-
-
-def learned(shop: Shop) -> str:
-    """A bundle without a network from the record, put to use; its version."""
-    data = read_dataset(shop.store, shop.folder, shop.settings)
-    bundle = Bundle.make(
-        items=data.items,
-        features=data.features,
-        artefacts={
-            "popularity": Popularity(half_life=30 * 86_400.0).fit(data.sequences, data.features),
-            "repurchase": Repurchase(half_life=30 * 86_400.0, rhythm=1.0).fit(data.sequences, data.features),
-            "cooccurrence": Cooccurrence().fit(data.sequences, data.features),
-        },
-        until=int(data.sequences.time.max()),
-    )
-    return Bundles(shop.folder / "bundles").add(bundle)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwise.intake.images import Photos
-from shelfwise.schema import Product
+from shelfwise.schema import Product, Status
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ def mount(app: FastAPI, service: Service) -> None:
         product = service.shop.store.product(id)
         if product is None:
             raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
+        if product.status is not Status.ACTIVE:
+            product = Product(id=product.id)  # its photo and name are nobody's but the merchant's
         body, kind = await asyncio.to_thread(picture, service.shop.folder, product, int(size))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
         headers = {"etag": tag, "cache-control": _KEPT, "content-security-policy": "default-src 'none'"}

@@ -168,7 +168,7 @@ class Visitors:
     def _likes(self, customer: str) -> str:
         found: Counter[str] = Counter()
         events = self._shop.last_events(customer=customer, n=_LIKED)
-        products = self._shop.store.products(event.product for event in events)
+        products = self._shop.offers.products(event.product for event in events)
         for event in events:
             product = products.get(event.product)
             if product is not None and product.product_type:

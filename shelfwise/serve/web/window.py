@@ -151,7 +151,7 @@ class Window:
         visitor, id = self._visitors.of(request), request.path_params["id"]
 
         def page() -> ProductPage:
-            product = self._shop.store.product(id)
+            product = self._shop.offers.product(id)
             if product is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             known = self._visitors.past(visitor)
@@ -240,7 +240,7 @@ class Window:
 
         def page() -> CartPage:
             known = self._visitors.past(visitor)
-            there = list(self._shop.store.products(known.cart).values())
+            there = list(self._shop.offers.products(known.cart).values())
             seeds = tuple(product.id for product in there if self._shop.knows(product.id))[:10]
             fits = self._recommended("fits", visitor, surface="cart", seeds=seeds) if seeds else None
             return CartPage(
@@ -262,7 +262,7 @@ class Window:
         def change() -> None:
             if act == "buy":
                 self._visitors.record(visitor, EventType.PURCHASE, self._visitors.past(visitor).cart)
-            elif self._shop.store.product(id) is None:
+            elif self._shop.offers.product(id) is None:
                 raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
             else:
                 kind = EventType.REMOVE_FROM_CART if act == "remove" else EventType.ADD_TO_CART
@@ -350,7 +350,7 @@ class Window:
             if named(event) or event.product in near:
                 told.setdefault((event.product, event.query.casefold(), event.type), event)
         newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
-        products = self._shop.store.products(event.product for event in newest)
+        products = self._shop.offers.products(event.product for event in newest)
         titles = {id: product.title or id for id, product in products.items()}
         return WhyPage(
             behind=tuple((event, titles.get(event.product, event.product or event.query)) for event in newest)
@@ -363,7 +363,7 @@ class Window:
         waiting = {item.product: item for item in items}
         while waiting and len(found) < k:
             ids = list(islice(waiting, 2 * k))  # as a rule enough
-            products = self._shop.store.products(ids)
+            products = self._shop.offers.products(ids)
             for id in ids:
                 item, product = waiting.pop(id), products.get(id)
                 group = "" if product is None else product.item_group_id or id
@@ -386,12 +386,12 @@ class Window:
         marks = {hit.product: hit.highlights.get("title", ()) for hit in hits}
         return tuple(
             Shown(product=product, title=_parted(product.title or id, marks[id]))
-            for id, product in self._shop.store.products(marks).items()
+            for id, product in self._shop.offers.products(marks).items()
         )
 
     def _seen(self, known: Past, without: str = "") -> tuple[Shown, ...]:
         ids = [id for id in known.looked if id != without][: 2 * ROW]  # some may be gone
-        products = islice(self._shop.store.products(ids).values(), ROW)
+        products = islice(self._shop.offers.products(ids).values(), ROW)
         return tuple(Shown(product=product, title=_whole(product)) for product in products)
 
     def _frame(self, visitor: Visitor, known: Past, query: str = "") -> Frame:

@@ -1,0 +1,365 @@
+"""One raw row of a feed → one product row; every mending is reported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from shelfwise import schema
+from shelfwise.intake.fields import STATUS_COLUMNS, SYNONYMS
+from shelfwise.intake.ids import changed, is_damaged_gtin
+from shelfwise.intake.images import Photos
+from shelfwise.intake.mapping import Column, plain_name, resolve
+from shelfwise.intake.reading import Row, value_text
+from shelfwise.intake.report import Findings
+from shelfwise.intake.states import FILLED, hidden_most, parse_availability, parse_status, status_in
+from shelfwise.intake.values import clean_path, clean_text, normalise_unit, parse_money, parse_time
+from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
+
+#: Attributes that hold a measure, whose unit is written one way.
+_MEASURES = ("size", "weight", "volume", "length", "width", "height", "measure", "dimension", "capacity", "package")
+_LIMITS = {"title": MAX_TITLE, "description": MAX_TEXT, **dict.fromkeys(("brand", "product_type"), MAX_TITLE)}
+_DAY = re.compile(r"^\d{4}[-/.]?\d\d[-/.]?\d\d$")
+#: Fields of a product that are made of several of a feed's.
+_MADE_OF = {
+    "price": ("price", "original_price"),
+    "availability": ("availability", "quantity"),
+    **dict.fromkeys(("sale_price", "sale_start", "sale_end"), ("sale_price", "original_price", "sale_window")),
+}
+DOUBT = "doubt"  # column beside PRODUCT_COLUMNS: a status word that is none
+
+
+class Cleaner:
+    """Takes a feed's rows in turn. `given` afterwards: which of PRODUCT_COLUMNS the file has; `keys`: its attributes'.
+
+    mapping: field → column as the user gives it. open_ended: later rows may have columns that `header` lacks.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        header: Iterable[str],
+        mapping: Mapping[str, str] | None,
+        findings: Findings,
+        *,
+        photos: Photos,
+        currency: str,
+        open_ended: bool,
+    ) -> None:
+        self._path, self._findings, self._photos = path, findings, photos
+        self._currency = currency.upper()
+        self._mapping, self._open_ended = mapping, open_ended
+        self._seen: set[str] = set()
+        self._plain: dict[str, str] = {}
+        self.found: dict[str, Column] = {}
+        self.keys: set[str] = set()
+        self._currencies = False
+        self.understood_status = False
+        self.silent: set[int] = set()  # lines that say nothing of availability
+        self._learn(list(header))
+
+    def _learn(self, names: list[str]) -> None:
+        """Take in the columns of the header, or those that a later row is the first to have."""
+        self._seen.update(names)
+        header = list(self._plain) + [name for name in names if name not in self._plain]
+        self._plain |= {name: plain_name(name) for name in names}
+        synonyms = {**SYNONYMS, "status": ()}
+        found = resolve(self._path, header, self._mapping, synonyms, open_ended=self._open_ended)
+        self.found = {**found, **self.found}
+        mapped = self.found.get("status")
+        self._status = (
+            [] if mapped else [name for name, plain in self._plain.items() if plain in STATUS_COLUMNS]
+        )  # a status that the user names is the only one
+        taken = {column.name for column in self.found.values()}
+        self._status = [name for name in self._status if name not in taken]
+        self._taken = frozenset(taken)
+
+    @property
+    def given(self) -> set[str]:
+        """Which of PRODUCT_COLUMNS the file has a column for."""
+        given = {
+            field for field in PRODUCT_COLUMNS if any(part in self.found for part in _MADE_OF.get(field, (field,)))
+        }
+        if self._currencies:
+            given.add("currency")
+        if self.understood_status:
+            given.add("status")
+        return given
+
+    def product(self, line: int, row: Row) -> tuple[Any, ...]:
+        """(line, *PRODUCT_COLUMNS, DOUBT)."""
+        if self._open_ended and not row.keys() <= self._seen:
+            self._learn([name for name in row if name not in self._seen])
+        price, currency, sale, start, end = self._prices(line, row)
+        status, doubt = self._shown(line, row)
+        return (
+            line,
+            self._id(row, "id"),
+            self._cleaned(line, row, "title"),
+            self._cleaned(line, row, "description"),
+            self._cleaned(line, row, "brand"),
+            self._category(line, row),
+            price,
+            currency,
+            self._availability(line, row),
+            self._photo(line, row),
+            self._text(row, "link").strip(),
+            self._id(row, "item_group_id"),
+            self._gtin(line, row),
+            clean_text(self._text(row, "mpn"), markup=False),
+            self._created(line, row),
+            self._attributes(line, row),
+            status,
+            sale,
+            start,
+            end,
+            doubt,
+        )
+
+    def _value(self, row: Row, field: str) -> Any:
+        column = self.found.get(field)
+        if column is None:
+            return None
+        return row.get(column.name) if column.constant is None else column.constant
+
+    def _text(self, row: Row, field: str) -> str:
+        return value_text(self._value(row, field))
+
+    def _id(self, row: Row, field: str) -> str:
+        """Text as given: 0017, 12.0 and 1E3 stay what they are."""
+        rule = self.found[field].rule if field in self.found else ""
+        name = self._text(row, field).strip()
+        return str(changed(pl.Series([name]), rule)[0]) if rule else name
+
+    def _gtin(self, line: int, row: Row) -> str:
+        gtin = clean_text(_first(self._value(row, "gtin")), markup=False)
+        if is_damaged_gtin(gtin):
+            why = "a spreadsheet kept only the first digits of the GTIN; left out. Format the column as text"
+            self._findings.add("damaged_gtin", "mended", why, [(line, gtin)])
+            return ""
+        return gtin
+
+    def _cleaned(self, line: int, row: Row, field: str) -> str:
+        return self._cut(line, field, clean_text(self._text(row, field)))
+
+    def _cut(self, line: int, field: str, text: str) -> str:
+        limit = _LIMITS[field]
+        if len(text) > limit:
+            self._findings.add(
+                f"long_{field}", "mended", f"the {field} is over {limit:,} characters; cut there", [(line, text[:60])]
+            )
+            text = text[:limit]
+        return text
+
+    def _category(self, line: int, row: Row) -> str:
+        value = self._value(row, "product_type")
+        if isinstance(value, list):
+            value = " > ".join(value_text(level) for level in value)
+        return self._cut(line, "product_type", clean_path(value_text(value)))
+
+    # Prices
+
+    def _prices(self, line: int, row: Row) -> tuple[float | None, str, float | None, int | None, int | None]:
+        """price, currency, sale price and its window in µs. What was before a reduction is the price, what is asked
+        now the sale price."""
+        price, currency = self._amount(line, row, "price")
+        before, other = self._amount(line, row, "original_price")
+        sale, third = self._amount(line, row, "sale_price")
+        currency = currency or other or third
+        if currency and ("price" in self.found or "sale_price" in self.found):
+            self._currencies = True
+        if before is not None and price is None:
+            price, before = before, None
+        if before is not None and price is not None and before > price and sale is None:
+            price, sale = before, price
+        if sale is None:
+            return price, currency, None, None, None
+        text = self._text(row, "sale_price")
+        if third and currency and third != currency:
+            problem = f"the sale price is in {third}, the price in {currency}"
+        elif sale <= 0:
+            problem = "the sale price is 0"
+        elif price is not None and sale >= price:
+            problem = "" if sale == price else "the sale price is above the price"
+            sale = None
+        else:
+            problem = ""
+        if problem:
+            self._findings.add("odd_sale_price", "mended", f"{problem}; the price holds", [(line, text)])
+            sale = None
+        if sale is None:
+            return price, currency, None, None, None
+        start, end, readable = self._window(row)
+        if not readable:
+            fields = ("sale_window", "sale_start", "sale_end")
+            shown = " / ".join(text for field in fields if (text := self._text(row, field)))
+            why = "when the sale price holds cannot be read; the price holds"
+            self._findings.add("unreadable_sale_window", "mended", why, [(line, shown)])
+            return price, currency, None, None, None
+        return price, currency, sale, start, end
+
+    def _window(self, row: Row) -> tuple[int | None, int | None, bool]:
+        begin, _, finish = self._text(row, "sale_window").partition("/")
+        begin = begin.strip() or self._moment(row, "sale_start")
+        finish = finish.strip() or self._moment(row, "sale_end")
+        start, end = _micros(begin), _micros(finish, day_ends=True)
+        readable = (start is not None or not begin) and (end is not None or not finish)
+        return start, end, readable and not (start is not None and end is not None and end <= start)
+
+    def _moment(self, row: Row, field: str) -> str:
+        value = self._value(row, field)
+        return value.isoformat() if isinstance(value, datetime) else value_text(value).strip()
+
+    def _amount(self, line: int, row: Row, field: str) -> tuple[float | None, str]:
+        value = self._value(row, field)
+        shop = clean_text(self._text(row, "currency"), markup=False).upper() or self._currency
+        column = self.found.get(field, Column())
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value) / column.divide, shop
+        text = value_text(value)
+        if not text.strip():
+            return None, shop if field == "price" else ""
+        money = parse_money(clean_text(text), shop)
+        if money is None:
+            name = field.replace("_", " ")
+            self._findings.add(f"unreadable_{field}", "mended", f"the {name} is no amount; left out", [(line, text)])
+            return None, shop if field == "price" else ""
+        return money[0] / column.divide, money[1] or shop
+
+    # Whether it can be bought, and seen
+
+    def _availability(self, line: int, row: Row) -> str:
+        text, quantity = self._text(row, "availability"), self._text(row, "quantity")
+        words = text if text.strip() else quantity
+        if not words.strip():
+            self.silent.add(line)
+            return str(Availability.IN_STOCK)
+        known = parse_availability(words)
+        if known is None and words is text and quantity.strip():
+            known = parse_availability(quantity)
+        if known is Availability.OUT_OF_STOCK and words is quantity and self._text(row, "backorders").strip():
+            policy = self._text(row, "backorders").strip().casefold()
+            if policy in ("continue", "notify", "2") or parse_availability(policy) is Availability.IN_STOCK:
+                known = Availability.BACKORDER
+        if known is None:
+            why = "the availability is no known word; unknown, which sells. Map another column with --map availability="
+            self._findings.add("unknown_availability", "mended", why, [(line, words)])
+            return str(Availability.UNKNOWN)
+        return str(known)
+
+    def _shown(self, line: int, row: Row) -> tuple[str, str]:
+        """(status, the word that is none)."""
+        mapped = self.found.get("status")
+        if mapped is not None:
+            text = self._text(row, "status").strip()
+            if mapped.shown:
+                self.understood_status = True
+                live = text.casefold() in mapped.shown
+                return str(Status.ACTIVE if live else parse_status(text) or Status.HIDDEN), ""
+            status = status_in(plain_name(mapped.name), text)
+            self.understood_status = True
+            if status is None:
+                why = 'the status is no known word; hidden. Name the words shown: --map "status=COLUMN|shown:WORD,WORD"'
+                self._findings.add("unknown_status", "flagged", why, [(line, text)])
+            return str(status or Status.HIDDEN), ""
+        found: list[Status] = []
+        doubt = ""
+        for name in self._status:
+            if name not in row:
+                continue
+            text = value_text(row[name])
+            status = status_in(self._plain[name], text)
+            if status is None:
+                doubt = text.strip()
+            elif text.strip() or self._plain[name] in FILLED:
+                found.append(status)
+                self.understood_status = True
+        return str(hidden_most(found)), doubt
+
+    def _photo(self, line: int, row: Row) -> str:
+        link = _first(self._value(row, "image_link")).strip()
+        kept, problem = self._photos.find(link)
+        if problem:
+            why = "the photo cannot be used; the product is kept without"
+            self._findings.add("broken_image", "mended", why, [(line, f"{link} {problem}")])
+        return kept
+
+    def _created(self, line: int, row: Row) -> int | None:
+        text = self._moment(row, "created")
+        if not text:
+            return None
+        time = parse_time(text)
+        if time is None or schema.to_micros(time) < 0:
+            self._findings.add("unreadable_created", "mended", "the date cannot be read; left out", [(line, text)])
+            return None
+        return schema.to_micros(time)
+
+    # What no field takes
+
+    def _attributes(self, line: int, row: Row) -> str:
+        """As JSON: texts cleaned, numbers and booleans kept, lists joined by " | "."""
+        made: dict[str, str | float | bool] = {}
+        for key, value in row.items():
+            if key in self._taken or (key in self._status and self._understood(key, value)):
+                continue
+            name = plain_name(clean_text(key)) if " " in key or ":" in key else key
+            self.keys.add(name)
+            if value is not None and value != "":
+                self._attribute(made, name, value)
+        if len(made) > MAX_ATTRIBUTES:
+            why = f"over {MAX_ATTRIBUTES:,} attributes; the rest is left out"
+            self._findings.add("many_attributes", "mended", why, [(line, f"{len(made):,}")])
+            made = dict(list(made.items())[:MAX_ATTRIBUTES])
+        self.keys.update(made)
+        return orjson.dumps(made).decode() if made else "{}"
+
+    def _understood(self, key: str, value: Any) -> bool:
+        return status_in(self._plain[key], value_text(value)) is not None
+
+    def _attribute(self, made: dict[str, str | float | bool], key: str, value: Any) -> None:
+        if isinstance(value, dict):
+            for name, part in value.items():
+                self._attribute(made, f"{key}.{name}", part)
+            return
+        key = clean_text(key, markup=False)[:MAX_ID]
+        if not key:
+            return
+        if isinstance(value, bool):
+            made[key] = value
+        elif isinstance(value, int | float):
+            made[key] = value if abs(value) <= 1e15 else str(value)
+        else:
+            parts = value if isinstance(value, list) else [value]
+            text = " | ".join(part for part in (clean_text(value_text(part)) for part in parts) if part)[:MAX_TEXT]
+            if any(word in key.lower() for word in _MEASURES):
+                text = normalise_unit(text)
+            if text:
+                made[key] = text
+
+
+def _first(value: Any) -> str:
+    return value_text((value[0] if value else "") if isinstance(value, list) else value)
+
+
+def _micros(text: str, *, day_ends: bool = False) -> int | None:
+    """day_ends: a day alone lasts until its end."""
+    if not text:
+        return None
+    time = parse_time(text)
+    if time is None and re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text):
+        year, month, day = (int(part) for part in re.split(r"[/.]", text))
+        try:
+            time = datetime(year, month, day, tzinfo=UTC)
+        except ValueError:
+            return None
+    if time is None or time.year < 1970:
+        return None
+    if day_ends and (_DAY.match(text) or re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text)):
+        time += timedelta(days=1)
+    return schema.to_micros(time)
