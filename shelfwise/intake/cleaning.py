@@ -74,7 +74,9 @@ class Cleaner:
         self.found = {**found, **self.found}
         mapped = self.found.get("status")
         self._status = (
-            [] if mapped else [name for name, plain in self._plain.items() if plain in STATUS_COLUMNS]
+            []
+            if mapped or "status" in (self._mapping or {})
+            else [name for name, plain in self._plain.items() if plain in STATUS_COLUMNS]
         )  # a status that the user names is the only one
         taken = {column.name for column in self.found.values()}
         self._status = [name for name in self._status if name not in taken]

@@ -10,7 +10,12 @@ from collections.abc import Iterable, Iterator
 from shelfwise.intake.reading import Row
 
 #: Field → column, for what common names do not tell.
-MAPPING = {"price": "price|/100", "mpn": "name", "image_link": "img_500x500"}
+MAPPING = {
+    "price": "price|/100",
+    "mpn": "name",
+    "image_link": "img_500x500",
+    "status": "",
+}  # attributes say nothing of it
 _KINDS = ("attr_t_", "attr_n_", "attr_b_")
 _OTHER_SIZES = frozenset({"img_high", "img_low", "img_thumb"})
 #: What an attribute may not be called without its prefix: it would be taken for the product's own.

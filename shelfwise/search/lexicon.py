@@ -98,7 +98,7 @@ class Lexicon:
         """Products new or changed (PRODUCT_COLUMNS) and gone."""
         self._view = view
         self._changed += frame.height + len(gone)
-        if self._changed > max(_STALE, view.n // 20):
+        if self._changed > max(_STALE, view.n // 20) or _last_of_its_kind(view, gone):
             self._count(view)
             self._complete(view)
             return
@@ -215,3 +215,14 @@ def facts_of(view: DocumentsView) -> Facts:
 def _instead(query: str, text: str, other: str) -> str:
     """The query with its text said otherwise; the rest of it as it was where that can be told."""
     return query.replace(text, other) if text in query else other
+
+
+def _last_of_its_kind(view: DocumentsView, gone: Sequence[str]) -> bool:
+    """Was one of these the last of its brand or category? Then their names must be offered to nobody."""
+    rows = np.array([row for name in gone if (row := view.rows.get(name)) is not None], np.int64)
+    if not len(rows):
+        return False
+    live = view.live()
+    return any(
+        bool(np.setdiff1d(codes[rows][codes[rows] >= 0], codes[live]).size) for codes in (view.brand, view.category)
+    )

@@ -60,7 +60,7 @@ def test_google_merchant_csv(tmp_path: Path, store: Store, issues: Issues) -> No
     found = rows(store)
     assert found["1"]["title"] == "Mug and Saucer"
     assert (found["1"]["price"], found["1"]["currency"], found["1"]["availability"]) == (13.0, "EUR", "out_of_stock")
-    assert (found["2"]["price"], found["2"]["availability"]) == (None, "out_of_stock")
+    assert (found["2"]["price"], found["2"]["availability"]) == (None, "unknown")
     for name in tmp_path.glob("shelfwise-*"):
         pytest.fail(f"left {name} behind")
 
@@ -160,7 +160,7 @@ def test_shopify_csv(tmp_path: Path, store: Store, issues: Issues) -> None:
     path = tmp_path / "products_export.csv"
     path.write_text(SHOPIFY)
     report = load_products(path, store)
-    assert report.facts["format"] == "shopify"
+    assert report.facts["format"] == "Shopify"
     assert issues(report) == {}
     found = rows(store)
     assert list(found) == ["SH-S", "SH-M", "mug", "cap-Red", "cap-Green"]
