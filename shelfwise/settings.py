@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         description='Which column of event logs is which field, for example { customer = "user_id" }; empty guesses by '
         "common names.",
     )
+    retire_most: float = Field(
+        0.2, ge=0, le=1, description="The largest share of the products shown that `load products --full` may retire."
+    )
     product_columns: dict[str, str] = Field(
         {},
         description='Which column of product feeds is which field, for example { id = "article" }; empty guesses by '

@@ -113,10 +113,13 @@ class Shop:
         format: str | None = None,
         encoding: str | None = None,
         images: Path | None = None,
+        full: bool = False,
+        retire_most: float | None = None,
         progress: Progress | None = None,
     ) -> QualityReport:
         """Load a product feed. mapping: which column is which field, before the setting `product_columns`; see
-        `intake/mapping.py`. Raises UnreadableFile, having changed nothing."""
+        `intake/mapping.py`. full: the file is the whole catalogue, so what it lacks is retired, unless that is a larger
+        share than `retire_most` (the setting's). Raises UnreadableFile, having changed nothing."""
         from shelfwise.intake import load_products
         from shelfwise.intake.encoding import read_as
 
@@ -128,9 +131,16 @@ class Shop:
                 format=format,
                 images=images,
                 currency=self.settings.currency,
+                full=(self.settings.retire_most if retire_most is None else retire_most) if full else None,
                 progress=progress,
             )
         return self.keep_report(report)
+
+    def restore_products(self) -> int:
+        """Show again what the last full feed retired; how many."""
+        restored = self.store.restore()
+        self._changed()
+        return restored
 
     def load_events(
         self,

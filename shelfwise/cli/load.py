@@ -46,14 +46,41 @@ def load_products(
     format: Annotated[str | None, typer.Option(help="Name the format when it is guessed wrong.")] = None,
     encoding: Encoding = None,
     images: Annotated[Path | None, typer.Option(help="Folder the image links are relative to.")] = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="The file is the whole catalogue: what it lacks is shown no longer.")
+    ] = False,
+    retire_most: Annotated[
+        float | None, typer.Option(help="The largest share that --full may retire.", show_default="the setting, 0.2")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load a product feed. Bad rows are reported with their line; a file that cannot be read changes nothing."""
+    """Load a product feed. Bad rows are reported with their line; a file that cannot be read changes nothing.
+
+    Exports of Shopify, WooCommerce, Magento, PrestaShop, Shopware and Amazon are recognised by their headings. What is
+    a draft, archived, hidden or unpublished is kept and never shown; another column says so with --map status=COLUMN,
+    or --map "status=COLUMN|shown:live,ok". Columns that the file does not have keep their values, so an hourly file of
+    prices and stock is fine. See docs/feeds.md.
+    """
     with open_shop(shop) as opened, progress_bar("Products") as progress:
         report = opened.load_products(
-            file, mapping=mapping_of(mapping), format=format, encoding=encoding, images=images, progress=progress
+            file,
+            mapping=mapping_of(mapping),
+            format=format,
+            encoding=encoding,
+            images=images,
+            full=full,
+            retire_most=retire_most,
+            progress=progress,
         )
     show_quality(report, as_json)
+
+
+@load.command("restore")
+def restore_products(shop: ShopFolder = HERE) -> None:
+    """Show again what the last `load products --full` retired."""
+    with open_shop(shop) as opened:
+        restored = opened.restore_products()
+    out.print(f"{restored:,} products are shown again", highlight=False)
 
 
 @load.command("events")
@@ -104,24 +131,38 @@ def load_dataset(
     show_quality(report, as_json)
 
 
+#: Facts of a load that a person should see at once.
+_SAID = ("format", "encoding", "between fields", "line ends", "update", "retired")
+
+
 def show_quality(report: Any, as_json: bool) -> None:
     if as_json:
         print_json(report.to_json())
         return
-    summary = ", ".join(f"{getattr(report, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
-    out.print(f"[bold]{summary}[/]")
+    out.print(f"[bold]{_summary(report)}[/]")
+    facts = [f"{name}: {report.facts[name]}" for name in _SAID if report.facts.get(name)]
+    if facts:
+        out.print("; ".join(facts), markup=False, highlight=False)
     show_issues(report.issues)
     for load in report.loads:
-        summary = ", ".join(f"{getattr(load, part):,} {part}" for part in ("read", "kept", "dropped", "flagged"))
-        out.print(f"\nLoaded: {load.source}: {summary}", markup=False, highlight=False)
-        show_issues(load.issues)
+        out.print(f"\nLoaded: {load.source}: {_summary(load)}", markup=False, highlight=False)
+        show_issues(load.issues, most=5)
 
 
-def show_issues(issues: Any) -> None:
+def _summary(report: Any) -> str:
+    parts = ["read", "kept", "hidden", "joined", "dropped", "flagged"]
+    seldom = ("hidden", "joined")
+    return ", ".join(f"{count:,} {part}" for part in parts if (count := getattr(report, part)) or part not in seldom)
+
+
+def show_issues(issues: Any, most: int = 12) -> None:
+    """One screen at most: of each kind its cause, which names the option that mends it, and values with their lines."""
     if not issues:
         return
-    table = Table("what", "rows", "outcome", "for example", box=None, header_style="bold")
-    for issue in issues:
-        shown = "; ".join(f"{line}: {text}" if line else str(text) for line, text in issue.examples[:2])
-        table.add_row(issue.kind, f"{issue.count:,}", issue.outcome, Text(shown[:100]))
+    table = Table("what", "rows", "outcome", "why", "for example", box=None, header_style="bold")
+    for issue in issues[:most]:
+        shown = "; ".join(f"line {line}: {text}" if line else str(text) for line, text in issue.examples[:3])
+        table.add_row(issue.kind, f"{issue.count:,}", issue.outcome, Text(issue.explanation), Text(shown[:100]))
     out.print(table)
+    if len(issues) > most:
+        out.print(f"{len(issues) - most} more in reports/ (quality.md)", highlight=False)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.engine.catalogue import View
+from shelfwise.engine.catalogue import GONE, View
 from shelfwise.engine.context import Context
 from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.retrieve.source import Candidates, Reason, Source
@@ -58,6 +58,8 @@ class Explainer:
             reason = None
             for each in dict.fromkeys([order[0], *(each for each in order if by[each])]):
                 reason = self._sources[each].reason(context, row, values)
+                if reason and reason.row >= 0 and not reason.query and context.view.sale[reason.row] == GONE:
+                    reason = None  # it would name what nobody may see
                 if reason:
                     if reason.text == "search":
                         names = ["search", *(name for name in names if name != "search")]
