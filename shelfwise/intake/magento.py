@@ -61,20 +61,23 @@ def rows(sheet: Sheet) -> Rows:
     base: dict[str, Row] = {}  # sku → its row of all views, with what only other views have
     lines: dict[str, int] = {}
     group_of: dict[str, str] = {}
-    sku, stated = "", 0
+    whole: set[str] = set()  # whose row of all views was read
+    sku = ""
     for line, row in sheet.rows():
         own = sheet.text(row, "sku")
-        if own and own not in base and not sheet.text(row, "store"):
-            base[own], lines[own] = dict(row), line
+        if not own and not sku:
+            yield line, {"id": "", "title": sheet.text(row, "title")}, row
+            continue
+        product = base.setdefault(own or sku, {})
+        if own and own not in whole and not sheet.text(row, "store"):
+            base[own] = product | {name: value for name, value in row.items() if str(value or "").strip()}
+            whole.add(own)
+            lines[own] = line
         elif own or sku:  # a store view, or further values of the row before
-            stated += 1
-            merged = base.setdefault(own or sku, {})
             lines.setdefault(own or sku, line)
-            if own and not sheet.text(row, "store"):
-                merged.update({name: value for name, value in row.items() if str(value or "").strip()})
             for name, value in row.items():
-                if not str(merged.get(name) or "").strip():
-                    merged[name] = value
+                if not str(product.get(name) or "").strip():
+                    product[name] = value
             why = "a row of another store view or of further values; joined to its product"
             sheet.findings.add("joined_view", "joined", why, [(line, own or sku)])
         sku = own or sku

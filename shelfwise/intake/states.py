@@ -89,9 +89,9 @@ def parse_status(text: str) -> Status | None:
     """'draft', 'Not Visible Individually', 'Entwurf', '下架', '0' → a status; None when it is no known word.
 
     Hidden from the catalogue or from search alone is hidden."""
-    word = _plain(text)
-    if word in ("-1", "-1.0"):  # WooCommerce: a draft
+    if text.strip() in ("-1", "-1.0"):  # WooCommerce: a draft
         return Status.DRAFT
+    word = _plain(text)
     return _SHOWN.get(word.removesuffix(".0"))
 
 

@@ -151,7 +151,8 @@ def frame_of(rows: Iterable[Sequence[Any]], columns: dict[str, pl.DataType]) -> 
 
 def checked_events(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with exactly EVENT_COLUMNS, checked in columns. Raises InvalidRecord with an offending value."""
-    frame = _conformed(frame, EVENT_COLUMNS).with_columns(pl.col("quantity").fill_null(1.0))
+    frame = _trimmed(_conformed(frame, EVENT_COLUMNS), "id", "customer", "session", "product", "request_id")
+    frame = frame.with_columns(pl.col("quantity").fill_null(1.0))
     rules: dict[str, tuple[pl.Expr, str]] = {
         "id": (pl.col("id") == "", "is required; give every event an id of its own"),
         "type": (~pl.col("type").is_in([str(kind) for kind in EVENT_TYPES]), f"is none of {', '.join(EVENT_TYPES)}"),
@@ -174,7 +175,7 @@ _LATE = ("status", "sale_price", "sale_start", "sale_end")  # a frame may lack t
 def checked_products(frame: pl.DataFrame) -> pl.DataFrame:
     """The frame with exactly PRODUCT_COLUMNS, checked in columns. Raises InvalidRecord with an offending value."""
     late = {name: pl.lit(None, PRODUCT_COLUMNS[name]) for name in _LATE if name not in frame.columns}
-    frame = _conformed(frame.with_columns(**late), PRODUCT_COLUMNS)
+    frame = _trimmed(_conformed(frame.with_columns(**late), PRODUCT_COLUMNS), "id", "item_group_id")
     frame = frame.with_columns(pl.col("status").replace("", str(Status.ACTIVE)))
     availability = pl.col("availability").replace("", str(Availability.IN_STOCK))
     frame = frame.with_columns(availability, pl.col("attributes").replace("", "{}"))
@@ -213,6 +214,11 @@ def _conformed(frame: pl.DataFrame, columns: dict[str, pl.DataType]) -> pl.DataF
             raise InvalidRecord(name, f"cannot be read as {kind}: {str(error).splitlines()[0]}") from None
         converted.append(series.fill_null("") if kind == pl.String() else series)
     return pl.DataFrame(converted)
+
+
+def _trimmed(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+    """Ids as the records have them: without blanks around them."""
+    return frame.with_columns(pl.col(name).str.strip_chars() for name in names)
 
 
 def _check(frame: pl.DataFrame, rules: dict[str, tuple[pl.Expr, str]], *, ids: tuple[str, ...]) -> None:

