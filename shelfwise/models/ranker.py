@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
 
@@ -65,8 +64,13 @@ class Trees:
     """Boosted trees. text: a model as LightGBM writes it."""
 
     def __init__(self, text: str) -> None:
+        import lightgbm  # with pandas it takes most of a second; a ranker without trees needs neither
+
         self.text = text
-        self._booster = lightgbm.Booster(model_str=text)
+        try:
+            self._booster = lightgbm.Booster(model_str=text)
+        except lightgbm.basic.LightGBMError as error:
+            raise ValueError(str(error)) from None
         self.forest = Forest.of(self._booster.dump_model())
 
     @property
@@ -169,6 +173,6 @@ class Ranker:
                 if head.width != len(names):
                     raise BundleError(f"the ranker reads {head.width} features and names {len(names)}; train again")
             heads["home"]  # the last that answers
-        except (KeyError, IndexError, ValueError, lightgbm.basic.LightGBMError) as error:
+        except (KeyError, IndexError, ValueError) as error:
             raise BundleError(f"the ranker cannot be read ({error}); train again") from None
         return cls(names, heads)

@@ -242,6 +242,18 @@ def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataF
     return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
 
 
+def sign_ins(connection: Connection) -> pl.DataFrame:
+    """session, customer, time (microseconds): when each customer first signed in to each session."""
+    e = events.c
+    query = (
+        select(e.session, e.customer, func.min(e.time))
+        .where(e.session != "", e.customer != "")
+        .group_by(e.session, e.customer)
+    )
+    rows = [tuple(row) for row in connection.execute(query)]
+    return pl.DataFrame(rows, schema={"session": pl.String, "customer": pl.String, "time": pl.Int64}, orient="row")
+
+
 def names(connection: Connection, after: str, limit: int) -> list[str]:
     """The first customers after this one."""
     query = select(customers.c.customer).where(customers.c.customer > after).order_by(customers.c.customer)

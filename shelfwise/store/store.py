@@ -206,6 +206,12 @@ class Store:
         with self._database.read() as connection:
             return events.since(connection, sequence, limit)
 
+    def sign_ins(self) -> pl.DataFrame:
+        """session, customer, time (microseconds): when each customer first signed in to each session. Until then nobody
+        knew whose that session's events were. Reads every event."""
+        with self._database.read() as connection:
+            return events.sign_ins(connection)
+
     def newest_event(self) -> tuple[int, int]:
         """The newest event's sequence and how many events there are, both as of one moment."""
         with self._database.read() as connection:

@@ -46,6 +46,10 @@ class Dataset:
     undone: the additions to a cart that were taken back by a removal, row i for customer i. As in a live state they are
     wishes up to that moment, seconds in `undone_at` (one a row of `undone`), and never were from then on; so they are
     not in `sequences`.
+
+    known_at: seconds, for each row of `sequences` (and of `undone`, in `undone_known_at`) since when it is known whose
+    it is: an anonymous event becomes a customer's when they sign in, which as of a moment before nobody knew. None
+    where nobody signed in late.
     """
 
     items: IdMap
@@ -54,6 +58,8 @@ class Dataset:
     features: Items
     undone: Sequences | None = None
     undone_at: Longs | None = None
+    known_at: Longs | None = None
+    undone_known_at: Longs | None = None
 
     def split(self, time: datetime | int, days: float | None = None) -> tuple[Sequences, Sequences]:
         """Events strictly before `time` (UTC, or seconds since 1970) as they looked then, and those from it on (for
@@ -63,9 +69,13 @@ class Dataset:
         if days is not None:
             after &= self.sequences.time < cut + int(days * 86_400)
         before = self.sequences.before(cut)
+        if self.known_at is not None:
+            before = self.sequences.take((self.sequences.time < cut) & (self.known_at < cut))
         if self.undone is not None and self.undone_at is not None:
             # That they will be taken back is not known yet.
             wished = (self.undone.time < cut) & (self.undone_at >= cut)
+            if self.undone_known_at is not None:
+                wished &= self.undone_known_at < cut
             if wished.any():
                 before = _merged(before, self.undone.take(wished))
         return before, self.sequences.take(after)
@@ -90,7 +100,7 @@ def read_dataset(
     products = store.products_frame()
     names: dict[str, int] = {name: at for at, name in enumerate(products["id"])}
     customers: dict[str, int] = {}
-    columns = _Columns()
+    columns = _Columns(store.sign_ins())
     total = store.counts().events
     frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}))
     for frame in frames:
@@ -99,7 +109,10 @@ def read_dataset(
         columns.add(frame, names, customers)
         if progress:
             progress(columns.rows, total, "events read")
-    everything, undone_at = columns.sequences(len(customers))
+    everything, undone_at, known_at = columns.sequences(len(customers))
+    if until is not None:  # what was not known to be theirs then was not in their history
+        kept = known_at < to_micros(until) // SECOND + 1
+        everything, undone_at, known_at = everything.take(kept), undone_at[kept], known_at[kept]
     stays = undone_at < 0
     if not stays.any():
         raise NotEnoughData("no event names a product yet; load events first (`shelfwise load events FILE`)")
@@ -109,7 +122,17 @@ def read_dataset(
     if encode and folder is not None:
         features = _encoded(features, products, folder, settings, pixels, progress)
     sequences = everything if undone is None else everything.take(stays)
-    return Dataset(IdMap(names), IdMap(customers), sequences, features, undone, undone_at[~stays])
+    late = bool((known_at > everything.time).any())
+    return Dataset(
+        IdMap(names),
+        IdMap(customers),
+        sequences,
+        features,
+        undone,
+        undone_at[~stays],
+        known_at[stays] if late else None,
+        known_at[~stays] if late else None,
+    )
 
 
 def _settled(sequences: Sequences) -> Sequences:
@@ -144,10 +167,11 @@ def _merged(one: Sequences, other: Sequences) -> Sequences:
 class _Columns:
     """Grows one array a column by whole frames; ids are mapped frame by frame, so each text is seen once a frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, sign_ins: pl.DataFrame) -> None:
         self.rows = 0
+        self._sign_ins = sign_ins
         self._parts: dict[str, list[npt.NDArray[Any]]] = {
-            name: [] for name in ("owner", "item", "kind", "time", "price", "quantity")
+            name: [] for name in ("owner", "item", "kind", "time", "price", "quantity", "known")
         }
 
     def add(self, frame: pl.DataFrame, names: dict[str, int], customers: dict[str, int]) -> None:
@@ -167,17 +191,29 @@ class _Columns:
             "time": (frame["time"] // SECOND).to_numpy(),
             "price": frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
             "quantity": frame["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
+            "known": self._known(frame),
         }
         for name, values in parts.items():
             self._parts[name].append(values if known.all() else values[known])
         self.rows += int(known.sum())
 
-    def sequences(self, customers: int) -> tuple[Sequences, Longs]:
+    def _known(self, frame: pl.DataFrame) -> Longs:
+        """int64, seconds: since when each event is known to be its customer's."""
+        time = (frame["time"] // SECOND).to_numpy()
+        if self._sign_ins.is_empty():
+            return time
+        signed = frame.select("session", "customer").join(
+            self._sign_ins, on=["session", "customer"], how="left", maintain_order="left"
+        )
+        known: Longs = np.maximum(time, (signed["time"].fill_null(0) // SECOND).to_numpy())
+        return known
+
+    def sequences(self, customers: int) -> tuple[Sequences, Longs, Longs]:
         """Sorted by customer, then time, then arrival, and int64 for each row, when it was taken back (seconds), -1 for
-        never. Frames come in time order, so a stable sort by customer is enough; it is checked, since a wrong order
-        would let the future in."""
+        never, and since when it is known whose it is. Frames come in time order, so a stable sort by customer is
+        enough; it is checked, since a wrong order would let the future in."""
         if not self.rows:
-            return sequences_of([]), np.empty(0, np.int64)
+            return sequences_of([]), np.empty(0, np.int64), np.empty(0, np.int64)
         owner = self._take("owner")
         time = self._take("time")
         if np.any(time[1:] < time[:-1]):
@@ -193,11 +229,12 @@ class _Columns:
             price=self._take("price")[order],
             quantity=self._take("quantity")[order],
         )
+        known = self._take("known")[order]
         del time, order
         never = np.full(made.rows, -1, np.int64)
         removals = TAKES_BACK[made.kind]
         if not removals.any():
-            return made, never
+            return made, never, known
         # Only of who ever took something out again is there anything to find.
         removers = np.zeros(customers, np.bool_)
         removers[owner[removals]] = True
@@ -206,7 +243,7 @@ class _Columns:
         answered = np.flatnonzero(end >= 0)
         answered = answered[removals[some[end[answered]]]]
         never[some[answered]] = made.time[some[end[answered]]]
-        return made.take(~removals), never[~removals]
+        return made.take(~removals), never[~removals], known[~removals]
 
     def _take(self, name: str) -> npt.NDArray[Any]:
         return np.concatenate(self._parts.pop(name))

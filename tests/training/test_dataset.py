@@ -120,3 +120,19 @@ def test_a_few_events_after_a_long_silence_do_not_move_the_clock(store: Store) -
     assert sequences.items_of(0)[-1] == 0  # ann's newest is still the milk
     store.append_events([event(buy, "milk", 900, customer=f"c{number}") for number in range(40)])
     assert read_dataset(store, None, Settings()).sequences.time.max() > before
+
+
+def test_a_later_sign_in_tells_nothing_of_what_was_before(store: Store) -> None:
+    """Evaluated as of day 3, nobody knew that the early session is bob's; as of day 5 it is."""
+    dataset = read_dataset(store, None, Settings())
+    bob = dataset.customers.inside("bob")
+    for day, products in ((3, []), (5, ["soap", "soap"])):
+        before, _ = dataset.split(START + timedelta(days=day))
+        assert [dataset.items.outside[item] for item in before.items_of(bob)] == products
+    before, after = dataset.split(START + timedelta(days=3))
+    assert [dataset.items.outside[item] for item in after.items_of(bob)] == ["soap"]
+    assert len(before.items_of(dataset.customers.inside("ann"))) == 2
+    early = read_dataset(store, None, Settings(), until=START + timedelta(days=3))
+    assert "bob" not in early.customers or not len(early.sequences.items_of(early.customers.inside("bob")))
+    everything = read_dataset(store, None, Settings()).sequences
+    assert everything.rows == dataset.sequences.rows
