@@ -26,6 +26,7 @@ from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import Product, Rule, Synonym
 from shelfwise.search import paging, ranking
 from shelfwise.search.clicks import Clicks
+from shelfwise.search.codes import codes_in, joined_in, whole_code
 from shelfwise.search.columns import Mask
 from shelfwise.search.documents import Documents, DocumentsView, frame_of
 from shelfwise.search.highlights import Highlights
@@ -38,7 +39,7 @@ from shelfwise.search.sold import Sold
 from shelfwise.search.suggest import Entry, Suggestion
 from shelfwise.search.text import Analyzer, normal
 from shelfwise.search.titles import Titles
-from shelfwise.search.words import KeyedRows, Keys, WordHits, WordIndex, codes_in
+from shelfwise.search.words import KeyedRows, Keys, WordHits, WordIndex
 
 MOST = 5_000  # products a query finds at most
 _TEXTED = 1_000  # products whose title and description are scored as one text
@@ -50,6 +51,7 @@ _FAR_FROM, _FAR = 0.14, 0.6  # cosine, and part of the highest, where no product
 _ALIKE = 500  # products proposed for a photo
 _FEW = 100  # products with every word below which those with some are taken too
 _WORDED = ("text", "brand", "category", "attributes")  # fields that together hold every word of a product
+_PART = 0.8  # of an exact code: what is found by a part of its model number
 _VARIANT = 0.9  # of its score: what is found by a synonym
 log = logging.getLogger("shelfwise.search")
 _REASONS = {
@@ -269,9 +271,15 @@ class Search:
         """
         view = self.documents.view
         language = request.language or self._language
-        understood = self.lexicon.understand(request, language)
-        found, masks, understood = self._sought(view, request, understood, taste)
+        known = len(self._coded(whole_code(request.query))) or len(self._coded(joined_in(request.query)))
+        asked = replace(request, correct=False) if known else request  # what a code names exactly is no typing error
+        understood = self.lexicon.understand(asked, language)
+        found, masks, understood = self._sought(view, asked, understood, taste)
         return self._answer(view, request, understood, found, masks)
+
+    def _coded(self, codes: Sequence[str]) -> Keys:
+        """Products with one of these codes (codes.py)."""
+        return self.words.any_of("sku", codes, MOST).keys if codes else _NO_KEYS
 
     def parts(self, query: str, products: Sequence[str]) -> dict[str, Floats]:
         """What each feature (ranking.FEATURES) adds to the scores of these products beside all that is found for a
@@ -407,25 +415,35 @@ class Search:
         values: list[Floats] = []
         whole: list[Keys] = []
         texted: list[WordHits] = []
+        named = self._coded(whole_code(request.query))
+        joined = self._coded(joined_in(request.query))
         most = MOST if also is None else max(MOST, view.n)  # none of those asked for is cut off
         for text, worth in ((understood.text, 1.0), *((variant, _VARIANT) for variant in understood.variants)):
             wanted = self.analyzer.forms(text)
             hits = self.words.search(wanted, most, every=True)
             whole.append(hits.keys)
             found = [hits]
-            if len(wanted) > 1 and (not every or also is not None or 0 < len(hits.keys) < max(request.k, _FEW)):
+            if (
+                len(wanted) > 1
+                and not len(named)
+                and (not every or also is not None or 0 < len(hits.keys) < max(request.k, _FEW))
+            ):
                 found.append(self.words.search(wanted, max(4 * request.k, _FEW) if every and also is None else most))
             texted.append(self.words.field("text", wanted, _TEXTED if also is None else most))
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
-        coded = self.words.any_of("sku", codes_in(request.query), MOST).keys if codes_in(request.query) else _NO_KEYS
-        keys.append(coded)
-        values.append(np.zeros(len(coded), np.float32))
+        codes = codes_in(request.query)
+        parts, coded = self._coded(codes), self._coded([code for code in codes if not code.startswith("part:")])
+        if len(joined):
+            whole.append(joined)
+        for more_keys in (parts, named, joined):
+            keys.append(more_keys)
+            values.append(np.zeros(len(more_keys), np.float32))
         rows, words = ranking.strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
         learned = self._learned(view, request)
         more = [np.fromiter(learned, np.int32, len(learned))]
         vector = self.meaning.of(understood.meant or understood.reading.said)
-        if vector is not None and (len(rows) or not every):
+        if vector is not None and (len(rows) or not every) and not len(named):
             allowed = self._allowed(view, request) if request.filters.narrow else None
             near, cosine = self.meaning.texts.near(vector, _NEAR, allowed)
             least = _NEAR_FROM if every else max(_FAR_FROM, _FAR * float(cosine.max(initial=0)))
@@ -438,7 +456,10 @@ class Search:
         )
         known = self._known(view, understood)
         features = {
-            "exact": np.isin(rows, self.rows_of(coded)),
+            "exact": np.maximum(
+                np.isin(rows, self.rows_of(np.concatenate((coded, joined)))),
+                _PART * np.isin(rows, self.rows_of(np.concatenate((parts, named)))),
+            ),
             "every": np.isin(rows, self.rows_of(np.concatenate(whole))),
             "words": known * ranking.share(words),
             "text": known * self._text(view, rows, texted),

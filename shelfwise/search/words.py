@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,8 @@ from tantivy import Document, Index, Occur, Query
 
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.text import Analyzer, normal
+from shelfwise.search.codes import codes_of_product
+from shelfwise.search.text import Analyzer
 
 #: Fields of a product, and how much a term in each weighs when candidates are sought.
 WEIGHTS: dict[str, float] = {
@@ -46,7 +46,7 @@ WEIGHTS: dict[str, float] = {
 }
 FIELDS: tuple[str, ...] = tuple(WEIGHTS)
 #: Changes when documents are made otherwise: an index of another number is rebuilt.
-VERSION = 2
+VERSION = 3
 _SCHEMA_FIELDS = ("title", "brand", "category", "attributes", "description", "text")  # text: title and description
 _HEAP = 50_000_000  # bytes of the writer
 _META = "shelfwise"
@@ -54,7 +54,6 @@ _TIE = 0.3  # how much the weaker fields of a term add to the strongest
 _MOST_TERMS = 400  # distinct attribute terms of a product
 _MOST_WANTED = 40  # words of a query that are looked for
 _TOLD = 2_000  # products indexed between two words of progress
-_CODE = str.maketrans("", "", " -_./")
 
 Keys = npt.NDArray[np.uint64]
 Wanted = Sequence[tuple[str, ...]]
@@ -71,21 +70,6 @@ class WordHits:
 def key_of(product: str) -> int:
     """The number a product is known by in the index, the same everywhere; never 0."""
     return int.from_bytes(hashlib.blake2b(product.encode(), digest_size=8).digest(), "big") >> 1 or 1
-
-
-def codes_of(text: str) -> list[str]:
-    """An SKU, GTIN or model number as it is looked for: as written, and without separators."""
-    code = normal(text)
-    plain = code.translate(_CODE)
-    return [one for one in dict.fromkeys((code.replace(" ", ""), plain)) if one]
-
-
-def codes_in(query: str) -> list[str]:
-    """What of a query may be an SKU, a GTIN or a model number: it has a digit."""
-    words = query.split()
-    said = [*words, *(a + b for a, b in pairwise(words))][:40]
-    found = dict.fromkeys(code for word in said for code in codes_of(word))
-    return [code for code in found if len(code) > 3 and any(c.isdigit() for c in code)]
 
 
 class KeyedRows:
@@ -276,7 +260,7 @@ class WordIndex:
             document.add_text("attributes", " ".join(self._told(orjson.loads(attributes))))
         if described:
             document.add_text("description", described)
-        for code in dict.fromkeys(code for each in (id, gtin, mpn) if each for code in codes_of(each)):
+        for code in codes_of_product(id, title, gtin, mpn):
             document.add_text("sku", code)
         return document
 

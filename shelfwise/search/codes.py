@@ -1,0 +1,105 @@
+"""Model numbers, SKUs, barcodes and sizes: what of a product and of a query is one, however it is written.
+
+WF-M5799DWF is found as wfm5799dwf, by its middle (m5799) and in pieces; a barcode with or without the zeros that a
+scanner adds and a spreadsheet eats; M4 x 20 as m4x20; AC/DC as acdc. A digit is never forgiven: another digit is
+another model. Each kind of code has a mark of its own, so that a part is never taken for a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+
+from shelfwise.search.text import normal
+
+_SEPARATORS = str.maketrans("", "", " -_./")
+_PIECE = re.compile(r"[^\W\d_]+|\d+")
+_WORD = re.compile(r"[^\s,;:()\[\]\"]+")
+_SIZE = re.compile(r"(?<![\w.])[a-z]{0,2}\d+(?:[.,]\d+)?(?:\s*[x×*]\s*\d+(?:[.,]\d+)?)+(?![\w])")
+_JOINT = re.compile(r"[^\W\d_]+(?:[-/.&'+][^\W\d_]+)+")
+_LEAST = 4  # letters and digits of a part of a model number
+_MOST = 60  # codes of one text
+_BARCODE = re.compile(r"\d{8,14}")
+
+
+def codes_of(text: str) -> list[str]:
+    """An SKU, GTIN or model number as it is looked for: as written, and without separators."""
+    code = normal(text)
+    plain = code.translate(_SEPARATORS)
+    return [one for one in dict.fromkeys((code.replace(" ", ""), plain)) if one]
+
+
+def codes_of_product(id: str, title: str, gtin: str, mpn: str) -> list[str]:
+    """Every code a product is found by."""
+    found = dict.fromkeys(code for each in (id, gtin, mpn) if each for code in codes_of(each))
+    digits = gtin.translate(_SEPARATORS)
+    if _BARCODE.fullmatch(digits):
+        found[_barcode(digits)] = None
+    name = normal(title)
+    for word in (mpn and normal(mpn), *_WORD.findall(name)):
+        if word and any(c.isdigit() for c in word) and any(c.isalpha() for c in word):
+            found[word.translate(_SEPARATORS)] = None
+            found.update(dict.fromkeys(_parts(word)))
+    found.update(dict.fromkeys(_sizes(name)))
+    found.update(dict.fromkeys(f"joint:{word}" for word in _joints(name)))
+    return list(found)[: 4 * _MOST]
+
+
+def codes_in(query: str) -> list[str]:
+    """What of a query may be an SKU, a GTIN, a part of a model number or a size: it has a digit."""
+    query = normal(query)
+    words = query.split()
+    said = [*words, *(a + b for a, b in pairwise(words))][:40]
+    found = dict.fromkeys(code for word in said for code in codes_of(word))
+    found = dict.fromkeys(code for code in found if len(code) > 3 and any(c.isdigit() for c in code))
+    for code in list(found):
+        if code.isdecimal() and _BARCODE.fullmatch(code):
+            found[_barcode(code)] = None
+        elif len(code) >= _LEAST:
+            found[f"part:{code}"] = None
+    found.update(dict.fromkeys(_sizes(query)))
+    return list(found)[:_MOST]
+
+
+def whole_code(query: str) -> list[str]:
+    """The codes that the query is as a whole, none where it says more or has no digit."""
+    plain = normal(query).translate(_SEPARATORS)
+    if not any(c.isdigit() for c in plain) or len(plain) < 3:
+        return []
+    codes = [*codes_of(query), *_sizes(normal(query))]
+    if _BARCODE.fullmatch(plain):
+        codes.append(_barcode(plain))
+    if any(c.isalpha() for c in plain) and len(plain) >= _LEAST:
+        codes.append(f"part:{plain}")
+    return codes
+
+
+def joined_in(query: str) -> list[str]:
+    """Of a query that is one word, what a product may write apart: acdc, AC/DC."""
+    word = normal(query)
+    return [f"joint:{word}"] if len(word) > 2 and word.isalpha() and word.isascii() else []
+
+
+def _barcode(digits: str) -> str:
+    return f"gtin:{digits.lstrip('0')}"
+
+
+def _parts(word: str) -> Iterator[str]:
+    """Runs of a model number's pieces that have a digit: wf m 5799 dwf → m5799, 5799dwf, …"""
+    pieces = _PIECE.findall(word)[:8]
+    for start in range(len(pieces)):
+        for end in range(start + 1, len(pieces) + 1):
+            part = "".join(pieces[start:end])
+            if len(part) >= _LEAST and any(c.isdigit() for c in part):
+                yield f"part:{part}"
+
+
+def _sizes(text: str) -> Iterator[str]:
+    for size in _SIZE.findall(text):
+        yield "size:" + re.sub(r"\s*[x×*]\s*", "x", size).replace(",", ".")
+
+
+def _joints(text: str) -> Iterator[str]:
+    for word in _JOINT.findall(text):
+        yield re.sub(r"[^\w]", "", word)
