@@ -39,7 +39,6 @@ def codes_of_product(id: str, title: str, gtin: str, mpn: str) -> list[str]:
     name = normal(title)
     for word in (mpn and normal(mpn), *_WORD.findall(name)):
         if word and any(c.isdigit() for c in word) and any(c.isalpha() for c in word):
-            found[word.translate(_SEPARATORS)] = None
             found.update(dict.fromkeys(_parts(word)))
     found.update(dict.fromkeys(_sizes(name)))
     found.update(dict.fromkeys(f"joint:{word}" for word in _joints(name)))

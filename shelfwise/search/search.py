@@ -433,10 +433,10 @@ class Search:
             keys += [one.keys for one in found]
             values += [one.score * worth for one in found]
         codes = codes_in(request.query)
-        parts, coded = self._coded(codes), self._coded([code for code in codes if not code.startswith("part:")])
+        partly, coded = self._coded(codes), self._coded([code for code in codes if not code.startswith("part:")])
         if len(joined):
             whole.append(joined)
-        for more_keys in (parts, named, joined):
+        for more_keys in (partly, named, joined):
             keys.append(more_keys)
             values.append(np.zeros(len(more_keys), np.float32))
         rows, words = ranking.strongest(self.rows_of(np.concatenate(keys)), np.concatenate(values), view.n)
@@ -458,7 +458,7 @@ class Search:
         features = {
             "exact": np.maximum(
                 np.isin(rows, self.rows_of(np.concatenate((coded, joined)))),
-                _PART * np.isin(rows, self.rows_of(np.concatenate((parts, named)))),
+                _PART * np.isin(rows, self.rows_of(np.concatenate((partly, named)))),
             ),
             "every": np.isin(rows, self.rows_of(np.concatenate(whole))),
             "words": known * ranking.share(words),
