@@ -96,8 +96,8 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
             f"[reverse] {escape(chip.label or chip.text)} [/] {escape(chip.id)}" for chip in answer.reading
         )
         out.print(f"Understood: {chips}  (--undo takes one back)", highlight=False)
-    if answer.relaxed:
-        out.print(f"Nothing has it all; given up: {escape(', '.join(answer.relaxed))}", highlight=False)
+    if why := nothing_has(answer):
+        out.print(why, highlight=False, markup=False)
     table = Table("product", "title", "price", "why", "score", box=None, header_style="bold")
     if explain:
         table.add_column("parts")
@@ -122,6 +122,20 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
         out.print(Text.assemble((f"{facet.name}: ", "bold"), span + values))
     more = "; --after shows more" if answer.after else ""
     out.print(f"[dim]{len(answer.items)} of {answer.total:,}{more}[/]", highlight=False)
+
+
+def nothing_has(answer: SearchAnswer) -> str:
+    """Why what follows is not, or is nothing of, what was looked for; "" where it is."""
+    if "popular" in answer.relaxed:
+        return f"Nothing matches {answer.query!r}; these are others."
+    if answer.relaxed:
+        limits = ", ".join(chip.label or chip.text for chip in answer.reading if chip.effect == "filter")
+        gone = [f"within {limits}"] if "filters" in answer.relaxed and limits else []
+        gone += ["with all the words"] if "words" in answer.relaxed else []
+        return f"Nothing {' and '.join(gone) or 'has it all'}; these come near."
+    if not answer.items:
+        return "Nothing is found: no product on sale matches, or the filters leave none."
+    return ""
 
 
 @rules.command("list")

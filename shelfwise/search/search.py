@@ -34,6 +34,7 @@ from shelfwise.search.lexicon import Lexicon, Understood
 from shelfwise.search.meaning import Encoders, Meaning
 from shelfwise.search.personal import Taste, liking
 from shelfwise.search.reading import Want
+from shelfwise.search.reasons import REASONS, reason_of
 from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.search.sold import Sold
 from shelfwise.search.suggest import Entry, Suggestion
@@ -54,18 +55,6 @@ _WORDED = ("text", "brand", "category", "attributes")  # fields that together ho
 _PART = 0.8  # of an exact code: what is found by a part of its model number
 _VARIANT = 0.9  # of its score: what is found by a synonym
 log = logging.getLogger("shelfwise.search")
-_REASONS = {
-    "en": {
-        "words": "Matches your search",
-        "browse": "From the catalogue",
-        "rules": "Chosen by the shop",
-        "popular": "Popular here",
-        "photo": "Looks like your photo",
-        "meaning": "Close to what you mean",
-    },
-    "zh": {"words": "符合您的搜索", "browse": "全部商品", "rules": "店家推荐", "popular": "热门商品"}
-    | {"photo": "与您的照片相似", "meaning": "与您的意思相近"},
-}
 
 
 _NO_KEYS: Keys = np.empty(0, np.uint64)
@@ -335,7 +324,8 @@ class Search:
         terms = self._highlights.terms((understood.text, *understood.variants))
         place = {row: at for at, row in enumerate(total.rows.tolist())} if request.explain else {}
         hits = []
-        for row, score, others in page.items:
+        sold = self.sold.of(np.array([row for row, _, _ in page.items], np.int32)) > 0
+        for (row, score, others), bought in zip(page.items, sold.tolist(), strict=True):
             parts = {n: float(v[place[row]]) for n, v in total.parts.items()} if row in place else {}
             source = "rules" if row in ruled and row not in place and request.explain else total.source
             hits.append(
@@ -343,7 +333,7 @@ class Search:
                     product=view.ids[row],
                     score=score,
                     sources=(source, *(["rules"] if row in ruled else [])),
-                    reason=_REASONS[language]["rules" if row in ruled else source],
+                    reason=REASONS[language][reason_of("rules" if row in ruled else source, total.relaxed, bought)],
                     title=view.titles[row],
                     highlights=self._highlights.of(view.titles[row], view.descriptions[row], terms),
                     variants=tuple(view.ids[other] for other in others),

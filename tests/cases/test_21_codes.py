@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.cli.search import nothing_has
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
@@ -76,3 +77,14 @@ def test_codes_however_they_are_written(hardware: Shop, query: str, first: str, 
 def test_words_beside_a_code(hardware: Shop) -> None:
     assert _found(hardware, "hex screw m4 x 20")[0] == "s1"
     assert _found(hardware, "drill gsb-18v-45")[0] == "d2"
+
+
+def test_what_does_not_match_does_not_say_so(hardware: Shop) -> None:
+    """Half of the words is a part; nobody bought a thing, so nothing is popular."""
+    assert {hit.reason for hit in hardware.search("m4x30 screw").items[:1]} == {"Matches your search"}
+    part = hardware.search("blue submarine")
+    assert "words" in part.relaxed
+    assert {hit.reason for hit in part.items} == {"Matches part of your search"}
+    none = hardware.search("qqqqqqqq")
+    assert {hit.reason for hit in none.items} == {"From the catalogue"}
+    assert nothing_has(none) == "Nothing matches 'qqqqqqqq'; these are others."
