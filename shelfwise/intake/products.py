@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "SYNONYMS", "load_products"]
 FORMATS = ("google", *EXPORTS, *reading.KINDS)
 CHUNK = 10_000
+COLUMNS_TOLD = 300  # columns of a file that its report names, for choosing among them
 PREVIEW = 10  # products whose ids a report keeps, for a look at them
 
 
@@ -105,6 +106,7 @@ def load_products(
         store.import_products(imported())
         merged.finish()
         findings.facts["preview"] = spool.first
+        findings.facts["header"] = (feed.columns or feed.header)[:COLUMNS_TOLD]
     return findings.report()
 
 
@@ -117,6 +119,7 @@ class _Feed:
     rows: Iterator[tuple[int, Row]]
     mapping: Mapping[str, str] | None
     open_ended: bool = False
+    columns: list[str] = field(default_factory=list)  # as they stand in the file
 
     @classmethod
     def opened(cls, path: Path, format: str | None, mapping: Mapping[str, str] | None, findings: Findings) -> _Feed:
@@ -130,7 +133,7 @@ class _Feed:
                 rows, remaining = exports.rows(export, path, kind, header, mapping, findings)
                 findings.facts["format"] = export.name
                 first, rows = _first(path, kind, rows)
-                return cls(kind, first, rows, remaining, open_ended=True)
+                return cls(kind, first, rows, remaining, open_ended=True, columns=header)
             google = any(name.startswith("g:") for name in header) or format == "google"
             findings.facts["format"] = "Google Merchant" if google else kind
             return cls(kind, header, reading.rows_of(path, kind), mapping)

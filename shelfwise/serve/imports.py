@@ -10,13 +10,14 @@ import gzip
 import json
 import tempfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from shelfwise import schema
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import QualityReport, load_events, load_products
+from shelfwise.intake import QualityReport, load_events, load_products, reading
 from shelfwise.intake.recognise import recognise
 from shelfwise.models.recommender import Progress
 from shelfwise.shop import Shop
@@ -24,6 +25,7 @@ from shelfwise.store import Store, open_store
 
 UPLOADS = "uploads"  # folder of the shop
 REPORT = "report.json"
+COLUMNS = "columns.json"  # what the import page remembers of which column is which field
 MAX_UNPACKED = 20  # times the largest upload: what a compressed one may hold
 
 
@@ -53,6 +55,56 @@ def run(shop: Shop, arguments: Mapping[str, str], folder: Path, progress: Progre
         shop.keep_report(report)
         path.unlink(missing_ok=True)
     return report
+
+
+def remembered(shop: Shop) -> dict[str, str]:
+    """Field → column, as chosen on the console's import page for files like the last."""
+    try:
+        told = json.loads((shop.folder / COLUMNS).read_text("utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return {str(field): str(column) for field, column in told.items()}
+
+
+def _fitting(columns: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Those remembered that this file has."""
+    kind = reading.sniff(path) if columns else ""
+    if kind not in ("csv", "tsv", "parquet"):
+        return dict(columns)
+    header = set(reading.header_of(path, kind))
+    return {field: column for field, column in columns.items() if column in header}
+
+
+def remember(shop: Shop, columns: Mapping[str, str]) -> None:
+    """Keep these for the next file; none forgets them."""
+    path = shop.folder / COLUMNS
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(dict(columns), ensure_ascii=False, indent=2) + "\n", "utf-8")
+    part.replace(path)
+
+
+def _preview(store: Store, ids: Iterable[str]) -> list[dict[str, Any]]:
+    """Products as shoppers will see them: what a page shows of each."""
+    now = schema.now()
+    shown = []
+    for product in store.products(ids).values():
+        offer = product.offered(now)
+        one = offer or product
+        shown.append(
+            {
+                "id": one.id,
+                "title": one.title,
+                "brand": one.brand,
+                "category": one.product_type,
+                "price": one.price,
+                "original_price": one.original_price,
+                "currency": one.currency,
+                "availability": str(one.availability),
+                "status": str(one.status),
+                "image_link": one.image_link if one.image_link.startswith("http") else "",
+            }
+        )
+    return shown
 
 
 def read_report(folder: Path) -> QualityReport | None:
@@ -96,7 +148,7 @@ def _loaded(shop: Shop, store: Store, path: Path, contents: str, progress: Progr
     return load_products(
         path,
         store,
-        mapping=settings.product_columns or None,
+        mapping={**settings.product_columns, **_fitting(remembered(shop), path)} or None,
         images=shop.folder,
         currency=settings.currency,
         progress=progress,
@@ -108,11 +160,14 @@ def _tried(shop: Shop, path: Path, contents: str, progress: Progress | None) -> 
         tempfile.TemporaryDirectory(prefix="shelfwise-") as folder,
         open_store(f"sqlite:///{Path(folder) / 'tried.db'}", durable=False) as store,
     ):
-        report = _loaded(shop, store, path, contents, progress)
-        known = set(shop.store.products_frame()["id"])
+        known = set(shop.store.product_ids())
         if contents == "products":
-            there = known.intersection(store.products_frame()["id"])
-            changes: dict[str, Any] = {"new": report.kept - len(there), "replaced": len(there)}
+            store.import_products([shop.store.products_frame()])  # what the file leaves out keeps its values
+        report = _loaded(shop, store, path, contents, progress)
+        if contents == "products":
+            fresh = len(set(store.product_ids()) - known)
+            changes: dict[str, Any] = {"new": fresh, "replaced": report.kept - fresh}
+            changes["preview"] = _preview(store, report.facts.get("preview", ()))
         else:
             named: set[str] = set()
             for frame in store.event_frames():

@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import Request
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.serve.imports import check_size, read_report, run, upload
+from shelfwise.serve.imports import check_size, read_report, remember, remembered, run, upload
 from shelfwise.serve.uploads import Upload, receive
 from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
@@ -116,6 +116,23 @@ def test_trying_changes_nothing_and_says_what_loading_would(shop: Shop, tmp_path
     assert not upload(shop, name).exists(), "what is loaded is not kept twice"
     with pytest.raises(UnreadableFile, match=r"feed\.csv.*upload it again"):
         run(shop, {"file": name, "name": "feed.csv"}, tmp_path / "job3")
+
+
+def test_a_look_at_products_and_columns_that_are_remembered(shop: Shop, tmp_path: Path) -> None:
+    feed = b"art,bez,alt,preis,sale_price,zustand\nX1,Teapot,Kettle,20,15,live\nX2,Cup,Mug,5,,off\n"
+    name = keep(shop, feed)
+    with pytest.raises(UnreadableFile, match="neither a product feed"):
+        run(shop, {"file": name, "check": "yes"}, tmp_path / "job")
+    name = keep(shop, feed.replace(b"art,", b"id,"))
+    remember(shop, {"title": "alt", "status": "zustand", "brand": "gone"})
+    report = run(shop, {"file": name, "check": "yes"}, tmp_path / "job2")
+    first, second = report.facts["preview"]
+    assert (first["title"], first["price"], first["original_price"]) == ("Kettle", 15, 20)
+    assert (first["status"], second["status"]) == ("active", "hidden")
+    assert report.facts["header"] == ["id", "bez", "alt", "preis", "sale_price", "zustand"]
+    assert remembered(shop)["title"] == "alt"
+    remember(shop, {})
+    assert remembered(shop) == {}
 
 
 def test_events_say_how_many_products_are_unknown(shop: Shop, tmp_path: Path) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import QualityReport
-from shelfwise.serve.imports import read_report, upload
+from shelfwise.intake.fields import SYNONYMS
+from shelfwise.serve.imports import read_report, remembered, upload
 from shelfwise.serve.jobs import Job, Jobs
 from shelfwise.shop import Shop
 
@@ -60,6 +62,10 @@ class ImportPage:
     contents: str
     report: QualityReport | None
     waiting: bool
+    #: Products as shoppers will see them; the file's columns; of each field the column that is taken, "" as guessed.
+    preview: tuple[Mapping[str, Any], ...] = ()
+    header: tuple[str, ...] = ()
+    chosen: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +107,18 @@ def import_page(shop: Shop, job: Job) -> ImportPage:
         contents="" if report is None else str(report.facts["contents"]),
         report=report,
         waiting=row.trying and there(shop, job),
+        **({} if report is None or report.facts["contents"] != "products" else _looks(shop, report)),
     )
+
+
+def _looks(shop: Shop, report: QualityReport) -> dict[str, Any]:
+    kept = remembered(shop)
+    preview = report.facts.get("preview", ())
+    return {
+        "preview": tuple(one for one in preview if isinstance(one, dict)),
+        "header": tuple(report.facts.get("header", ())),
+        "chosen": tuple((field, kept.get(field, "")) for field in (*SYNONYMS, "status")),
+    }
 
 
 def import_progress(job: Job) -> ImportProgress:

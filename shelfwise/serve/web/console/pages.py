@@ -17,8 +17,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from shelfwise.errors import InvalidRecord, UnknownProduct
+from shelfwise.intake.fields import SYNONYMS
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Synonym
-from shelfwise.serve.imports import UPLOADS, upload
+from shelfwise.serve.imports import UPLOADS, remember, upload
 from shelfwise.serve.jobs import Job
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web.console import catalogue, customer, data, desk, rules
@@ -41,6 +42,7 @@ def mount(app: FastAPI, service: Service) -> None:
         ("GET", "/console/data/import/{job}", pages.shown),
         ("GET", "/console/data/import/{job}/progress", pages.progress),
         ("POST", "/console/data/import/{job}/load", pages.load),
+        ("POST", "/console/data/import/{job}/columns", pages.columns),
         ("POST", "/console/data/import/{job}/discard", pages.discard),
         ("POST", "/console/data/import/{job}/cancel", pages.cancel),
         ("GET", "/console/products", pages.products),
@@ -111,6 +113,18 @@ class Pages:
         if not data.there(self._shop, tried):
             return _to(f"/console/data/import/{tried.id}")
         arguments = {"file": tried.arguments["file"], "name": tried.arguments["name"], "check": ""}
+        job = await asyncio.to_thread(self._jobs.start, data.KIND, arguments)
+        return _to(f"/console/data/import/{job.id}")
+
+    async def columns(self, request: Request) -> Response:
+        """Remember which column is which field, and try the file again."""
+        _, form = await submitted(request)
+        tried = self._job(request)
+        chosen = {field: str(form.get(field, "")) for field in (*SYNONYMS, "status")}
+        await asyncio.to_thread(remember, self._shop, {field: name for field, name in chosen.items() if name})
+        if not data.there(self._shop, tried):
+            return _to(f"/console/data/import/{tried.id}")
+        arguments = {"file": tried.arguments["file"], "name": tried.arguments["name"], "check": "yes"}
         job = await asyncio.to_thread(self._jobs.start, data.KIND, arguments)
         return _to(f"/console/data/import/{job.id}")
 
