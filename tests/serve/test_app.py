@@ -461,6 +461,7 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
     assert routes == {
         ("POST", "/v1/events"),
         ("PUT", "/v1/products"),
+        ("PATCH", "/v1/products"),
         ("DELETE", "/v1/products/{id}"),
         ("POST", "/v1/recommend"),
         ("POST", "/v1/similar"),
