@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -20,19 +21,19 @@ from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
 from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
 from shelfwise.errors import BundleError
-from shelfwise.fallback import unlearned
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
 from shelfwise.schema import PRODUCT_COLUMNS
-from shelfwise.search.meaning import ShopEncoders
-from shelfwise.search.personal import Taste
-from shelfwise.search.request import SearchRequest
-from shelfwise.search.search import Search
 from shelfwise.settings import Settings
-from shelfwise.shoppers import Shoppers
 from shelfwise.store import History, Offers, Store
 from shelfwise.store.rows import product_row
+
+if TYPE_CHECKING:
+    from shelfwise.search.personal import Taste
+    from shelfwise.search.request import SearchRequest
+    from shelfwise.search.search import Search
+    from shelfwise.shoppers import Shoppers
 
 _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
@@ -64,7 +65,7 @@ class Live:
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
-        self._shoppers = Shoppers(store, settings.ignored_customers)
+        self._shoppers: Shoppers | None = None
         self._sought: dict[tuple[int, str], list[str]] = {}
 
     @property
@@ -104,6 +105,9 @@ class Live:
             with self._searching:
                 if self._search is None:
                     search = self._opened_search(progress)
+                    from shelfwise.shoppers import Shoppers
+
+                    self._shoppers = Shoppers(self._store, self._settings.ignored_customers)
                     self._shoppers.begin(search)
                     search.steer(self._store.rules(), self._store.synonyms())
                     self._search = search
@@ -111,6 +115,10 @@ class Live:
         return self._search
 
     def _opened_search(self, progress: Progress | None) -> Search:
+        # Search takes a second to import; what only recommends does not wait for it.
+        from shelfwise.search.meaning import ShopEncoders
+        from shelfwise.search.search import Search
+
         encoders = ShopEncoders(self._folder, self._settings, self._cache)
         language = self._settings.language
         try:
@@ -183,6 +191,8 @@ class Live:
         key = (self.search.revision, query)
         products = self._sought.get(key)
         if products is None:
+            from shelfwise.search.request import SearchRequest
+
             answer = self.search.search(SearchRequest(query=query, k=_FINDS, personal=False))
             # What was found by giving up words or filters is not what was sought.
             products = [] if answer.relaxed else [hit.product for hit in answer.items]
@@ -205,6 +215,8 @@ class Live:
             found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
             ids = self._engine.catalogue.view.ids
             liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
+        from shelfwise.search.personal import Taste
+
         return Taste(products, liked)
 
     def _swap(self, version: str) -> None:
@@ -250,6 +262,8 @@ class Live:
                 continue
             log.error("bundle %s answers instead; train again (`shelfwise train`)", self.version)
             return
+        from shelfwise.fallback import unlearned
+
         bundle = unlearned(self._store, self._folder, self._settings, self._cache)
         revision = self._store.product_revision()
         catalogue = Catalogue(bundle, frame=self._offers.products_frame())
@@ -292,6 +306,7 @@ class Live:
     def _follow_search(self, most: int | None) -> None:
         if self._search is not None:
             self._search.follow(most)
+            assert self._shoppers is not None, "search is open"
             self._shoppers.follow(self._search)
 
     def _steer(self) -> None:

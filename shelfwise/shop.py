@@ -27,19 +27,12 @@ import polars as pl
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Filters, Request
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
-from shelfwise.intake import QualityReport
 from shelfwise.live import Live
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
-from shelfwise.plan.campaigns.desk import Desk
 from shelfwise.running import TRAINING, alone
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, from_micros
-from shelfwise.search.personal import Taste
-from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
-from shelfwise.search.search import Search
-from shelfwise.search.suggest import Suggestion
-from shelfwise.search.synonyms import TURNED_TO, Proposal, mined
 from shelfwise.settings import FILE, Settings, load_settings, template
 from shelfwise.store import Appended, Counts, Offers, Store, open_store
 from shelfwise.trust.keys import KeyRing
@@ -49,8 +42,15 @@ _LOADS = 20  # reports of loads that `check` shows
 
 if TYPE_CHECKING:
     from shelfwise.evaluation.results import Evaluation
+    from shelfwise.intake import QualityReport
+    from shelfwise.plan.campaigns.desk import Desk
     from shelfwise.plan.inventory.orders import Order
     from shelfwise.plan.planner import Planner
+    from shelfwise.search.personal import Taste
+    from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
+    from shelfwise.search.search import Search
+    from shelfwise.search.suggest import Suggestion
+    from shelfwise.search.synonyms import Proposal
 
 
 class Shop:
@@ -188,7 +188,7 @@ class Shop:
     def check(self) -> QualityReport:
         """The record's quality, and what was read, kept and dropped of the files last loaded; also written to
         reports/quality.md and reports/quality.json."""
-        from shelfwise.intake import check
+        from shelfwise.intake import QualityReport, check
 
         kept = sorted((self.folder / "reports" / "loads").glob("*.json"), reverse=True)[:_LOADS]
         loads = tuple(QualityReport.from_json(json.loads(path.read_text("utf-8"))) for path in kept)
@@ -473,6 +473,8 @@ class Shop:
     def suggested_synonyms(self, limit: int = 100) -> list[Proposal]:
         """Synonyms that shoppers' behaviour proposes, for a person to accept; best founded first. Reads every search
         and what its customers turned to afterwards."""
+        from shelfwise.search.synonyms import TURNED_TO, mined
+
         searchers = pl.concat(
             [pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])]
         ).filter(pl.col("customer") != "")
@@ -496,6 +498,8 @@ class Shop:
 
         Records nothing: a search that should change the next recommendation is an event of type `search`.
         """
+        from shelfwise.search.request import SearchFilters, SearchRequest
+
         request = SearchRequest(query=query, filters=filters or SearchFilters(), **options)
         return self.searching.search(request, self.taste(request))
 
@@ -509,6 +513,8 @@ class Shop:
 
     def search_image(self, photo: bytes, *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
+        from shelfwise.search.request import SearchFilters, SearchRequest
+
         return self.searching.look(photo, SearchRequest(filters=filters or SearchFilters(), **options))
 
     def similar(self, product: str, *, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
@@ -518,6 +524,8 @@ class Shop:
     @cached_property
     def campaigns(self) -> Desk:
         """Campaigns: drafts, audiences, lists, effects, and what a customer is offered."""
+        from shelfwise.plan.campaigns.desk import Desk
+
         return Desk(self.store)
 
     @cached_property

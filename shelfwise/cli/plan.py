@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import polars as pl
 import typer
 
 from shelfwise.cli.terminal import HERE, AsJson, ShopFolder, day, open_shop, out, print_json, progress_bar
 from shelfwise.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import polars as pl
 
 TABLE = "A long table unique_id, ds, y: CSV, CSV.gz or Parquet; optional in_stock, facts, what is known ahead."
 
@@ -105,6 +107,8 @@ def forecast(
     as_json: AsJson = False,
 ) -> None:
     """What will sell: for each product and period the mean and quantiles of demand, from the record's purchases."""
+    import polars as pl
+
     with open_shop(shop) as opened, progress_bar("Forecast") as progress:
         table = opened.forecast(days=days, weeks=weeks, products=product or (), by=by, progress=progress)
     if file is not None:
@@ -125,6 +129,8 @@ def orders(
 ) -> None:
     """What to order: quantities, why, days of cover, the chance of running out; what is overstocked or dead."""
     when = day(date, "--date")
+    import polars as pl
+
     with open_shop(shop) as opened, progress_bar("Orders") as progress:
         lines = opened.orders(day=None if when is None else when.date(), budget=budget, progress=progress)
     if as_json:
