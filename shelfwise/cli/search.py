@@ -39,7 +39,10 @@ def search(
     facet: Annotated[
         list[str] | None, typer.Option(help="Count its values: brand, category, price or an attribute; repeatable.")
     ] = None,
-    undo: Annotated[list[str] | None, typer.Option(help="A chip's id, not to be applied; repeatable.")] = None,
+    undo: Annotated[
+        list[str] | None,
+        typer.Option(help="A chip's id, not to be applied; spelling takes the query as typed; repeatable."),
+    ] = None,
     k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
     after: Annotated[str, typer.Option(help="Go on after this page: its `after` in --json.")] = "",
     explain: Annotated[bool, typer.Option("--explain", help="Show each part of each product's score.")] = False,
@@ -88,7 +91,9 @@ def attributes_of(pairs: list[str] | None) -> dict[str, tuple[str, ...]]:
 def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
     """What was understood, the products with what met the query in bold, the facets."""
     if answer.corrected:
-        out.print(f"Looked for [bold]{escape(answer.corrected)}[/] instead of {escape(answer.query)}", highlight=False)
+        undo = "(--undo spelling takes it as typed)"
+        mended = f"Looked for [bold]{escape(answer.corrected)}[/] instead of {escape(answer.query)} {undo}"
+        out.print(mended, highlight=False)
     if answer.did_you_mean:
         out.print(f"Did you mean [bold]{escape(answer.did_you_mean)}[/]?", highlight=False)
     if answer.reading:

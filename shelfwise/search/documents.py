@@ -30,7 +30,7 @@ GONE = -1  # availability code of a product that is not in the catalogue
 LEVELS = " > "
 MOST_VALUES = 100  # of a facet
 _AVAILABILITIES = tuple(Availability)
-_SALE = {str(kind): code for code, kind in enumerate(_AVAILABILITIES)}
+SALE = {str(kind): code for code, kind in enumerate(_AVAILABILITIES)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ class DocumentsView:
             found["availability"] = sale != GONE
         else:
             table = np.zeros(len(_AVAILABILITIES) + 1, np.bool_)
-            table[[_SALE[str(kind)] for kind in filters.availability]] = True
+            table[[SALE[str(kind)] for kind in filters.availability]] = True
             found["availability"] = table[sale]
         if filters.categories:
             found["category"] = self.having("category", filters.categories, rows)
@@ -135,7 +135,7 @@ class DocumentsView:
         if field == "category":
             return self._table("category", texts)[self.category[rows]]
         if field == "availability":
-            return np.isin(self.sale[rows], [_SALE[text] for text in texts if text in _SALE])
+            return np.isin(self.sale[rows], [SALE[text] for text in texts if text in SALE])
         column = self.attributes.get(field)
         return np.zeros(len(rows), np.bool_) if column is None else column.matching(values)[column.at(rows)]
 
@@ -292,7 +292,7 @@ def _with(view: DocumentsView, frame: pl.DataFrame) -> tuple[DocumentsView, Ints
         "created": _grown(view.created, n, 0),
         "group": _grown(view.group, n, -1),
     }
-    columns["sale"][at] = [_SALE[name] for name in frame["availability"].to_list()]
+    columns["sale"][at] = [SALE[name] for name in frame["availability"].to_list()]
     columns["price"][at] = frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy()
     columns["brand"][at] = [view.brands.of(name) for name in frame["brand"].to_list()]
     columns["category"][at] = [view.categories.of(name) for name in frame["product_type"].to_list()]

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import polars as pl
 
-from shelfwise.schema import Synonym
+from shelfwise.schema import SELLS, Synonym
 from shelfwise.search.chinese import Pinyin
-from shelfwise.search.documents import LEVELS, DocumentsView
+from shelfwise.search.documents import LEVELS, SALE, DocumentsView
 from shelfwise.search.facts import MAX_VALUE, Facts
 from shelfwise.search.reading import Reader, Reading
 from shelfwise.search.request import SearchRequest
@@ -22,6 +22,7 @@ from shelfwise.search.synonyms import Synonyms
 from shelfwise.search.text import Analyzer, normal
 
 _STALE = 2_000  # changed products after which what was counted is counted anew
+_SELLING = frozenset(SALE[str(kind)] for kind in SELLS)  # availability codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Lexicon:
             [
                 Entry(view.titles[row], sold.get(view.ids[row], 0.0), view.ids[row])
                 for row in view.live().tolist()
-                if view.titles[row]
+                if view.titles[row] and view.sale[row] in _SELLING  # what is sold out is not suggested
             ],
             brands=[Entry(name, float(count)) for name, count in facts.brands.items()],
             categories=[Entry(path, float(count)) for path, count in paths.items()],
@@ -112,7 +113,8 @@ class Lexicon:
             if title
         ]
         if self._suggester is not None:
-            self._suggester = self._suggester.updated(new, gone)
+            sold_out = [name for name in frame["id"].to_list() if view.sale[view.rows[name]] not in _SELLING]
+            self._suggester = self._suggester.updated(new, [*gone, *sold_out])
 
     def follow(self, view: DocumentsView, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """Popular queries and what was sold, by product id: they order completions."""

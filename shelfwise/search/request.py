@@ -23,6 +23,9 @@ Value = str | float | bool
 Range = tuple[float | None, float | None]
 
 
+SPELLING = "spelling"  # what `undo` takes for a mended query
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SearchFilters(Filters):
     """What an answer may contain. Raises InvalidRequest.
@@ -70,7 +73,8 @@ class SearchRequest:
     group:    variants of one item_group_id count as one product, the best of them shown.
     personal: let the asker's state change the order. learned: let earlier searchers' clicks do so.
     explain:  give each part of each product's score.
-    undo:     ids of chips of the reading that must not be applied. correct: mend spelling.
+    undo:     ids of chips of the reading that must not be applied; "spelling" looks for the query as it was typed.
+    correct:  mend spelling.
     now:      when it is asked, None for this moment. language: of reasons and labels, en or zh; "" the shop's.
     """
 
@@ -121,6 +125,8 @@ class SearchRequest:
             if not all(isinstance(value, str) and 0 < len(value) <= MAX_TITLE for value in values):
                 raise InvalidRequest(name, f"must hold texts of 1 to {MAX_TITLE} characters")
             object.__setattr__(self, name, tuple(dict.fromkeys(values)))
+        if SPELLING in self.undo:
+            object.__setattr__(self, "correct", False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

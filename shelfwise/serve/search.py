@@ -101,7 +101,11 @@ SEARCH = {
     "personal": _flag("Let who asks change the order; true when left out."),
     "learned": _flag("Let earlier searchers' clicks change the order; true when left out."),
     "explain": _flag("Show each part of each product's score."),
-    "undo": _texts("Ids of chips of the reading that must not be applied.", MAX_TITLE, MAX_UNDO),
+    "undo": _texts(
+        "Ids of chips of the reading that must not be applied; spelling looks for the query as typed.",
+        MAX_TITLE,
+        MAX_UNDO,
+    ),
     "correct": _flag("Mend spelling; true when left out."),
     "language": Field({"type": "string", "enum": ["en", "zh"]}, "Of reasons and labels; the shop's when left out."),
     "record": _flag("Record the query as this customer's or session's event; needs the scope ingest too."),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shelfwise.cli.search import nothing_has
+from shelfwise.schema import Availability
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
@@ -88,3 +90,22 @@ def test_what_does_not_match_does_not_say_so(hardware: Shop) -> None:
     none = hardware.search("qqqqqqqq")
     assert {hit.reason for hit in none.items} == {"From the catalogue"}
     assert nothing_has(none) == "Nothing matches 'qqqqqqqq'; these are others."
+
+
+def test_a_mended_query_can_be_taken_as_typed(hardware: Shop) -> None:
+    mended = hardware.search("stel screw hex")
+    assert mended.corrected or mended.did_you_mean or mended.items
+    typed = hardware.search("stel screw hex", undo=("spelling",))
+    assert (typed.corrected, typed.did_you_mean) == ("", "")
+
+
+def test_what_is_sold_out_is_not_suggested(hardware: Shop) -> None:
+    def titles() -> list[str]:
+        return [one.text for one in hardware.searching.suggest("tea")]
+
+    assert "Tea pot" in titles()
+    pot = hardware.store.products(["b2"])["b2"]
+    hardware.put_products([replace(pot, availability=Availability.OUT_OF_STOCK)])
+    assert "Tea pot" not in titles()
+    hardware.put_products([pot])
+    assert "Tea pot" in titles()
