@@ -93,6 +93,9 @@ OPERATIONS = [
     *("GET /v1/synonyms", "PUT /v1/synonyms", "DELETE /v1/synonyms/{id}", "GET /v1/synonyms/suggestions"),
     *("GET /v1/audit", "POST /v1/audit/{number}/undo"),
     *("GET /v1/forecast/{product}", "GET /v1/stock", "PUT /v1/stock", "POST /v1/orders"),
+    *("GET /v1/ready", "PATCH /v1/products", "GET /v1/campaigns", "PUT /v1/campaigns", "POST /v1/campaigns"),
+    *("POST /v1/campaigns/contacts", "POST /v1/campaigns/redemptions"),
+    *("POST /v1/campaigns/{id}/audience", "GET /v1/campaigns/{id}/effect"),
 ]
 #: Those that take what a document can call wrong.
 FUSSY = [
