@@ -257,7 +257,7 @@ def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
     if "coupon_redemptions" in tables:
         old = store.table("coupon_redemptions").select("campaign", "customer", offer="coupon", time="time")
         answers = pl.concat([answers, old.select(*ANSWER_COLUMNS).cast(pl.Schema(ANSWER_COLUMNS))]).unique()
-    kinds = store.products_frame().select(product="id", kind="product_type")
+    kinds = store.products_frame().select(product="id", kind="product_type", list_price="price")
     return History(read_purchases(store) if purchases is None else purchases, kinds, list(found.values()), answers)
 
 

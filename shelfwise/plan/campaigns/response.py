@@ -49,20 +49,19 @@ class Offered:
 class History:
     """Purchases, campaigns and answers of a shop, in columns.
 
-    answers: customer, campaign, offer, time (microseconds).
+    kinds: product, kind (category path), list_price, which stands in where a purchase has no price. answers: customer,
+    campaign, offer, time (microseconds).
     """
 
     def __init__(
         self, purchases: pl.DataFrame, kinds: pl.DataFrame, sent: Sequence[Offered], answers: pl.DataFrame
     ) -> None:
         usual = pl.col("price").median().over("product")
+        paid = pl.coalesce("price", "list_price", 0.0)
         self.purchases = (
             purchases.filter(pl.col("customer") != "")
-            .with_columns(
-                value=pl.col("price").fill_null(0.0) * pl.col("quantity").fill_null(1.0),
-                cheap=pl.col("price") < _CHEAP * usual,
-            )
             .join(kinds, on="product", how="left")
+            .with_columns(value=paid * pl.col("quantity").fill_null(1.0), cheap=pl.col("price") < _CHEAP * usual)
             .sort("time")
         )
         self.kinds = kinds

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
-from shelfwise.serve.web.console import guard, overview, pages, password, reports, stock, training
+from shelfwise.serve.web.console import campaigns, guard, overview, pages, password, reports, stock, training
 
 if TYPE_CHECKING:
     from shelfwise.serve.app import Service
@@ -19,5 +19,6 @@ def mount(app: FastAPI, service: Service) -> None:
     overview.mount(app, service)
     pages.mount(app, service)
     training.mount(app, service)
+    campaigns.mount(app, service)
     stock.mount(app, service)
     reports.mount(app, service)
