@@ -20,7 +20,7 @@ from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web import chart
 from shelfwise.serve.web.console.guard import csrf_ok, require, submitted
-from shelfwise.serve.web.render import known, language, render
+from shelfwise.serve.web.render import HEADERS, known, language, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class Pages:
         require(request)
         draft = await self._draft(request)
         text = await asyncio.to_thread(self._shop.campaigns.listed, draft.id)
-        headers = {"content-disposition": 'attachment; filename="campaign.csv"'}
+        headers = HEADERS | {"content-disposition": 'attachment; filename="campaign.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
     async def came(self, request: Request) -> Response:
