@@ -186,11 +186,15 @@ def check_text(name: str, value: str, limit: int, *, required: bool = False) -> 
         raise InvalidRecord(name, "contains control characters; remove them")
 
 
+#: White_Space of Unicode; `str.strip` alone would take control characters for blanks, and so hide them.
+BLANKS = "\t\n\r \u00a0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+
+
 def _trim(record: object, *names: str) -> None:
     """An id is text as given, without the blanks around it: the same by file and by HTTP."""
     for name in names:
         value = getattr(record, name)
-        if isinstance(value, str) and value != (trimmed := value.strip()):
+        if isinstance(value, str) and value != (trimmed := value.strip(BLANKS)):
             object.__setattr__(record, name, trimmed)
 
 

@@ -168,6 +168,6 @@ def test_the_command_line_never_shows_a_traceback(monkeypatch, capsys, tmp_path)
     assert code == 0
     bad = tmp_path / "bad.csv"
     bad.write_bytes(b"id,title\n1,\xff\xfe\n")
-    code, _, error = run(monkeypatch, capsys, "load", "products", bad, "--shop", tmp_path / "s")
+    code, _, error = run(monkeypatch, capsys, "load", "products", bad, "--encoding", "utf-8", "--shop", tmp_path / "s")
     assert code == 1
     assert "line 2" in error.replace("\n", " ")

@@ -11,9 +11,21 @@ import polars as pl
 
 from shelfwise import schema
 from shelfwise.errors import InvalidRecord
-from shelfwise.schema import CLOCK_SKEW, EVENT_TYPES, MAX_ID, MAX_QUERY, MAX_TEXT, MAX_TITLE, Availability, EventType
+from shelfwise.schema import (
+    BLANKS,
+    CLOCK_SKEW,
+    EVENT_TYPES,
+    MAX_ID,
+    MAX_QUERY,
+    MAX_TEXT,
+    MAX_TITLE,
+    Availability,
+    EventType,
+    Status,
+)
 
 # Unicode category Cc without tab, newline and carriage return; surrogates (Cs) cannot stand in a polars text.
+_IDS = ("id", "item_group_id", "customer", "session", "product", "request_id")
 CONTROL = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]"
 
 
@@ -22,7 +34,7 @@ def event_problem() -> pl.Expr:
     latest = schema.to_micros(schema.now() + CLOCK_SKEW)
     types = [str(kind) for kind in EVENT_TYPES]
     search = pl.col("type") == EventType.SEARCH
-    whole_order = (pl.col("type") == EventType.REFUND) & (pl.col("request_id") != "")
+    whole_order = (pl.col("type") == EventType.REFUND) & (_id("request_id") != "")
     no_product_needed = search | whole_order | (pl.col("type") == EventType.VIEW_ITEM_LIST)
     return pl.coalesce(
         _when(~pl.col("type").is_in(types).fill_null(value=False), "type: is not one of the event types"),
@@ -36,15 +48,15 @@ def event_problem() -> pl.Expr:
         _number("price", 0, 1e12),
         _number("value", -1e6, 1e6),
         _when(
-            (pl.col("customer") == "") & (pl.col("session") == ""),
+            (_id("customer") == "") & (_id("session") == ""),
             "customer: give a customer or a session: whose event is it?",
         ),
         _when(search & (pl.col("query").str.strip_chars() == ""), "query: a search event needs its query"),
         _when(
-            (pl.col("type") == EventType.REFUND) & (pl.col("product") == "") & ~whole_order,
+            (pl.col("type") == EventType.REFUND) & (_id("product") == "") & ~whole_order,
             "product: a refund needs its product, or the order (request_id) given back whole",
         ),
-        _when(~no_product_needed & (pl.col("product") == ""), "product: the event needs its product"),
+        _when(~no_product_needed & (_id("product") == ""), "product: the event needs its product"),
     )
 
 
@@ -57,11 +69,16 @@ def product_problem() -> pl.Expr:
         _text("description", MAX_TEXT),
         *(_text(name, MAX_TITLE) for name in ("brand", "product_type", "item_group_id", "gtin", "mpn", "currency")),
         *(_text(name, 4_000) for name in ("image_link", "link")),
-        _number("price", 0, 1e12),
+        *(_number(name, 0, 1e12) for name in ("price", "sale_price")),
+        _when(pl.col("sale_end") <= pl.col("sale_start"), "sale_end: must lie after sale_start"),
         _when(pl.col("created") < 0, "created: lies before 1970"),
         _when(
             ~pl.col("availability").is_in([str(a) for a in Availability]).fill_null(value=False),
             "availability: is not one of in_stock, out_of_stock, preorder, backorder",
+        ),
+        _when(
+            ~pl.col("status").is_in([str(each) for each in Status]).fill_null(value=False),
+            f"status: is not one of {', '.join(Status)}",
         ),
         pl.when(~pl.col("attributes").is_in(["", "{}"]))
         .then(pl.col("attributes"))
@@ -84,12 +101,17 @@ def attributes_problem(text: str) -> str | None:
     return None
 
 
+def _id(name: str) -> pl.Expr:
+    """An id as the record trims it."""
+    return pl.col(name).str.strip_chars(BLANKS)
+
+
 def _when(condition: pl.Expr, problem: str) -> pl.Expr:
     return pl.when(condition).then(pl.lit(problem)).otherwise(pl.lit(None, pl.String))
 
 
 def _text(name: str, limit: int) -> pl.Expr:
-    column = pl.col(name)
+    column = _id(name) if name in _IDS else pl.col(name)
     return (
         pl.when(column.is_null())
         .then(pl.lit(f"{name}: must be text"))

@@ -201,6 +201,8 @@ class EngineModel:
             self.executor.seconds[name] = self.executor.seconds.get(name, 0.0) + seconds
         complements = alone.run("complements", lambda: Complements(self._complements_head).fit(train, items))
         self.seconds_alone = alone.seconds
+        if network is not None:
+            self.seconds_alone["network"] = self.executor.seconds["network"]  # choosing is part of what it takes
         self.models = models
         self.bundle = self._bundle(models, items, network, train, ranker).with_artefacts(complements=complements)
         self._engine = Engine(self.bundle, Catalogue(self.bundle))

@@ -45,7 +45,12 @@ class Simulated:
             "availability": ["in_stock"] * len(kept),
             "created": [0] * len(kept),
         }
-        empty = {name: [""] * len(kept) for name in PRODUCT_COLUMNS if name not in told}
+        told["status"] = ["active"] * len(kept)
+        empty = {
+            name: ["" if kind == pl.String() else None] * len(kept)
+            for name, kind in PRODUCT_COLUMNS.items()
+            if name not in told
+        }
         return pl.DataFrame(told | empty, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
 
 

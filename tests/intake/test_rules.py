@@ -22,6 +22,7 @@ from shelfwise.schema import (
     Availability,
     Event,
     Product,
+    Status,
     from_micros,
 )
 
@@ -97,6 +98,7 @@ def product(draw: st.DrawFn) -> dict[str, Any]:
         st.lists(st.sampled_from(["title", "description", "brand", "currency", "link", "gtin"]), max_size=3)
     ):
         row[name] = draw(st.one_of(text, st.sampled_from(["t" * 1_000, "t" * 4_001, "t" * 20_001])))
+    row["status"] = draw(st.sampled_from([*map(str, Status), ""]))
     row["availability"] = draw(st.sampled_from([*map(str, Availability), "in stock", ""]))
     row["created"] = draw(st.one_of(st.none(), time))
     row["attributes"] = draw(st.dictionaries(text, attribute, max_size=3))

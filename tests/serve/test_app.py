@@ -484,6 +484,10 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
         ("GET", "/v1/campaigns/{id}/effect"),
         ("POST", "/v1/campaigns/contacts"),
         ("POST", "/v1/campaigns/redemptions"),
+        ("GET", "/v1/forecast/{product}"),
+        ("GET", "/v1/stock"),
+        ("PUT", "/v1/stock"),
+        ("POST", "/v1/orders"),
         ("GET", "/v1/health"),
         ("GET", "/v1/ready"),
     }

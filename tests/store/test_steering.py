@@ -122,7 +122,13 @@ def test_a_record_of_the_first_revision_is_migrated(url: str) -> None:
     engine = create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
     with engine.begin() as connection:
         accounts = ("accounts", "account_sessions", "account_links", "account_attempts")
-        for table in ("rules", "synonyms", "audit", *accounts):
+        campaigns = ("campaign_plans", "campaign_contacts", "campaign_answers", "campaign_consents")
+        connection.execute(text("DROP INDEX products_sale_start"))
+        connection.execute(text("DROP INDEX products_sale_end"))
+        connection.execute(text("DELETE FROM tally WHERE name = 'sales_turned'"))
+        for column in ("status", "sale_price", "sale_start", "sale_end"):
+            connection.execute(text(f"ALTER TABLE products DROP COLUMN {column}"))
+        for table in ("rules", "synonyms", "audit", *accounts, *campaigns):
             connection.execute(text(f"DROP TABLE {table}"))
         connection.execute(text("DELETE FROM tally WHERE name = 'steering_revision'"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))

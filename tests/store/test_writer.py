@@ -109,7 +109,7 @@ from shelfwise.store import EventWriter, open_store
 
 async def client(writer, name):
     for number in range(10**9):
-        one = Event(id=f"{name}-{number}", type="view_item", customer=name, product="p")
+        one = Event(id=f"{name}-{number}", type="view_item", customer=f"c{name}", product="p")
         await writer.append([one])
         print(one.id, flush=True)
 

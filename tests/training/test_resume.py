@@ -124,7 +124,9 @@ def trained(folder: Path, **more: str) -> tuple[list[str], Bundle]:
 
 def begun(said: list[str]) -> list[int]:
     """The epochs that steps were taken in, in order."""
-    epochs = [int(line.split()[1].split("/")[0]) for line in said if line.startswith("epoch") and "done" not in line]
+    epochs = [
+        int(line.split()[1].split("/")[0]) for line in said if re.match("epoch [1-9]", line) and "done" not in line
+    ]
     return [epoch for place, epoch in enumerate(epochs) if not place or epochs[place - 1] != epoch]
 
 

@@ -123,7 +123,6 @@ class Pages:
 
     async def came(self, request: Request) -> Response:
         require(request)
-        draft = await self._draft(request)
 
         def allowed(fields: dict[str, str]) -> None:
             if not csrf_ok(request, fields):
@@ -131,6 +130,7 @@ class Pages:
 
         got = await receive(request, self._shop.folder / UPLOADS, self._shop.settings.upload_mb * 1_000_000, allowed)
         try:
+            draft = await self._draft(request)
             loaded = await asyncio.to_thread(load_redemptions, got.path, self._shop.store)
         except UnreadableFile as error:
             return await self._one(request, {}, wrong=f"{got.name}: {error.problem}", status=422)
