@@ -113,13 +113,17 @@ def test_forms_without_their_token_or_from_elsewhere_change_nothing(app: FastAPI
     for method, path in console:
         for token in (None, "", right[:-1], "0" * 64, csrf_of("another's")):
             data = told if token is None else told | {"csrf": token}
-            files = {"file": ("feed.csv", b"id,title\na,A\n")} if path.endswith("/import") else None
+            files = {"file": ("feed.csv", b"id,title\na,A\n")} if path.endswith(("/import", "/redemptions")) else None
             reply = who.request(method, path, data=data, files=files)
             assert reply.status_code == 403, (method, path, token, reply.status_code)
     before_session = dict(who.cookies)
     for method, path in forms(app):
         for origin in (ORIGIN, "null", "http://shop.example.evil", "http://shop.example:81"):
-            files = {"file": ("feed.csv", b"id,title\na,A\n")} if path.endswith(("/import", "/photo")) else None
+            files = (
+                {"file": ("feed.csv", b"id,title\na,A\n")}
+                if path.endswith(("/import", "/redemptions", "/photo"))
+                else None
+            )
             reply = who.request(method, path, data=told | {"csrf": right}, files=files, headers={"origin": origin})
             assert reply.status_code == 403, (method, path, origin, reply.status_code)
             assert "set-cookie" not in reply.headers or LOGIN_COOKIE in reply.headers["set-cookie"]
