@@ -19,7 +19,7 @@ import numpy as np
 
 from shelfwise import metrics
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
-from shelfwise.evaluation.next_basket import Frequency, Scorer, Tifu, TifuKnn
+from shelfwise.evaluation.next_basket import TUNED, Frequency, Scorer, Tifu, TifuKnn
 from shelfwise.evaluation.protocols import GAP, baskets_of
 from shelfwise.metrics import Doubles, Mask, Relevant
 from shelfwise.models.recommender import Items, Progress, top_k
@@ -181,15 +181,16 @@ def _tuned(train: Sequences, validation: Sequences, n: int, progress: Progress |
     rows = np.flatnonzero(validation.lengths() > 0)
     if len(rows) > _TUNED_ON:
         rows = np.sort(np.random.default_rng(0).choice(rows, _TUNED_ON, replace=False))
-    wanted, tried = Relevant.distinct(validation.select(rows)), list(Tifu.settings())
-    best, chosen = -1.0, tried[0]
-    for place, setting in enumerate(tried):
+    wanted = Relevant.distinct(validation.select(rows))
+    best, chosen = -1.0, Tifu()
+    for place, part in enumerate(TUNED):
         if progress is not None:
-            progress(place, len(tried), "tuning TIFU-KNN")
-        ids = _top(TifuKnn(train, n, setting), rows, lambda scores, _: scores)
-        recall = float(np.nanmean(metrics.ranking(ids, wanted, (K,))[f"recall@{K}"]))
-        if recall > best:
-            best, chosen = recall, setting
+            progress(place, len(TUNED), f"tuning TIFU-KNN: {part}")
+        for setting in chosen.alternatives(part):
+            ids = _top(TifuKnn(train, n, setting), rows, lambda scores, _: scores)
+            recall = float(np.nanmean(metrics.ranking(ids, wanted, (K,))[f"recall@{K}"]))
+            if recall > best:
+                best, chosen = recall, setting
     return chosen
 
 

@@ -7,8 +7,7 @@ whole catalogue for customers given by row, 0 for what it does not propose.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import product
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -53,12 +52,21 @@ class Tifu:
     neighbours: int = 300
     own: float = 0.7
 
-    @classmethod
-    def settings(cls) -> Iterator[Tifu]:
-        """Those tried on validation, around what the paper chose for its four data sets."""
-        groups = ((7, 0.9, 0.7), (3, 0.9, 0.7), (7, 1.0, 0.6), (7, 0.9, 0.95))
-        for (size, within, between), neighbours, own in product(groups, (100, 300, 900), (0.2, 0.5, 0.7, 0.9)):
-            yield cls(size=size, within=within, between=between, neighbours=neighbours, own=own)
+    def alternatives(self, part: str) -> Iterator[Tifu]:
+        """Those tried on validation for one of `TUNED`, the others as here: around what the paper chose."""
+        if part == "groups":
+            for size, within, between in ((3, 0.9, 0.7), (7, 0.9, 0.7), (7, 1.0, 0.6), (7, 0.9, 0.95), (11, 0.9, 0.6)):
+                yield replace(self, size=size, within=within, between=between)
+        elif part == "neighbours":
+            for neighbours in (30, 100, 300, 900):
+                yield replace(self, neighbours=neighbours)
+        else:
+            for own in (0.2, 0.5, 0.7, 0.8, 0.9, 0.95):
+                yield replace(self, own=own)
+
+
+#: Parts of the setting in the order in which they are chosen; the share again once the neighbours are known.
+TUNED = ("groups", "own", "neighbours", "own")
 
 
 class TifuKnn:
