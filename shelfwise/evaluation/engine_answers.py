@@ -27,6 +27,7 @@ from shelfwise.training.learn import EngineModel
 _SURFACES = {
     "home, first visit": "home",
     "complements": "product",
+    "complements, any category": "product",
     "cold page": "product",
     "substitutes": "similar",
     "cart": "cart",

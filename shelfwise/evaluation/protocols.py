@@ -48,8 +48,9 @@ QUESTIONS = (
     "cold product",
     "another department",
     "category page",
+    "complements, any category",
 )
-#: Of "complements": how often the page's product was sold before the cutoff.
+#: Of both kinds of complements: how often the page's product was sold before the cutoff.
 BY_SALES = (("0–5", 0, 5), ("6–50", 6, 50), ("51+", 51, np.iinfo(np.int64).max))
 
 
@@ -244,12 +245,18 @@ def _first_visit(record: Record, random: np.random.Generator) -> QuestionSet | s
 
 
 def _complements(record: Record, random: np.random.Generator) -> QuestionSet | str:
-    def pairs() -> Iterator[tuple[Ints, Ints]]:
-        for basket in record.baskets(random):
-            drawn = random.permutation(basket)
-            yield drawn[:1], drawn[1:]
+    return _elsewhere(record, "complements", _one_of_a_basket(record, random)) or _NO_BASKETS
 
-    return _elsewhere(record, "complements", pairs()) or _NO_BASKETS
+
+def _any_complements(record: Record, random: np.random.Generator) -> QuestionSet | str:
+    """The rest of the basket whatever its category: a second red wine goes with the first."""
+    return _without_popular(record, "complements, any category", _one_of_a_basket(record, random)) or _NO_BASKETS
+
+
+def _one_of_a_basket(record: Record, random: np.random.Generator) -> Iterator[tuple[Ints, Ints]]:
+    for basket in record.baskets(random):
+        drawn = random.permutation(basket)
+        yield drawn[:1], drawn[1:]
 
 
 def _cold_page(record: Record, random: np.random.Generator) -> QuestionSet | str:
@@ -419,6 +426,7 @@ _ASK: dict[str, Callable[[Record, np.random.Generator], QuestionSet | str]] = {
     "cold product": _cold_product,
     "another department": _another_department,
     "category page": _category_page,
+    "complements, any category": _any_complements,
 }
 
 

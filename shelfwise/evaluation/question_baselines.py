@@ -57,7 +57,7 @@ class Baselines:
             return dict(known)
         if name == "home, first visit":
             return pairs | content
-        if name == "complements":
+        if name.startswith("complements"):
             return pairs | category | ease
         if name == "substitutes":
             views = {"co-view": partial(self._pairs, power=0.25, views=True)}

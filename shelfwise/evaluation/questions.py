@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from shelfwise.store import Store
 
 _PAIRS = 20_000  # of answers, whose overlap is averaged
-_BASKETS = ("complements", "cart", "cold page", "home, first visit")  # what the model of complements answers alone
+_BASKETS = (
+    "complements",
+    "complements, any category",
+    "cart",
+    "cold page",
+    "home, first visit",
+)  # what the model of complements answers alone
 
 
 def questions(
@@ -193,7 +199,7 @@ def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progr
 def _parts(asked: QuestionSet, sold: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, Ints]]:
     """Names and rows of what gets rows of its own: the whole, and complements by the sales of the page's product."""
     parts: list[tuple[str, Ints]] = [(asked.name, np.arange(len(asked), dtype=np.int32))]
-    if asked.name == "complements":
+    if asked.name.startswith("complements"):
         of = sold[np.concatenate(asked.seeds)]
         parts += [
             (f"{asked.name} {name}", np.flatnonzero((of >= low) & (of <= high)).astype(np.int32))
