@@ -131,14 +131,6 @@ def header_of(path: Path, kind: str) -> list[str]:
     return next(_csv(path, kind))[1]
 
 
-def csv_rows(path: Path, kind: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows after the header, each exactly as long as it."""
-    rows = _csv(path, kind)
-    next(rows)
-    for line, values, _ in rows:
-        yield line, values
-
-
 def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
     """(line, fields, delimiter): the header first. Rows of nothing, and fields of nothing past the header's, are none.
 

@@ -71,10 +71,6 @@ class DocumentsView:
         code = int(self.brand[row])
         return str(self.brands.names[code]) if code >= 0 else ""
 
-    def category_name(self, row: int) -> str:
-        code = int(self.category[row])
-        return str(self.categories.names[code]) if code >= 0 else ""
-
     def attribute(self, row: int, name: str) -> Value | None:
         column = self.attributes.get(name)
         if column is None:

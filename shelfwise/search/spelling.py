@@ -170,14 +170,6 @@ class Spelling:
                 self._flat.extend(held)
                 self._ends.append(len(self._flat))
 
-    def remove(self, text: str, weight: int = 1) -> None:
-        """Take back what `add` learned; a word that nobody holds any more is corrected again."""
-        with self._lock:
-            for word in dict.fromkeys(self._pieces(text)):
-                at = self._ids.get(word)
-                if at is not None:
-                    self._counts[at] = max(0, self._counts[at] - weight)
-
     def count(self, word: str) -> int:
         """How many texts hold this (normal) word."""
         at = self._ids.get(word)

@@ -180,11 +180,6 @@ class Suggester:
         new._cached = lru_cache(maxsize=4_096)(new._suggest)
         return new
 
-    @property
-    def changes(self) -> int:
-        """How many products `updated` has brought or taken since this was made from the whole catalogue."""
-        return len(self._gone)
-
     def suggest(self, prefix: str, k: int = 8) -> list[Suggestion]:
         """Up to k completions of what is typed: queries and categories and brands first, then products; [] for "".
 

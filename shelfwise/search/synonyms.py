@@ -8,12 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Generic, TypeVar
 
 import polars as pl
 
-from shelfwise.errors import InvalidRecord, UnreadableFile
 from shelfwise.schema import EventType, Synonym
 from shelfwise.search.chinese import HAN
 from shelfwise.search.spelling import edit_cost
@@ -114,25 +112,6 @@ class Synonyms:
         text = normal(query)
         said = [text[:a] + other + text[b:] for a, b, others in self.find(query) for other in others]
         return [variant for variant in dict.fromkeys(said) if variant != text][:limit]
-
-
-def read_synonyms(path: Path) -> list[Synonym]:
-    """The synonyms of a file; none where there is no file. Raises UnreadableFile with the line that is wrong."""
-    if not path.exists():
-        return []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError:
-        raise UnreadableFile(path, "is not UTF-8 text; save it as UTF-8") from None
-    records = []
-    for number, line in enumerate(lines, 1):
-        said = line.split("#", 1)[0].strip()
-        if said:
-            try:
-                records.append(Synonym.parse(said))
-            except InvalidRecord as error:
-                raise UnreadableFile(path, str(error), line=number) from None
-    return records
 
 
 @dataclass(frozen=True, slots=True)

@@ -127,24 +127,10 @@ class WordIndex:
         """Products in it."""
         return int(self._index.searcher().num_docs) - (self.revision >= 0)
 
-    def reload(self) -> None:
-        """See what another process committed."""
-        self._index.reload()
-
-    def search(self, wanted: Wanted, limit: int, *, every: bool = False, codes: Sequence[str] = ()) -> WordHits:
-        """Up to `limit` products with some of the words wanted (each given by its forms), or with every one of them.
-
-        codes: SKUs, GTINs and the like that count beside the words.
-        """
-        parts = [self._word(forms) for forms in wanted[:_MOST_WANTED]]
+    def search(self, wanted: Wanted, limit: int, *, every: bool = False) -> WordHits:
+        """Up to `limit` products with some of the words wanted (each given by its forms), or with every one of them."""
         occur = Occur.Must if every else Occur.Should
-        clauses = [(occur, part) for part in parts]
-        if codes:
-            sku = Query.const_score_query(Query.term_set_query(self._schema, "sku", list(codes)), 100.0)
-            if every and clauses:
-                clauses = [(Occur.Should, Query.boolean_query(clauses)), (Occur.Should, sku)]
-            else:
-                clauses.append((Occur.Should, sku))
+        clauses = [(occur, self._word(forms)) for forms in wanted[:_MOST_WANTED]]
         if not clauses:
             return WordHits(np.empty(0, np.uint64), np.empty(0, np.float32))
         return self._found(Query.boolean_query(clauses), limit)

@@ -1,13 +1,9 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import polars as pl
-import pytest
 
-from shelfwise.errors import UnreadableFile
 from shelfwise.schema import EVENT_COLUMNS, Synonym
-from shelfwise.search.synonyms import Phrases, Synonyms, mined, read_synonyms
+from shelfwise.search.synonyms import Phrases, Synonyms, mined
 
 MINUTE = 60_000_000
 
@@ -26,16 +22,6 @@ def test_chinese_phrases_and_the_longest_first() -> None:
     assert synonyms.variants("小米移动电源") == ["小米充电宝"]
     assert synonyms.variants("電源") == ["插座"]
     assert list(Phrases({"hard drive": 1, "drive": 2}).find("a hard drives drive")) == [(2, 13, 1), (14, 19, 2)]
-
-
-def test_file(tmp_path: Path) -> None:
-    path = tmp_path / "synonyms.txt"
-    assert read_synonyms(path) == []
-    path.write_text("# ours\nsofa, couch\n\ntv => television # one way\n", encoding="utf-8")
-    assert [str(s) for s in read_synonyms(path)] == ["sofa, couch", "tv => television"]
-    path.write_text("sofa, couch\nalone\n", encoding="utf-8")
-    with pytest.raises(UnreadableFile, match="line 2"):
-        read_synonyms(path)
 
 
 def events(rows: list[tuple[str, int, str, str, str]]) -> pl.DataFrame:

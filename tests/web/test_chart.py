@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jinja2 import DictLoader, Environment, StrictUndefined
 
 from shelfwise.serve.web import chart
-from shelfwise.serve.web.chart import Bar, Line, bars, lines, scale, sparkline
+from shelfwise.serve.web.chart import Bar, Line, bars, lines, scale
 
 SVG = "{http://www.w3.org/2000/svg}"
 EVIL = '<script>alert("x")</script>\'&'
@@ -45,15 +45,6 @@ def test_an_axis_holds_its_values_in_round_steps(one: float, other: float) -> No
     assert first < last
     assert 2 <= len(ticks) <= 7
     assert ticks == sorted(ticks)
-
-
-@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), max_size=12))
-def test_a_sparkline_stays_inside(values: list[float]) -> None:
-    root = parsed(sparkline(values, title="Events a minute", description="the last hour"))
-    known = [y for y in values if math.isfinite(y)]
-    points = [pair.split(",") for line in root.iter(SVG + "polyline") for pair in line.attrib["points"].split()]
-    assert len(points) == len(known)
-    assert all(0 <= float(x) <= 100 and 0 <= float(y) <= 40 for x, y in points)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 0.2), st.booleans()), min_size=1, max_size=8))
@@ -151,7 +142,5 @@ def test_the_macro_writes_the_table_and_every_pattern_has_a_rule() -> None:
     rules = (web / "static" / "console.css").read_text("utf-8")
     assert all(f".chart-line-{place} " in rules for place in range(chart.DASHES))
     drawn = re.findall(r"chart-[a-z]+(?:-[a-z]+)*", Path(chart.__file__).read_text("utf-8"))
-    plain = {
-        name for name in drawn if name not in ("chart-spark", "chart-name", "chart-line", "chart-other", "chart-bars")
-    }
+    plain = {name for name in drawn if name not in ("chart-name", "chart-line", "chart-other", "chart-bars")}
     assert [name for name in sorted(plain) if f".{name}" not in rules] == []

@@ -1,4 +1,4 @@
-"""Charts as SVG made on the server: lines, sparklines, and bars with 95 % intervals.
+"""Charts as SVG made on the server: lines, and bars with 95 % intervals.
 
 A chart has no width of its own: places across are percentages, so that text keeps its size on a phone and at a desk.
 Colours come from classes in console.css, for light and dark. Nothing is told by colour alone: lines differ by dashes
@@ -99,28 +99,6 @@ def lines(
     key = tuple((line.letter, line.name) for line in series) if len(series) > 1 else ()
     svg = _svg(mark, "chart chart-lines", title, description, parts, height)
     return Chart(title=title, description=description, svg=svg, head=table[0], rows=table[1], key=key)
-
-
-def sparkline(values: Sequence[float], *, title: str, description: str = "", height: int = 40) -> Markup:
-    """A line without axes, from zero to the most: the shape of the last minutes beside a figure. Its newest value has a
-    dot. title and description are read aloud; the figures themselves belong beside it."""
-    known = [(x, y) for x, y in enumerate(values) if math.isfinite(y)]
-    parts: list[str | Markup] = []
-    if known:
-        low, high = min(0.0, *(y for _, y in known)), max(y for _, y in known)
-        end = max(len(values) - 1, 1)
-
-        def across(x: float) -> float:
-            return 2 + 95 * x / end
-
-        def down(y: float) -> float:
-            return height - 4 - (height - 8) * ((y - low) / (high - low) if high > low else 0.0)
-
-        parts.append(_path(0, Line(name="", points=known), across, down, height))
-        x, y = known[-1]
-        dot = Markup('<circle class="chart-dot" cx="{}%" cy="{}" r="3"/>')
-        parts.append(dot.format(f"{across(x):.2f}", f"{down(y):.1f}"))
-    return _svg(_mark(title, description, *map(str, values)), "chart chart-spark", title, description, parts, height)
 
 
 def bars(
