@@ -24,6 +24,7 @@ from shelfwise.engine.request import Filters
 from shelfwise.errors import UnknownProduct
 from shelfwise.models.alike import Alike
 from shelfwise.models.bundle import Bundle
+from shelfwise.models.encoders import without_pack
 from shelfwise.models.index import VectorIndex
 from shelfwise.models.sequences import Floats, Ints, Longs
 from shelfwise.schema import Availability, Product, to_micros
@@ -69,7 +70,7 @@ class View:
     price:  NaN unknown. brand, category: codes, -1 unknown. created: seconds, 0 unknown.
     proxy, likeness: the bundle's row whose counts a product uses, and how far (1 for the bundle's own products).
     vectors: float32 [>= n, d], the network's; content: float32 [>= n, dc]; None where the bundle has none.
-    group: code of the item_group_id, -1 for a product by itself.
+    group: code of the item_group_id, or of a brand's near-equal titles; -1 for a product by itself.
     """
 
     n: int
@@ -205,7 +206,7 @@ class Catalogue:
         facts, n = bundle.facts, len(bundle.items)
         self._brands = {name: code for code, name in enumerate(facts.brand_names)}
         self._categories = {name: code for code, name in enumerate(facts.category_names)}
-        self._groups: dict[str, int] = {name: code for code, name in enumerate(facts.group_names)}
+        self._groups: dict[str | int, int] = {name: code for code, name in enumerate(facts.group_names)}
         brand = np.full(n, -1, np.int32) if facts.brand is None else facts.brand
         category = np.full(n, -1, np.int32) if facts.category is None else facts.category
         top = _tops(facts.category_names)
@@ -305,7 +306,8 @@ class Catalogue:
         new["brand"][at] = [_code(name, self._brands, brand_names) for name in columns.brands]
         new["category"][at] = [_code(name, self._categories, category_names) for name in columns.types]
         new["group"][at] = [
-            -1 if not name else self._groups.setdefault(name, len(self._groups)) for name in columns.groups
+            -1 if key is None else self._groups.setdefault(key, len(self._groups))
+            for key in map(_variants_of, columns.groups, columns.brands, columns.titles)
         ]
         new["created"][at] = [0 if micros is None else micros // 1_000_000 for micros in columns.created]
         proxy, likeness = _grown(view.proxy, n, 0), _grown(view.likeness, n, 0)
@@ -392,6 +394,15 @@ def _columns(products: pl.DataFrame | Sequence[Product]) -> _Columns:
         [None if product.created is None else to_micros(product.created) for product in products],
         [product.item_group_id for product in products],
     )
+
+
+def _variants_of(group: str, brand: str, title: str) -> str | int | None:
+    """What the variants of one product share: their group, else a brand and a title that differs in pack sizes only (as
+    a number, which takes less memory); None for a product by itself."""
+    if group or not brand:
+        return group or None
+    name = without_pack(title).casefold()
+    return hash((brand.casefold(), name)) if name else None
 
 
 def _code(name: str, codes: dict[str, int], names: list[str]) -> int:

@@ -183,6 +183,11 @@ _PACK = re.compile(
 )
 
 
+def without_pack(title: str) -> str:
+    """A title without its pack sizes ("14.75 oz")."""
+    return " ".join(_PACK.sub(" ", title).split()).strip(" ,;-")
+
+
 def product_text(product: Product | Mapping[str, Any]) -> str:
     """What the text encoder reads of a product: title, brand, category, short attributes, start of the description.
 
@@ -190,7 +195,7 @@ def product_text(product: Product | Mapping[str, Any]) -> str:
     """
     get: Callable[[str], Any]
     get = functools.partial(getattr, product) if isinstance(product, Product) else product.get
-    title = " ".join(_PACK.sub(" ", str(get("title") or "")).split()).strip(" ,;-")
+    title = without_pack(str(get("title") or ""))
     parts = [title]
     seen = title.casefold()
     brand = str(get("brand") or "").strip()

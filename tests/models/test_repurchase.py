@@ -78,3 +78,28 @@ def test_one_history_answers_as_many_do(rows: list[list[tuple[int, int]]], half_
         assert ids.tolist() == expected.tolist() == sorted(set(one.item.tolist()))
         assert np.allclose(scores, many[at][expected])
         assert np.isfinite(model.features(one.item, one.time, now)[1]).all()
+
+
+@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 90 * DAY)), min_size=1, max_size=40), st.integers(0, 40))
+def test_one_history_is_told_as_the_batch_has_it(events: list[tuple[int, int]], later: int) -> None:
+    """The compiled pass over one history against the NumPy of many, and against the definitions of the features."""
+    events.sort(key=lambda event: event[1])
+    items, times = (np.array(column) for column in zip(*events, strict=True))
+    now = int(times.max()) + later * DAY
+    model = Repurchase(half_life=90, rhythm=0.25).fit(sequences_of([[6]], times=[[0]]), Items(n=7))
+    rows, scores, features = model.told(items.astype(np.int32), times, now)
+    batch = model.scores(sequences_of([items.tolist()], times=[times.tolist()]), now=np.array([now]))[0]
+    assert rows.tolist() == sorted(set(items.tolist()))
+    np.testing.assert_allclose(scores, batch[rows], rtol=1e-5)
+    everything = len(set((times // DAY).tolist()))
+    for row, values in zip(rows.tolist(), features, strict=True):
+        days: dict[int, int] = {}
+        for time in times[items == row].tolist():
+            days.setdefault(time // DAY, time)
+        first, last, count = min(days.values()), max(days.values()), len(days)
+        ages = np.array([now - time for time in days.values()]) / DAY
+        gap, since = (last - first) / DAY / max(count - 1, 1), (now - last) / DAY
+        due = float(np.clip(np.log((since + 0.5) / (gap + 0.5)), -3, 3)) if gap > 0 else 0.0
+        decayed = [np.log1p(np.exp2(-ages / half_life).sum()) for half_life in (30, 90)]
+        expected = [np.log1p(count), *decayed, np.log1p(since), np.log1p(gap), due, count / everything]
+        np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
