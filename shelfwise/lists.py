@@ -15,7 +15,7 @@ import os
 import shutil
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
@@ -45,13 +45,22 @@ _PART = 100_000  # customers whose lists are one part of a Parquet file on its w
 _SCHEMA = {"customer": pl.String, "rank": pl.Int32, "product": pl.String, "score": pl.Float32}
 
 
+class Answering(Protocol):
+    """A shop, as far as lists need it."""
+
+    def recommend_many(
+        self, customers: Sequence[str], *, k: int, exclude_purchased: bool, now: datetime
+    ) -> list[list[tuple[str, float]]]: ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Asked:
-    """What each list is: `k` products, as of the moment `now`."""
+    """What each list is: `k` products, as of the moment `now`. shop: opens the shop in a folder."""
 
     k: int
     exclude_purchased: bool
     now: datetime
+    shop: Callable[[Path], Answering]
 
 
 def write_lists(
@@ -132,11 +141,9 @@ class _Desk:
         import torch
         from threadpoolctl import threadpool_limits
 
-        from shelfwise.shop import Shop
-
         torch.set_num_threads(1)
         threadpool_limits(1)
-        self._shop = Shop(folder)
+        self._shop = asked.shop(folder)
         self._asked = asked
 
     def answer(self, customers: list[str]) -> Answers:

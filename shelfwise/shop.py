@@ -451,7 +451,7 @@ class Shop:
             self.folder,
             out,
             self.store.customers() if customers is None else read_customers(customers),
-            Asked(k=asked.k, exclude_purchased=exclude_purchased, now=asked.now),
+            Asked(k=asked.k, exclude_purchased=exclude_purchased, now=asked.now, shop=Shop),
             on=on,
             processes=processes,
             total=total,

@@ -6,16 +6,13 @@ a key and a value each. These few calls cost NumPy a third of what they cost tor
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy.special import erf
 
 from shelfwise.models.sequences import Floats, Longs
-
-if TYPE_CHECKING:
-    from shelfwise.models.network import Network
 
 _EPSILON = np.float32(1e-5)  # of torch's LayerNorm
 
@@ -34,7 +31,7 @@ class Single:
     remembered: how much each part of a customer's vector counts.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Any) -> None:  # a `Network`, which imports this module
         weights = {name: value.detach().float().cpu().numpy() for name, value in network.tower.state_dict().items()}
         self.ahead: Floats = network.ahead.cpu().numpy()
         self.kept = (float(network.keep) ** np.arange(network.reads + 1)).astype(np.float32)
