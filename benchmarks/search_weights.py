@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 
 from shelfwise.evaluation.search_benchmark import Judgments, ndcg, read_judgments
-from shelfwise.search.ranking import WEIGHTS
+from shelfwise.search.rank.score import WEIGHTS
 from shelfwise.search.request import SearchFilters, SearchRequest
 from shelfwise.search.search import Search
 

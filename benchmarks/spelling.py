@@ -21,8 +21,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from shelfwise.search.spelling import Spelling, words
-from shelfwise.search.text import STOP_WORDS, normal
+from shelfwise.search.query.spelling import Spelling, words
+from shelfwise.search.query.text import STOP_WORDS, normal
 
 
 def edited(query: str, chance: random.Random) -> str:

@@ -30,7 +30,7 @@ from shelfwise.store import History, Offers, Store
 from shelfwise.store.rows import product_row
 
 if TYPE_CHECKING:
-    from shelfwise.search.personal import Taste
+    from shelfwise.search.rank.personal import Taste
     from shelfwise.search.request import SearchRequest
     from shelfwise.search.search import Search
     from shelfwise.shoppers import Shoppers
@@ -116,7 +116,7 @@ class Live:
 
     def _opened_search(self, progress: Progress | None) -> Search:
         # Search takes a second to import; what only recommends does not wait for it.
-        from shelfwise.search.meaning import ShopEncoders
+        from shelfwise.search.retrieve.dense import ShopEncoders
         from shelfwise.search.search import Search
 
         encoders = ShopEncoders(self._folder, self._settings, self._cache)
@@ -215,7 +215,7 @@ class Live:
             found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
             ids = self._engine.catalogue.view.ids
             liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
-        from shelfwise.search.personal import Taste
+        from shelfwise.search.rank.personal import Taste
 
         return Taste(products, liked)
 

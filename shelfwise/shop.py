@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     from shelfwise.plan.campaigns.desk import Desk
     from shelfwise.plan.inventory.orders import Order
     from shelfwise.plan.planner import Planner
-    from shelfwise.search.personal import Taste
+    from shelfwise.search.query.synonyms import Proposal
+    from shelfwise.search.rank.personal import Taste
     from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
     from shelfwise.search.search import Search
     from shelfwise.search.suggest import Suggestion
-    from shelfwise.search.synonyms import Proposal
 
 
 class Shop:
@@ -473,7 +473,7 @@ class Shop:
     def suggested_synonyms(self, limit: int = 100) -> list[Proposal]:
         """Synonyms that shoppers' behaviour proposes, for a person to accept; best founded first. Reads every search
         and what its customers turned to afterwards."""
-        from shelfwise.search.synonyms import TURNED_TO, mined
+        from shelfwise.search.query.synonyms import TURNED_TO, mined
 
         searchers = pl.concat(
             [pl.DataFrame(schema=EVENT_COLUMNS), *self.store.event_frames(types=[EventType.SEARCH])]

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import polars as pl
 
 from shelfwise.schema import EVENT_COLUMNS, EventType
-from shelfwise.search.clicks import TYPES, Clicks
+from shelfwise.search.retrieve.clicks import TYPES, Clicks
 from shelfwise.search.search import Search
 from shelfwise.search.suggest import popular_queries
 from shelfwise.store import Store

@@ -16,7 +16,7 @@ import pytest
 from shelfwise import live, shoppers
 from shelfwise.errors import EncodingError
 from shelfwise.schema import Event, Product, now
-from shelfwise.search import meaning
+from shelfwise.search.retrieve import dense
 from shelfwise.shop import Shop
 from tests.serve.conftest import learned
 
@@ -49,7 +49,7 @@ def test_changes_are_not_lost_when_encoding_fails(shop: Shop, monkeypatch: pytes
         return None, None
 
     monkeypatch.setattr(live, "encode_products", encode)
-    monkeypatch.setattr(meaning, "encode_products", encode)
+    monkeypatch.setattr(dense, "encode_products", encode)
     with Shop(shop.folder) as other:
         other.store.put_products([Product(id="p1", title="Mug number 1", price=9.0), Product(id="z", title="Zebra")])
         other.store.delete_product("p2")

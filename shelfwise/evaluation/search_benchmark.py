@@ -21,8 +21,8 @@ import Stemmer
 from shelfwise.errors import UnreadableFile
 from shelfwise.models.encoders import VectorCache
 from shelfwise.schema import PRODUCT_COLUMNS
-from shelfwise.search.meaning import ShopEncoders
 from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.retrieve.dense import ShopEncoders
 from shelfwise.search.search import Search
 from shelfwise.settings import Settings
 

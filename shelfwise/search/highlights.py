@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from shelfwise.search.text import Analyzer
+from shelfwise.search.query.text import Analyzer
 
 _DESCRIPTION = 400  # characters of a description that are shown
 _TEXTS = 100_000  # whose terms are kept

@@ -13,11 +13,11 @@ from datetime import datetime
 import polars as pl
 
 from shelfwise.schema import EventType, from_micros
+from shelfwise.search.query.synonyms import LOOKED_BACK, TURNED_TO
+from shelfwise.search.query.text import normal
 from shelfwise.search.request import SearchRequest
 from shelfwise.search.search import Search
 from shelfwise.search.suggest import private
-from shelfwise.search.synonyms import LOOKED_BACK, TURNED_TO
-from shelfwise.search.text import normal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

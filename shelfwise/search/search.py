@@ -24,23 +24,24 @@ from shelfwise.engine.arrange.rules import Rules, arranged
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import Product, Rule, Synonym
-from shelfwise.search import paging, ranking
-from shelfwise.search.clicks import Clicks
-from shelfwise.search.codes import codes_in, joined_in, whole_code
+from shelfwise.search import paging
 from shelfwise.search.columns import Mask
 from shelfwise.search.documents import Documents, DocumentsView, frame_of
 from shelfwise.search.highlights import Highlights
-from shelfwise.search.lexicon import Lexicon, Understood
-from shelfwise.search.meaning import Encoders, Meaning
-from shelfwise.search.personal import Taste, liking
-from shelfwise.search.reading import Want
+from shelfwise.search.query.codes import codes_in, joined_in, whole_code
+from shelfwise.search.query.lexicon import Lexicon, Understood
+from shelfwise.search.query.parse import Want
+from shelfwise.search.query.text import Analyzer, normal
+from shelfwise.search.rank import score as ranking
+from shelfwise.search.rank.personal import Taste, liking
+from shelfwise.search.rank.sold import Sold
+from shelfwise.search.rank.titles import Titles
 from shelfwise.search.reasons import REASONS, reason_of
 from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
-from shelfwise.search.sold import Sold
+from shelfwise.search.retrieve.clicks import Clicks
+from shelfwise.search.retrieve.dense import Encoders, Meaning
+from shelfwise.search.retrieve.lexical import KeyedRows, Keys, WordHits, WordIndex
 from shelfwise.search.suggest import Entry, Suggestion
-from shelfwise.search.text import Analyzer, normal
-from shelfwise.search.titles import Titles
-from shelfwise.search.words import KeyedRows, Keys, WordHits, WordIndex
 
 MOST = 5_000  # products a query finds at most
 _TEXTED = 1_000  # products whose title and description are scored as one text

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from shelfwise.engine.request import MAX_K
-from shelfwise.search.personal import Taste
+from shelfwise.search.rank.personal import Taste
 from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
 from shelfwise.search.search import Search
 

@@ -20,10 +20,10 @@ import numpy.typing as npt
 import polars as pl
 
 from shelfwise.schema import EventType
-from shelfwise.search.chinese import HAN
-from shelfwise.search.spelling import NEAR, Spelling
-from shelfwise.search.synonyms import MIN_CUSTOMERS
-from shelfwise.search.text import normal
+from shelfwise.search.query.chinese import HAN
+from shelfwise.search.query.spelling import NEAR, Spelling
+from shelfwise.search.query.synonyms import MIN_CUSTOMERS
+from shelfwise.search.query.text import normal
 
 KINDS = ("query", "category", "brand", "product")
 MAX_ENTRIES = 1_000_000  # products that can be completed, best first

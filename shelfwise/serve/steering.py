@@ -20,7 +20,7 @@ from shelfwise.schema import (
     RuleAction,
     Synonym,
 )
-from shelfwise.search.synonyms import Proposal
+from shelfwise.search.query.synonyms import Proposal
 from shelfwise.serve.gate import Access, read_body
 from shelfwise.serve.wire import Field, Refused, invalid, many, parse_fields, parse_json, parse_time
 from shelfwise.shop import Shop

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.search.chinese import Pinyin, Segmenter, mainland, simplified, slipped, syllables
-from shelfwise.search.text import Analyzer, normal
+from shelfwise.search.query.chinese import Pinyin, Segmenter, mainland, simplified, slipped, syllables
+from shelfwise.search.query.text import Analyzer, normal
 
 TITLES = [
     "声谷 红色无线蓝牙耳机 降噪",

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product
-from shelfwise.search.clicks import Clicks
+from shelfwise.search.retrieve.clicks import Clicks
 from shelfwise.shop import Shop
 from shelfwise.store.rows import event_row
 from shelfwise.testing import simulated_searches

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.search.spelling import Spelling, edit_cost
+from shelfwise.search.query.spelling import Spelling, edit_cost
 
 TITLES = [
     "Sony wireless headphones black",

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwise.schema import EVENT_COLUMNS
-from shelfwise.search.spelling import Spelling
+from shelfwise.search.query.spelling import Spelling
+from shelfwise.search.query.text import Analyzer
 from shelfwise.search.suggest import Entry, Suggester, popular_queries, private
-from shelfwise.search.text import Analyzer
 
 TITLES = [
     "Sony wireless headphones",

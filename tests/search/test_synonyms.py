@@ -3,7 +3,7 @@ from __future__ import annotations
 import polars as pl
 
 from shelfwise.schema import EVENT_COLUMNS, Synonym
-from shelfwise.search.synonyms import Phrases, Synonyms, mined
+from shelfwise.search.query.synonyms import Phrases, Synonyms, mined
 
 MINUTE = 60_000_000
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shelfwise.search.text import Analyzer, normal
+from shelfwise.search.query.text import Analyzer, normal
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shelfwise.search.text import Analyzer
-from shelfwise.search.titles import Titles
+from shelfwise.search.query.text import Analyzer
+from shelfwise.search.rank.titles import Titles
 
 TITLES = (
     *(f"{brand} keyboard cover" for brand in "ABCDE"),

@@ -14,7 +14,7 @@ import pytest
 from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.errors import InvalidRecord, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Event, EventType, Product, Rule, RuleAction, Synonym, now
-from shelfwise.search.ranking import FEATURES
+from shelfwise.search.rank.score import FEATURES
 from shelfwise.serve.web.console import desk
 from shelfwise.serve.web.console.catalogue import SHOWS, product_page, products_page
 from shelfwise.serve.web.console.customer import customer_page

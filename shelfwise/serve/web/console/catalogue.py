@@ -14,8 +14,8 @@ from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Filters
 from shelfwise.errors import BundleError, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Product, Rule, from_micros
-from shelfwise.search.meaning import Nearest
 from shelfwise.search.request import Facet, SearchFilters
+from shelfwise.search.retrieve.dense import Nearest
 from shelfwise.search.search import Search
 from shelfwise.shop import Shop
 

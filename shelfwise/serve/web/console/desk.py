@@ -12,10 +12,10 @@ import polars as pl
 from shelfwise.errors import InvalidRequest
 from shelfwise.schema import EVENT_COLUMNS, MAX_QUERY, EventType, Rule, now
 from shelfwise.search.queries import Asked, Outcome, asked, outcomes
+from shelfwise.search.query.synonyms import TURNED_TO
+from shelfwise.search.query.text import normal
 from shelfwise.search.request import Chip, SearchFilters, SearchRequest
 from shelfwise.search.stages import Stage, stages
-from shelfwise.search.synonyms import TURNED_TO
-from shelfwise.search.text import normal
 from shelfwise.shop import Shop
 
 SHOWN = 10  # products a stage

@@ -11,7 +11,7 @@ import orjson
 
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import Change, Rule, RuleAction, Synonym, now
-from shelfwise.search.synonyms import Proposal
+from shelfwise.search.query.synonyms import Proposal
 from shelfwise.shop import Shop
 
 CHANGES = 30  # newest changes shown

@@ -32,8 +32,8 @@ from tantivy import Document, Index, Occur, Query
 
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.codes import codes_of_product
-from shelfwise.search.text import Analyzer
+from shelfwise.search.query.codes import codes_of_product
+from shelfwise.search.query.text import Analyzer
 
 #: Fields of a product, and how much a term in each weighs when candidates are sought.
 WEIGHTS: dict[str, float] = {

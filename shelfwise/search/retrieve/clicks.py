@@ -17,7 +17,7 @@ from typing import TypeVar
 import polars as pl
 
 from shelfwise.schema import EventType
-from shelfwise.search.text import normal
+from shelfwise.search.query.text import normal
 
 WITHIN = 30 * 60 * 1_000_000  # microseconds after a query in which what is turned to answers it
 _WORTH = {

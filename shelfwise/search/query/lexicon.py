@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 
 from shelfwise.schema import SELLS, Synonym
-from shelfwise.search.chinese import Pinyin
 from shelfwise.search.documents import LEVELS, SALE, DocumentsView
-from shelfwise.search.facts import MAX_VALUE, Facts
-from shelfwise.search.reading import Reader, Reading
+from shelfwise.search.query.chinese import Pinyin
+from shelfwise.search.query.facts import MAX_VALUE, Facts
+from shelfwise.search.query.parse import Reader, Reading
+from shelfwise.search.query.spelling import Spelling
+from shelfwise.search.query.synonyms import Synonyms
+from shelfwise.search.query.text import Analyzer, normal
 from shelfwise.search.request import SearchRequest
-from shelfwise.search.spelling import Spelling
 from shelfwise.search.suggest import Entry, Suggester, Suggestion
-from shelfwise.search.synonyms import Synonyms
-from shelfwise.search.text import Analyzer, normal
 
 _STALE = 2_000  # changed products after which what was counted is counted anew
 _SELLING = frozenset(SALE[str(kind)] for kind in SELLS)  # availability codes

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shelfwise.schema import Product
-from shelfwise.search.facts import Facts
-from shelfwise.search.reading import Reader
-from shelfwise.search.spelling import Spelling
+from shelfwise.search.query.facts import Facts
+from shelfwise.search.query.parse import Reader
+from shelfwise.search.query.spelling import Spelling
 
 BRANDS = ("Logitech", "Sony", "Garmin", "小米")
 COLOURS = ("Red", "Black", "蓝色")

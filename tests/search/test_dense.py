@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from shelfwise.search import meaning
-from shelfwise.search.meaning import Nearest
+from shelfwise.search.retrieve import dense
+from shelfwise.search.retrieve.dense import Nearest
 
 
 def unit(draw: np.random.Generator, n: int, d: int = 96) -> np.ndarray:
@@ -35,7 +35,7 @@ def test_nearest_finds_what_lies_near_as_rows_come_and_change() -> None:
 
 
 def test_an_index_that_knows_an_old_vector_is_not_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(meaning, "_SCANNED", 1_000)
+    monkeypatch.setattr(dense, "_SCANNED", 1_000)
     draw = np.random.default_rng(1)
     vectors = unit(draw, 3_000)
     nearest = Nearest()
@@ -60,7 +60,7 @@ def test_rows_without_a_vector_are_never_near() -> None:
 @pytest.mark.parametrize("scanned", [1_000, 50_000])  # with an inverted file and without
 def test_a_mask_of_an_older_view_is_no_error(monkeypatch: pytest.MonkeyPatch, scanned: int) -> None:
     """A search under way holds a mask that is shorter than an index made meanwhile."""
-    monkeypatch.setattr(meaning, "_SCANNED", scanned)
+    monkeypatch.setattr(dense, "_SCANNED", scanned)
     draw = np.random.default_rng(2)
     vectors = unit(draw, 6_000)
     nearest = Nearest()

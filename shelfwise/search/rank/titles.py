@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.models.sequences import Floats, Ints, Longs
-from shelfwise.search.text import Analyzer
+from shelfwise.search.query.text import Analyzer
 
 _SAMPLE = 20_000  # titles by which narrowness is measured
 _LEAST = 4  # titles of them that must have a term

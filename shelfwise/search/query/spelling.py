@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import rjieba
 
-from shelfwise.search.text import normal
+from shelfwise.search.query.text import normal
 
 MAX_WORDS = 500_000  # words indexed; at more, words seen once are left to exact search
 MAX_TITLES = 200_000  # titles kept as context

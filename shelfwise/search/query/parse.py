@@ -16,11 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 import rjieba
 
-from shelfwise.search.chinese import HAN
-from shelfwise.search.facts import Facts, Recognised, recognised
+from shelfwise.search.query.chinese import HAN
+from shelfwise.search.query.facts import Facts, Recognised, recognised
+from shelfwise.search.query.synonyms import Phrases, singular
+from shelfwise.search.query.text import STOP_WORDS, normal
 from shelfwise.search.request import Chip
-from shelfwise.search.synonyms import Phrases, singular
-from shelfwise.search.text import STOP_WORDS, normal
 
 CHEAP, DEAR = 0.33, 0.75  # quantiles of the prices of the matching category
 

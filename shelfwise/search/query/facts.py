@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.schema import Product
-from shelfwise.search.chinese import HAN
-from shelfwise.search.synonyms import Phrases
-from shelfwise.search.text import STOP_WORDS, normal
+from shelfwise.search.query.chinese import HAN
+from shelfwise.search.query.synonyms import Phrases
+from shelfwise.search.query.text import STOP_WORDS, normal
 
 MAX_VALUES = 200_000  # values of attributes that are recognised
 MAX_VALUE = 40  # characters of a value that may be recognised

@@ -9,7 +9,7 @@ import numpy as np
 
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.search.documents import DocumentsView
-from shelfwise.search.meaning import Nearest
+from shelfwise.search.retrieve.dense import Nearest
 
 _RECENT = 50  # newest events that count
 _HALF = 10  # events after which one counts half

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import Stemmer
 
-from shelfwise.search.chinese import HAN, Segmenter, mainland, simplified, syllables
+from shelfwise.search.query.chinese import HAN, Segmenter, mainland, simplified, syllables
 
 __all__ = ["STOP_WORDS", "Analyzer", "Token", "normal"]
 

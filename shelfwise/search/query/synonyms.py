@@ -13,9 +13,9 @@ from typing import Generic, TypeVar
 import polars as pl
 
 from shelfwise.schema import EventType, Synonym
-from shelfwise.search.chinese import HAN
-from shelfwise.search.spelling import edit_cost
-from shelfwise.search.text import normal
+from shelfwise.search.query.chinese import HAN
+from shelfwise.search.query.spelling import edit_cost
+from shelfwise.search.query.text import normal
 
 MIN_CUSTOMERS = 5  # distinct customers behind whatever is mined or shown of other people's queries
 MAX_PHRASE = 12  # units (words, Chinese characters) of the longest phrase looked for

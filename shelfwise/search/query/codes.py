@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from itertools import pairwise
 
-from shelfwise.search.text import normal
+from shelfwise.search.query.text import normal
 
 _SEPARATORS = str.maketrans("", "", " -_./")
 _PIECE = re.compile(r"[^\W\d_]+|\d+")

@@ -1,0 +1,1 @@
+"""Which products a query may find: by words, by vectors, by what earlier searchers turned to."""
