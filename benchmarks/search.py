@@ -113,9 +113,7 @@ def main() -> None:
                 shop.load_products(arguments.products)
         begun = time.perf_counter()
         with Shop(copy) as shop:
-            complete = getattr(shop.searching, "complete", None)
-            if complete is not None:
-                complete()
+            shop.searching.indexes.complete()
             frame = shop.store.products_frame()
         opened = time.perf_counter() - begun
         with arguments.judgments.open(encoding="utf-8", newline="") as file:

@@ -118,7 +118,7 @@ def one(n: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         began = time.perf_counter()
         search = Search(record, Path(folder), Clusters(record))
-        search.complete()
+        search.indexes.complete()
         found["build_s"] = round(time.perf_counter() - began, 1)
         gc.collect()
         gc.freeze()

@@ -61,7 +61,7 @@ class Question:
 
 def questions(search: Search, judgments: Judgments) -> list[Question]:
     """Of the queries with a relevant product."""
-    known = search.documents.view.rows
+    known = search.indexes.documents.view.rows
     made = []
     for query, ratings in judgments.items():
         ratings = {product: rating for product, rating in ratings.items() if product in known}
@@ -132,7 +132,7 @@ def main() -> None:
             print(f"importing {arguments.products}", file=note, flush=True)
             shop.load_products(arguments.products)
         with shop:
-            shop.searching.complete()
+            shop.searching.indexes.complete()
             asked = questions(shop.searching, read_judgments(arguments.judgments))
     now = np.array([WEIGHTS[name] for name in FITTED], np.float32)
     held: list[tuple[float, float]] = []

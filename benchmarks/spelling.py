@@ -81,7 +81,7 @@ def through(shop: Path, titles: Sequence[str], n: int, seed: int) -> dict[str, f
     took: list[float] = []
     lost: list[list[str]] = []
     with Shop(shop) as opened:
-        opened.searching.complete()
+        opened.searching.indexes.complete()
         for query in queries(titles, n, chance):
             typed = edited(query, chance)
             top = opened.search(query, k=1).items[0].product

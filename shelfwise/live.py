@@ -108,7 +108,7 @@ class Live:
                     from shelfwise.shoppers import Shoppers
 
                     self._shoppers = Shoppers(self._store, self._settings.ignored_customers)
-                    self._shoppers.begin(search)
+                    self._shoppers.begin(search.indexes)
                     search.steer(self._store.rules(), self._store.synonyms())
                     self._search = search
                     self._steered = -1
@@ -153,7 +153,7 @@ class Live:
                     failures.append(error)
         if failures:
             raise failures[0]
-        return bool(self._unencoded) or (self._search is not None and self._search.behind)
+        return bool(self._unencoded) or (self._search is not None and self._search.indexes.behind)
 
     def changed(self, products: Iterable[str] = ()) -> None:
         """This process changed the catalogue: follow, if anything here answers from it, and encode these products.
@@ -167,7 +167,7 @@ class Live:
             with self._refreshing:
                 self._encode_these(ids)
                 if self._search is not None:
-                    self._search.encode(ids)
+                    self._search.indexes.encode(ids)
         except Exception:
             log.exception("the catalogue's change is recorded, but not followed yet")
 
@@ -188,7 +188,7 @@ class Live:
 
     def finds(self, query: str) -> list[str]:
         """The first products a query finds for anybody, remembered until the catalogue changes."""
-        key = (self.search.revision, query)
+        key = (self.search.indexes.revision, query)
         products = self._sought.get(key)
         if products is None:
             from shelfwise.search.request import SearchRequest
@@ -305,9 +305,9 @@ class Live:
 
     def _follow_search(self, most: int | None) -> None:
         if self._search is not None:
-            self._search.follow(most)
+            self._search.indexes.follow(most)
             assert self._shoppers is not None, "search is open"
-            self._shoppers.follow(self._search)
+            self._shoppers.follow(self._search.indexes)
 
     def _steer(self) -> None:
         """Follow the merchants' rules and synonyms."""

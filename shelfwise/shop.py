@@ -468,7 +468,7 @@ class Shop:
         search = self._live.open_search(progress)
         if progress is not None:
             progress(0, 0, "waiting for the vectors of products")
-        search.complete()
+        search.indexes.complete()
 
     def suggested_synonyms(self, limit: int = 100) -> list[Proposal]:
         """Synonyms that shoppers' behaviour proposes, for a person to accept; best founded first. Reads every search
@@ -515,7 +515,7 @@ class Shop:
         """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
         from shelfwise.search.request import SearchFilters, SearchRequest
 
-        return self.searching.look(photo, SearchRequest(filters=filters or SearchFilters(), **options))
+        return self.searching.by_photo(photo, SearchRequest(filters=filters or SearchFilters(), **options))
 
     def similar(self, product: str, *, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
         """Products like this one or bought with it. Raises UnknownProduct."""

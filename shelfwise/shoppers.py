@@ -8,8 +8,8 @@ from collections.abc import Collection
 import polars as pl
 
 from shelfwise.schema import EVENT_COLUMNS, EventType
+from shelfwise.search.indexes import Indexes
 from shelfwise.search.retrieve.clicks import TYPES, Clicks
-from shelfwise.search.search import Search
 from shelfwise.search.suggest import popular_queries
 from shelfwise.store import Store
 
@@ -29,14 +29,14 @@ class Shoppers:
         self._next = 0.0  # when all searches may be read again
         self._stale = False
 
-    def begin(self, search: Search) -> None:
+    def begin(self, indexes: Indexes) -> None:
         """Read everything."""
         self._arrived, self._count = self._store.newest_event()
-        search.clicks = self._clicks()
+        indexes.clicks = self._clicks()
         self._sold = self._store.sold(self._ignored)
-        self._ask(search)
+        self._count_queries(indexes)
 
-    def follow(self, search: Search) -> None:
+    def follow(self, indexes: Indexes) -> None:
         """Read what came since. Cheap when nothing did.
 
         What was bought counts at once. Popular queries are counted anew now and then. Where somebody was forgotten, so
@@ -44,24 +44,24 @@ class Shoppers:
         arrived, count, events = self._store.arrivals(self._arrived, _ARRIVALS)
         forgotten = events.height < _ARRIVALS and self._count + events.height > count
         if events.height:
-            search.clicks.learn(events)
+            indexes.clicks.learn(events)
             bought = events.filter(pl.col("type").is_in(_SALES))["product"].unique().to_list()
             if bought:
                 self._sold |= dict.fromkeys(bought, 0.0) | self._store.sold(self._ignored, products=bought)
-                search.sold.put(search.documents.view, {name: self._sold[name] for name in bought})
+                indexes.sold.put(indexes.documents.view, {name: self._sold[name] for name in bought})
             self._stale |= events["type"].is_in([str(EventType.SEARCH)]).any()
         if forgotten:
-            self.begin(search)
+            self.begin(indexes)
             return
         self._arrived = arrived
         self._count = count if events.height < _ARRIVALS else self._count + events.height
         if self._stale and time.monotonic() >= self._next:
-            self._ask(search)
+            self._count_queries(indexes)
 
-    def _ask(self, search: Search) -> None:
+    def _count_queries(self, indexes: Indexes) -> None:
         begun = time.monotonic()
-        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
-        search.learn(popular_queries(asked), self._sold)
+        searches = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
+        indexes.learn(popular_queries(searches), self._sold)
         self._stale = False
         ended = time.monotonic()
         self._next = ended + max(_SECONDS, _SHARE * (ended - begun))
@@ -69,11 +69,11 @@ class Shoppers:
     def _clicks(self) -> Clicks:
         """Of those who have ever searched, and of lists: what the others did says nothing of a search."""
         clicks = Clicks(self._ignored)
-        asked = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
-        if asked.is_empty():
+        searches = pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *self._store.event_frames(types=[EventType.SEARCH])])
+        if searches.is_empty():
             return clicks
         who = pl.when(pl.col("customer") != "").then("customer").otherwise("session")
-        people = asked.select(who.alias("who")).unique()
+        people = searches.select(who.alias("who")).unique()
         for frame in self._store.event_frames(types=TYPES):
             lists = pl.col("type") == str(EventType.VIEW_ITEM_LIST)
             known = who.is_in(people["who"].implode())

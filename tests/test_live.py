@@ -71,7 +71,7 @@ def test_changes_are_not_lost_when_encoding_fails(shop: Shop, monkeypatch: pytes
 def test_the_word_index_catches_up_after_a_failure(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     shop.refresh()
     search = shop.searching
-    apply = search.words.apply
+    apply = search.indexes.words.apply
     failing = [True]
 
     def full(*arguments: Any) -> None:
@@ -80,7 +80,7 @@ def test_the_word_index_catches_up_after_a_failure(shop: Shop, monkeypatch: pyte
             raise OSError(28, "No space left on device")
         apply(*arguments)
 
-    monkeypatch.setattr(search.words, "apply", full)
+    monkeypatch.setattr(search.indexes.words, "apply", full)
     with Shop(shop.folder) as other:
         other.store.put_products([Product(id="z", title="Zebra lamp")])
         other.store.delete_product("p2")
@@ -89,7 +89,7 @@ def test_the_word_index_catches_up_after_a_failure(shop: Shop, monkeypatch: pyte
     assert "p2" not in {hit.product for hit in shop.search("mug").items}  # what is gone is not shown
     shop.refresh()
     assert [hit.product for hit in shop.search("zebra lamp").items] == ["z"]
-    assert search.words.revision == shop.store.product_revision()
+    assert search.indexes.words.revision == shop.store.product_revision()
 
 
 def test_many_products_are_encoded_in_turns_and_the_newest_first(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +197,7 @@ def test_what_sells_and_what_is_asked_is_followed(shop: Shop, monkeypatch: pytes
     shop.refresh()
     assert shop.search("mug", sort="best_selling", k=1).items[0].product == "p6"
     assert "coffee mug" in {one.text for one in shop.suggest("coff")}
-    assert shop.searching.clicks.of("coffee mug") == pytest.approx({"p4": 6 / 11})
+    assert shop.searching.indexes.clicks.of("coffee mug") == pytest.approx({"p4": 6 / 11})
     shop.put_products([Product(id="new", title="Mug of today")])  # and with products that come later
     shop.append_events([Event(type="purchase", customer=f"e{n}", product="new") for n in range(9)])
     shop.refresh()
@@ -207,7 +207,7 @@ def test_what_sells_and_what_is_asked_is_followed(shop: Shop, monkeypatch: pytes
             other.store.forget(f"d{n}")
         other.append_events([Event(type="purchase", customer="f", product="p1")])
     shop.refresh()
-    assert shop.searching.clicks.of("coffee mug") == pytest.approx({"p4": 1 / 6})
+    assert shop.searching.indexes.clicks.of("coffee mug") == pytest.approx({"p4": 1 / 6})
     assert "coffee mug" not in {one.text for one in shop.suggest("coff")}
     assert shop.search("mug", sort="best_selling", k=2).items[1].product != "p6"
 

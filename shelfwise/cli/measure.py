@@ -184,7 +184,7 @@ def benchmark_search(
         place = work or Path(folder) / "shop"
         with open_shop(place) if (place / FILE).exists() else make_shop(place) as shop:
             shop.load_products(products, progress=progress)
-            shop.searching.complete()
+            shop.searching.indexes.complete()
             result = search_benchmark(shop.searching, shop.store.products_frame(), judgments)
     show_benchmark(result, as_json)
 

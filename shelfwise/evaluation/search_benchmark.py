@@ -66,15 +66,18 @@ def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> di
         return lambda query, products: search.rank(query, products, without=without)
 
     def cosines(query: str, products: list[str]) -> Any:
-        vector = search.meaning.of(query)
-        rows = np.array([search.documents.view.rows[product] for product in products], np.int32)
-        return np.zeros(len(rows)) if vector is None else search.meaning.texts.cosines(vector, rows)
+        vector = search.indexes.meaning.of(query)
+        rows = np.array([search.indexes.documents.view.rows[product] for product in products], np.int32)
+        return np.zeros(len(rows)) if vector is None else search.indexes.meaning.texts.cosines(vector, rows)
 
     def meaning(query: str) -> list[str]:
-        vector = search.meaning.of(query)
+        vector = search.indexes.meaning.of(query)
         if vector is None:
             return []
-        return [search.documents.view.ids[row] for row in search.meaning.texts.near(vector, DEPTH)[0].tolist()]
+        return [
+            search.indexes.documents.view.ids[row]
+            for row in search.indexes.meaning.texts.near(vector, DEPTH)[0].tolist()
+        ]
 
     known = set(ids)
     judged = {query: {p: r for p, r in ratings.items() if p in known} for query, ratings in judged.items()}
@@ -107,7 +110,7 @@ def rerank(pairs: Path, work: Path) -> dict[str, Any]:
     frame = pl.DataFrame(told | rest, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
     settings = Settings(image_encoder="none")
     search = Search(_Given(frame), None, ShopEncoders(work, settings, VectorCache(work)))
-    search.complete()
+    search.indexes.complete()
     grouped: dict[str, tuple[list[str], list[float]]] = {}
     for query, n, rating in zip(table["query"].to_list(), number, table["rating"].to_list(), strict=True):
         found = grouped.setdefault(query, ([], []))

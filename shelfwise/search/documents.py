@@ -63,6 +63,10 @@ class DocumentsView:
         found = self.rows.get(product)
         return None if found is None or found >= self.n or self.sale[found] == GONE else found
 
+    def all(self) -> Ints:
+        """Every row, int32 [n]."""
+        return np.arange(self.n, dtype=np.int32)
+
     def live(self) -> Ints:
         """Rows in the catalogue, whatever their availability."""
         return np.flatnonzero(self.sale != GONE).astype(np.int32)

@@ -84,11 +84,11 @@ def _without(hits: list[Hit], left_out: frozenset[str]) -> tuple[Placed, ...]:
 
 
 def _meant(search: Search, request: SearchRequest, k: int) -> tuple[Placed, ...]:
-    vector = search.meaning.of(request.query)
+    vector = search.indexes.meaning.of(request.query)
     if vector is None:
         return ()
-    view = search.documents.view
-    rows, cosines = search.meaning.texts.near(vector, _NEAR * k)
+    view = search.indexes.documents.view
+    rows, cosines = search.indexes.meaning.texts.near(vector, _NEAR * k)
     there = rows < view.n
     rows, cosines = rows[there], cosines[there]
     allowed = view.allowed(request.filters, rows)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.search.query.chinese import Pinyin, Segmenter, mainland, simplified, slipped, syllables
+from shelfwise.search.query.chinese import Segmenter, mainland, simplified
+from shelfwise.search.query.pinyin import Pinyin, slipped, syllables
 from shelfwise.search.query.text import Analyzer, normal
 
 TITLES = [

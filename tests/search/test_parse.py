@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from shelfwise.schema import Product
 from shelfwise.search.query.facts import Facts
-from shelfwise.search.query.parse import Reader
+from shelfwise.search.query.parse import Parser
 from shelfwise.search.query.spelling import Spelling
 
 BRANDS = ("Logitech", "Sony", "Garmin", "小米")
@@ -22,7 +22,7 @@ PRODUCTS = [
     )
     for i in range(240)
 ]
-READER = Reader(Facts.of(PRODUCTS, Spelling(p.title for p in PRODUCTS).count))
+PARSER = Parser(Facts.of(PRODUCTS, Spelling(p.title for p in PRODUCTS).count))
 
 
 @pytest.mark.parametrize(
@@ -41,9 +41,9 @@ READER = Reader(Facts.of(PRODUCTS, Spelling(p.title for p in PRODUCTS).count))
     ],
 )
 def test_prices(query: str, low: float | None, high: float | None, left: str) -> None:
-    reading = READER.read(query)
-    (want,) = reading.filters
-    assert (want.field, want.low, want.high, reading.text) == ("price", low, high, left)
+    plan = PARSER.parse(query)
+    (intent,) = plan.filters
+    assert (intent.field, intent.low, intent.high, plan.text) == ("price", low, high, left)
 
 
 @pytest.mark.parametrize(
@@ -62,36 +62,36 @@ def test_prices(query: str, low: float | None, high: float | None, left: str) ->
     ],
 )
 def test_numbers_that_are_no_prices(query: str) -> None:
-    reading = READER.read(query)
-    assert not any(want.field == "price" for want in reading.wants)
-    assert reading.text == query
+    plan = PARSER.parse(query)
+    assert not any(intent.field == "price" for intent in plan.intents)
+    assert plan.text == query
 
 
 def test_about_and_cheap_only_boost() -> None:
-    (about,) = READER.read("screen around 40").wants
+    (about,) = PARSER.parse("screen around 40").intents
     assert (about.low, about.high, about.chip.effect) == (30, 50, "boost")
-    cheap = next(w for w in READER.read("cheap headphones").boosts if w.field == "price")
+    cheap = next(w for w in PARSER.parse("cheap headphones").boosts if w.field == "price")
     assert cheap.high is not None
     assert 80 < cheap.high < 90
-    (share,) = READER.read("便宜的屏幕").wants
+    (share,) = PARSER.parse("便宜的屏幕").intents
     assert (share.high, share.share) == (None, 0.33)
 
 
 def test_catalogue_values() -> None:
-    reading = READER.read("red LOGITECH mice")
-    found = {want.field: want.values for want in reading.wants}
-    assert found == {"colour": ("Red",), "brand": ("Logitech",), "category": ("Electronics > Mice",)}
-    assert reading.text == "red logitech mice"
-    assert [chip.effect for chip in reading.chips] == ["filter", "filter", "boost"]
-    assert READER.read("blue headphones").text == "蓝色 headphones"  # said in one language, sold in the other
-    assert READER.read("小米耳机").wants[0].values == ("小米",)
+    plan = PARSER.parse("red LOGITECH mice")
+    values = {intent.field: intent.values for intent in plan.intents}
+    assert values == {"colour": ("Red",), "brand": ("Logitech",), "category": ("Electronics > Mice",)}
+    assert plan.text == "red logitech mice"
+    assert [chip.effect for chip in plan.chips] == ["filter", "filter", "boost"]
+    assert PARSER.parse("blue headphones").text == "蓝色 headphones"  # said in one language, sold in the other
+    assert PARSER.parse("小米耳机").intents[0].values == ("小米",)
 
 
 def test_a_brand_that_others_titles_name_only_boosts() -> None:
     titles = [*(p.title for p in PRODUCTS), *["case for Garmin"] * 100]
-    reader = Reader(Facts.of(PRODUCTS, Spelling(titles).count))
-    (want,) = reader.read("garmin case").wants
-    assert want.chip.effect == "boost"
+    parser = Parser(Facts.of(PRODUCTS, Spelling(titles).count))
+    (intent,) = parser.parse("garmin case").intents
+    assert intent.chip.effect == "boost"
 
 
 @pytest.mark.parametrize(
@@ -106,30 +106,30 @@ def test_a_brand_that_others_titles_name_only_boosts() -> None:
     ],
 )
 def test_refusals(query: str, excluded: tuple[str, ...], left: str) -> None:
-    reading = READER.read(query)
-    assert reading.excluded == excluded
-    assert reading.text.replace("mouse", "mouse") == left
+    plan = PARSER.parse(query)
+    assert plan.excluded == excluded
+    assert plan.text.replace("mouse", "mouse") == left
 
 
 def test_sizes_audience_sort_stock() -> None:
-    size = READER.read("screen size 42").filters[0]
+    size = PARSER.parse("screen size 42").filters[0]
     assert (size.field, size.values) == ("size", ("42",))
-    assert READER.read("screen xl").filters[0].values == ("XL",)
-    kids = READER.read("screen for kids").wants[0]
+    assert PARSER.parse("screen xl").filters[0].values == ("XL",)
+    kids = PARSER.parse("screen for kids").intents[0]
     assert (kids.field, kids.values, kids.chip.effect) == ("age group", ("kids",), "boost")
-    assert READER.read("cheapest screen").sort == "price"
-    assert READER.read("最新的屏幕").sort == "newest"
-    assert READER.read("screen in stock").filters[0].values == ("in_stock",)
+    assert PARSER.parse("cheapest screen").sort == "price"
+    assert PARSER.parse("最新的屏幕").sort == "newest"
+    assert PARSER.parse("screen in stock").filters[0].values == ("in_stock",)
 
 
 def test_undo_makes_words_of_them_again() -> None:
-    reading = READER.read("headset under 50", undo=("price:-50",))
-    assert (reading.text, reading.wants, reading.chips) == ("headset under 50", (), ())
-    assert READER.read("cheapest screen", undo=("sort:price",)).sort == ""
+    plan = PARSER.parse("headset under 50", undo=("price:-50",))
+    assert (plan.text, plan.intents, plan.chips) == ("headset under 50", (), ())
+    assert PARSER.parse("cheapest screen", undo=("sort:price",)).sort == ""
 
 
 def test_labels_in_chinese() -> None:
-    assert READER.read("100元以下", language="zh").chips[0].label == "100以下"
+    assert PARSER.parse("100元以下", language="zh").chips[0].label == "100以下"
 
 
 SAID = """under over 50 100 - to between and cheap red 不要 无 size xl for kids $ 元 without no newest \x00 ( ) *"""
@@ -137,7 +137,7 @@ SAID = """under over 50 100 - to between and cheap red 不要 无 size xl for ki
 
 @given(st.text(max_size=80) | st.lists(st.sampled_from(SAID.split()), max_size=12).map(" ".join))
 def test_any_text_is_read(query: str) -> None:
-    reading = READER.read(query)
-    assert len({chip.id for chip in reading.chips}) == len(reading.chips)
-    again = READER.read(query, undo=[chip.id for chip in reading.chips])
-    assert not {chip.id for chip in again.chips} & {chip.id for chip in reading.chips}
+    plan = PARSER.parse(query)
+    assert len({chip.id for chip in plan.chips}) == len(plan.chips)
+    again = PARSER.parse(query, undo=[chip.id for chip in plan.chips])
+    assert not {chip.id for chip in again.chips} & {chip.id for chip in plan.chips}

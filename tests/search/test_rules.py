@@ -62,7 +62,7 @@ def test_a_rule_holds_from_its_start_to_before_its_end() -> None:
 def test_hidden_products_go_and_pins_stand_at_their_places() -> None:
     found = answer(rule("hide", "p0", "p3"), rule("pin", "p5", "p91", position=2, id="z"))
     assert found.rows.tolist() == [1, 5, 91, 2, 4]
-    assert found.told == {5: ("z",), 91: ("z",)}
+    assert found.applied == {5: ("z",), 91: ("z",)}
     assert found.rows[np.lexsort((found.rows, -found.scores))].tolist() == found.rows.tolist()
 
 

@@ -224,8 +224,8 @@ def test_several_processes_share_one_index(shop: Shop) -> None:
     shop.refresh()
     found = ids(shop, "widget", k=50)
     assert sorted(found) == sorted(f"w{n}" for first in (0, 100) for n in range(first, first + 4))
-    assert len(shop.searching.words) == shop.counts().products
-    assert shop.searching.words.revision == shop.store.product_revision()
+    assert len(shop.searching.indexes.words) == shop.counts().products
+    assert shop.searching.indexes.words.revision == shop.store.product_revision()
 
 
 @pytest.mark.parametrize("harm", ["lost", "torn", "foreign", "behind"])
@@ -246,7 +246,7 @@ def test_a_harmed_index_is_rebuilt(stocked: Path, tmp_path: Path, harm: str) -> 
             shop.store.delete_product("p1")
     with Shop(folder) as shop:
         assert ids(shop, "desk lamp") == ["lamp"]
-        assert len(shop.searching.words) == shop.counts().products
+        assert len(shop.searching.indexes.words) == shop.counts().products
         if harm == "behind":
             assert ids(shop, "latecomer") == ["late"]
 

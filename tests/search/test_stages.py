@@ -24,7 +24,7 @@ def test_words_and_meaning_propose_and_the_rules_have_the_last_word(tmp_path: Pa
     with Shop.create(tmp_path / "shop", image_encoder="none", durable=False) as shop:
         shop.put_products(PRODUCTS)
         shop.store.put_rules([Rule(action=RuleAction.PIN, products=("lamp",), query="sofa")], "test")
-        shop.searching.complete()
+        shop.searching.indexes.complete()
         shop.refresh()
         answer, found = stages(shop.searching, SearchRequest(query="sofa"), k=3)
         by = {stage.name: stage.products for stage in found}

@@ -41,7 +41,7 @@ def folder(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def client(folder: Path) -> Iterator[TestClient]:
     with Shop(folder) as shop:
-        shop.searching.complete()
+        shop.searching.indexes.complete()
         with TestClient(create_app(shop), base_url="http://localhost") as opened:
             yield opened
 

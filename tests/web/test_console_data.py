@@ -82,7 +82,7 @@ def test_what_is_cold_and_what_lacks_photo_or_text(shop: Shop) -> None:
 
 
 def test_one_product_with_what_is_near_it(shop: Shop) -> None:
-    shop.searching.complete()
+    shop.searching.indexes.complete()
     page = product_page(shop, "mug-red")
     assert page.state == "known"
     kin = {one.name: one for one in page.kin}
@@ -130,7 +130,7 @@ def test_a_shop_that_learned_nothing_has_pages_too(tmp_path: Path) -> None:
 
 
 def test_the_desk_shows_each_stage_and_the_rules_of_the_query(shop: Shop) -> None:
-    shop.searching.complete()
+    shop.searching.indexes.complete()
     shop.store.put_rules([Rule(action=RuleAction.PIN, products=("lamp-red",), query="red mug", id="pin")], "test")
     shop.refresh()
     page = desk_page(shop, query=" Red MUG ")

@@ -377,7 +377,7 @@ def test_links_of_a_feed_call_nobody(server: Server, visit: Visit, tmp_path: Pat
         with Shop(server.folder) as shop:
             assert load_products(feed, shop.store, images=server.folder).kept == len(links)
             shop.refresh()
-            shop.searching.complete()
+            shop.searching.indexes.complete()
             shop.train()
             if not Accounts(shop.store.accounts).exist():
                 Accounts(shop.store.accounts).create("ann", PASSWORD)

@@ -13,4 +13,4 @@ def by_rules(context: Context, ranked: Ranked) -> Ranked:
     if not context.rules:
         return ranked
     made = arranged(context.rules, ranked.rows, ranked.scores, context.view.row, context.allowed)
-    return Ranked(made.rows, made.scores, frozenset(made.told))
+    return Ranked(made.rows, made.scores, frozenset(made.applied))

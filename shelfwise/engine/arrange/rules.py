@@ -71,11 +71,11 @@ class Rules:
 @dataclass(frozen=True, slots=True, eq=False)
 class Arranged:
     """rows: int32 [m], best first. scores: float32 [m], never rising, and falling where products are pinned, so that
-    sorting by them keeps the order. told: of each row that a rule moved, the ids of these rules."""
+    sorting by them keeps the order. applied: of each row that a rule moved, the ids of these rules."""
 
     rows: Ints
     scores: Floats
-    told: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    applied: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 def arranged(
@@ -95,15 +95,15 @@ def arranged(
         return Arranged(rows, scores)
     order = np.lexsort((rows, -scores))
     rows, scores = rows[order], scores[order]
-    told: dict[int, list[str]] = {}
+    applied: dict[int, list[str]] = {}
     hidden: set[int] = set()
     moved: dict[int, float] = {}
     pins: dict[int, int] = {}  # row -> place
     taken: set[int] = set()
     span = float(scores.max() - scores.min()) if len(scores) else 0.0
     for rule in rules:
-        found = [row for product in rule.products if (row := row_of(product)) is not None]
-        for step, row in enumerate(found):
+        rows_of_rule = [row for product in rule.products if (row := row_of(product)) is not None]
+        for step, row in enumerate(rows_of_rule):
             match rule.action:
                 case RuleAction.HIDE:
                     hidden.add(row)
@@ -117,7 +117,7 @@ def arranged(
                     moved[row] = moved.get(row, 0.0) + rule.amount * (span or 1.0)
                 case RuleAction.BURY:
                     moved[row] = moved.get(row, 0.0) - rule.amount * (span or 1.0)
-            told.setdefault(row, []).append(rule.id)
+            applied.setdefault(row, []).append(rule.id)
     pins = {row: place for row, place in pins.items() if row not in hidden and shown(row)}
     out = hidden | set(pins)
     if out:
@@ -131,7 +131,7 @@ def arranged(
     if pins:
         rows, scores = _pinned(rows, scores, pins)
     there = set(rows.tolist())
-    return Arranged(rows, scores, {row: tuple(ids) for row, ids in told.items() if row in there})
+    return Arranged(rows, scores, {row: tuple(ids) for row, ids in applied.items() if row in there})
 
 
 def _pinned(rows: Ints, scores: Floats, pins: dict[int, int]) -> tuple[Ints, Floats]:

@@ -1,21 +1,20 @@
-"""What a shop's own words tell of a query: its reading, its spelling, its pinyin, its synonyms, its completions."""
+"""What a shop's own words tell of a query: its plan (parsed, corrected, expanded) and its completions."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from shelfwise.schema import SELLS, Synonym
 from shelfwise.search.documents import LEVELS, SALE, DocumentsView
-from shelfwise.search.query.chinese import Pinyin
+from shelfwise.search.plan import QueryPlan
+from shelfwise.search.query.correct import Corrector
 from shelfwise.search.query.facts import MAX_VALUE, Facts
-from shelfwise.search.query.parse import Reader, Reading
-from shelfwise.search.query.spelling import Spelling
+from shelfwise.search.query.parse import Parser
 from shelfwise.search.query.synonyms import Synonyms
 from shelfwise.search.query.text import Analyzer, normal
 from shelfwise.search.request import SearchRequest
@@ -23,23 +22,6 @@ from shelfwise.search.suggest import Entry, Suggester, Suggestion
 
 _STALE = 2_000  # changed products after which what was counted is counted anew
 _SELLING = frozenset(SALE[str(kind)] for kind in SELLS)  # availability codes
-
-
-@dataclass(frozen=True, slots=True)
-class Understood:
-    """A query as it is looked for.
-
-    text: the words left to look for (normal). corrected: the whole query as mended, "" when as typed. guess: another
-    spelling, asked for, and alone where nothing is found as typed. variants: the text said with synonyms or as guessed.
-    meant: the guess in the shopper's words, "" for none.
-    """
-
-    text: str = ""
-    reading: Reading = field(default_factory=lambda: Reading(""))
-    corrected: str = ""
-    guess: str = ""
-    variants: tuple[str, ...] = ()
-    meant: str = ""
 
 
 class Lexicon:
@@ -64,14 +46,11 @@ class Lexicon:
         titles = [view.titles[row] for row in rows.tolist()]
         facts = facts_of(view)
         names = [*facts.brands, *(level for path in facts.categories for level in path.split(LEVELS))]
-        self.spelling = Spelling([*titles, *names], known=self._known)
-        for entry in self._queries:
-            self.spelling.add(entry.text, int(entry.weight))
-        self.spelling.correct("warmup")  # indexes the words now, not under the first shopper
-        self.pinyin = Pinyin()
-        self._hear([*titles, *names])
-        facts.titles = self.spelling.count
-        self.reader = Reader(facts)
+        self._corrector = Corrector([*titles, *names], self._analyzer, self._has)
+        self._add_queries()
+        self._corrector.spelling.correct("warmup")  # indexes the words now, not under the first shopper
+        facts.titles = self._corrector.spelling.count
+        self._parser = Parser(facts)
         self._facts = facts
         self._changed = 0
 
@@ -92,7 +71,7 @@ class Lexicon:
             categories=[Entry(path, float(count)) for path, count in paths.items()],
             queries=self._queries,
             latin=self._analyzer.latin,
-            spelling=self.spelling,
+            spelling=self._corrector.spelling,
         )
 
     def learn(self, view: DocumentsView, frame: pl.DataFrame, gone: Sequence[str]) -> None:
@@ -104,9 +83,7 @@ class Lexicon:
             self._complete(view)
             return
         titles = frame["title"].to_list()
-        for text in (*titles, *frame["brand"].unique().to_list()):
-            self.spelling.add(text)
-        self._hear(titles)
+        self._corrector.add((*titles, *frame["brand"].unique().to_list()))
         new = [
             Entry(title, self._sold.get(id, 0.0), id)
             for id, title in zip(frame["id"].to_list(), titles, strict=True)
@@ -119,66 +96,46 @@ class Lexicon:
     def follow(self, view: DocumentsView, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """Popular queries and what was sold, by product id: they order completions."""
         self._queries, self._sold = queries, sold
-        for entry in queries:
-            self.spelling.add(entry.text, int(entry.weight))
+        self._add_queries()
         self._complete(view)
 
     def synonyms(self, records: Iterable[Synonym]) -> None:
         self._synonyms = Synonyms(records)
 
-    def understand(self, request: SearchRequest, language: str) -> Understood:
-        """What a request asks for in so many words."""
+    def plan(self, request: SearchRequest, language: str) -> QueryPlan:
+        """What a request is read to want: parsed, corrected, expanded. language: of the chips' labels."""
         query = normal(request.query)
         if not query:
-            return Understood()
-        reading = self.reader.read(query, request.undo, language)
-        corrected = guess = ""
-        if request.correct and reading.text:
-            mended = self.pinyin.mend(reading.text, self._known) if len(self.pinyin) else None
-            if mended is not None and mended != reading.text:
-                corrected = _instead(query, reading.text, mended)
-            else:
-                correction = self.spelling.correct(reading.text)
-                # Two known words that may be one are looked for both ways (Analyzer.forms).
-                typed_wrong = [pair for pair in correction.words if not self._apart(pair[0])]
-                if correction.changed and (typed_wrong or not correction.words):
-                    meant = query
-                    for typed, word in typed_wrong:
-                        meant = re.sub(rf"(?<!\w){re.escape(typed)}(?!\w)", word.replace("\\", r"\\"), meant)
-                    if meant == query and len(typed_wrong) == len(correction.words):
-                        meant = _instead(query, reading.text, correction.text)
-                    corrected, guess = (meant, "") if correction.certain else ("", meant)
+            return QueryPlan(source="browse")
+        plan = self._parser.parse(query, request.undo, language)
+        corrected = alternative = ""
+        if request.correct and plan.text:
+            corrected, alternative = self._corrector.correct(query, plan.text)
             if corrected:
-                reading = self.reader.read(corrected, request.undo, language)
-        variants = tuple(self._synonyms.variants(reading.text)) if len(self._synonyms) and reading.text else ()
-        meant = ""
-        if guess:  # another model, or a rare word for a common one: beside what was typed
-            guessed = self.reader.read(guess, request.undo, language)
-            variants, meant = (*variants, guessed.text), guessed.said
-        return Understood(reading.text, reading, corrected, guess, variants, meant)
+                plan = self._parser.parse(corrected, request.undo, language)
+        variants = tuple(self._synonyms.variants(plan.text)) if len(self._synonyms) and plan.text else ()
+        spoken = plan.spoken
+        if alternative:  # another model, or a rare word for a common one: beside what was typed
+            other = self._parser.parse(alternative, request.undo, language)
+            variants, spoken = (*variants, other.text), other.spoken or spoken
+        return replace(
+            plan,
+            spoken=spoken,
+            variants=variants,
+            corrected=corrected,
+            alternative=alternative,
+            source="words" if plan.text else "browse",
+        )
 
     def suggest(self, prefix: str, k: int) -> list[Suggestion]:
-        if self._suggester is None:  # nobody told yet what sells (`follow`)
+        if self._suggester is None:  # nobody said yet what sells (`follow`)
             self._complete(self._view)
         assert self._suggester is not None
         return self._suggester.suggest(prefix, k)
 
-    def _known(self, word: str) -> bool:
-        return self._has(self._analyzer.stem(word))
-
-    def _apart(self, typed: str) -> bool:
-        """Whether it is several words that products have."""
-        words = typed.split()
-        return len(words) > 1 and all(map(self._known, words))
-
-    def _hear(self, texts: Iterable[str]) -> None:
-        """Chinese words and phrases, so that they are found by pinyin."""
-        heard = Counter[tuple[str, ...]]()
-        for text in texts:
-            if not text.isascii():
-                heard.update(set(self._analyzer.phrases(text)))
-        if heard:
-            self.pinyin.add(heard)
+    def _add_queries(self) -> None:
+        for entry in self._queries:
+            self._corrector.spelling.add(entry.text, int(entry.weight))
 
 
 def facts_of(view: DocumentsView) -> Facts:
@@ -212,11 +169,6 @@ def facts_of(view: DocumentsView) -> Facts:
             facts.prices[str(view.categories.names[code])] = price[order[start:end]]
         start = end
     return facts
-
-
-def _instead(query: str, text: str, other: str) -> str:
-    """The query with its text said otherwise; the rest of it as it was where that can be told."""
-    return query.replace(text, other) if text in query else other
 
 
 def _last_of_its_kind(view: DocumentsView, gone: Sequence[str]) -> bool:

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import Stemmer
 
-from shelfwise.search.query.chinese import HAN, Segmenter, mainland, simplified, syllables
+from shelfwise.search.query.chinese import HAN, Segmenter, mainland, simplified
+from shelfwise.search.query.pinyin import syllables
 
 __all__ = ["STOP_WORDS", "Analyzer", "Token", "normal"]
 

@@ -10,8 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shelfwise.models.sequences import Floats, Ints, Longs
-from shelfwise.search.columns import Mask
+from shelfwise.models.sequences import Floats, Longs
 
 #: Feature → weight.
 WEIGHTS: dict[str, float] = {
@@ -52,15 +51,6 @@ def share(values: Floats) -> Floats:
     return values / most if most > 0 else np.zeros_like(values)
 
 
-def strongest(rows: Ints, values: Floats, n: int) -> tuple[Ints, Floats]:
-    """Each row (of 0 … n-1) once, with the highest of its values."""
-    there = (rows >= 0) & (rows < n)
-    unique, at = np.unique(rows[there], return_inverse=True)
-    highest = np.zeros(len(unique), np.float32)
-    np.maximum.at(highest, at, values[there].astype(np.float32))
-    return unique.astype(np.int32), highest
-
-
 def spread(features: Mapping[str, Floats], at: Longs, n: int) -> dict[str, Floats]:
     """Features known for some of n products: 0 for the others, and nowhere below."""
     spread = {}
@@ -68,11 +58,3 @@ def spread(features: Mapping[str, Floats], at: Longs, n: int) -> dict[str, Float
         spread[name] = np.zeros(n, np.float32)
         spread[name][at] = np.clip(values, 0, 1)
     return spread
-
-
-def every(masks: Mapping[str, Mask], n: int) -> Mask:
-    """Which of n products pass every mask."""
-    kept = np.ones(n, np.bool_)
-    for mask in masks.values():
-        kept &= mask
-    return kept

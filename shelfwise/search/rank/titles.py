@@ -130,7 +130,7 @@ class Titles:
         """From 0, says nothing of what a product is, to 1."""
         return float(self._narrow[min(self._ids.get(term, len(self._narrow)), len(self._narrow) - 1)])
 
-    def look(
+    def match(
         self, rows: Ints, phrase: Sequence[str], wanted: Sequence[tuple[str, ...]]
     ) -> tuple[Floats, Floats, Floats]:
         """Of the titles of rows [c], float32 [c] each: has it the terms of `phrase` one after another (0 or 1), has it

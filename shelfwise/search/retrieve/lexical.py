@@ -133,16 +133,16 @@ class WordIndex:
         clauses = [(occur, self._word(forms)) for forms in wanted[:_MOST_WANTED]]
         if not clauses:
             return WordHits(np.empty(0, np.uint64), np.empty(0, np.float32))
-        return self._found(Query.boolean_query(clauses), limit)
+        return self._hits(Query.boolean_query(clauses), limit)
 
     def field(self, field: str, wanted: Wanted, limit: int) -> WordHits:
         """The BM25 score of one field alone, of the `limit` products it is highest for."""
         clauses = [(Occur.Should, self._term(field, form)) for forms in wanted[:_MOST_WANTED] for form in forms[:6]]
-        return self._found(Query.boolean_query(clauses), limit)
+        return self._hits(Query.boolean_query(clauses), limit)
 
     def any_of(self, field: str, terms: Sequence[str], limit: int) -> WordHits:
         """Products with one of these terms in a field."""
-        return self._found(Query.term_set_query(self._schema, field, list(terms)), limit)
+        return self._hits(Query.term_set_query(self._schema, field, list(terms)), limit)
 
     def frequency(self, term: str, fields: Iterable[str] = ("title", "brand", "category")) -> int:
         """In how many products a term stands, at most, in one of the fields."""
@@ -163,7 +163,7 @@ class WordIndex:
     def _term(self, field: str, term: str) -> Query:
         return Query.term_query(self._schema, field, term, "freq" if field != "sku" else "basic")
 
-    def _found(self, query: Query, limit: int) -> WordHits:
+    def _hits(self, query: Query, limit: int) -> WordHits:
         searcher = self._index.searcher()
         hits = searcher.search(query, limit, count=False).hits
         if not hits:

@@ -212,8 +212,8 @@ def product_page(shop: Shop, id: str, language: str = "") -> ProductPage:
             for kind, (count, last) in sorted(shop.store.product_events(id).items(), key=lambda pair: -pair[1][0])
         ),
         kin=(
-            _alike(shop, search, search.meaning.texts, id, "text"),
-            _alike(shop, search, search.meaning.photos, id, "photo"),
+            _alike(shop, search, search.indexes.meaning.texts, id, "text"),
+            _alike(shop, search, search.indexes.meaning.photos, id, "photo"),
             _together(shop, view, row),
             _shown(shop, id, language),
         ),
@@ -260,7 +260,7 @@ def _near(shop: Shop, id: str, share: float, reason: str = "") -> Near:
 
 def _alike(shop: Shop, search: Search, nearest: Nearest, id: str, name: str) -> Kin:
     """By cosine of their vectors."""
-    view, vectors = search.documents.view, nearest.vectors
+    view, vectors = search.indexes.documents.view, nearest.vectors
     row = view.row(id)
     if vectors is None:
         return Kin(name=name, products=(), missing=f"no_{name}_encoder")

@@ -1,0 +1,111 @@
+"""The page of an answer: order, rules, variants, facets, highlights and reasons."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from shelfwise.engine.arrange.rules import Rules, arranged
+from shelfwise.models.sequences import Floats, Ints
+from shelfwise.search import paging
+from shelfwise.search.columns import Mask
+from shelfwise.search.documents import DocumentsView
+from shelfwise.search.filters import passing
+from shelfwise.search.highlights import Highlights
+from shelfwise.search.indexes import Indexes
+from shelfwise.search.plan import QueryPlan
+from shelfwise.search.reasons import REASONS, reason_of
+from shelfwise.search.request import Hit, SearchAnswer, SearchRequest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """Candidates with their scores, in row order: rows int32 [c], scores float32 [c], parts: what each score is the sum
+    of, float32 [c] each. masks: by facet, which pass its filter (before anything is left out)."""
+
+    rows: Ints
+    scores: Floats
+    parts: Mapping[str, Floats]
+    masks: Mapping[str, Mask]
+
+    @property
+    def any(self) -> bool:
+        """Whether some product passes every filter."""
+        return bool(passing(self.masks, len(self.rows)).any())
+
+
+def answered(
+    indexes: Indexes,
+    view: DocumentsView,
+    request: SearchRequest,
+    plan: QueryPlan,
+    scored: Scored,
+    rules: Rules,
+    highlights: Highlights,
+    language: str,
+) -> SearchAnswer:
+    """The page of what was found, with all that is said about it. Raises InvalidRequest for a foreign page token."""
+    kept = np.flatnonzero(passing(scored.masks, len(scored.rows)))
+    sort = request.sort if request.sort != "relevance" else plan.sort or "relevance"
+    rows, scores, ruled = _ordered(indexes, view, request, scored.rows[kept], scored.scores[kept], sort, rules)
+    page = paging.page(view, request, rows, scores)
+    terms = highlights.terms((plan.text, *plan.variants))
+    place = dict(zip(scored.rows[kept].tolist(), kept.tolist(), strict=True)) if request.explain else {}
+    sold = indexes.sold.of(np.array([row for row, _, _ in page.items], np.int32)) > 0
+    hits = []
+    for (row, value, others), bought in zip(page.items, sold.tolist(), strict=True):
+        source = "rules" if row in ruled and row not in place and request.explain else plan.source
+        hits.append(
+            Hit(
+                product=view.ids[row],
+                score=value,
+                sources=(source, *(["rules"] if row in ruled else [])),
+                reason=REASONS[language][reason_of("rules" if row in ruled else source, plan.relaxed, bought)],
+                title=view.titles[row],
+                highlights=highlights.of(view.titles[row], view.descriptions[row], terms),
+                variants=tuple(view.ids[other] for other in others),
+                parts={n: float(part[place[row]]) for n, part in scored.parts.items()} if row in place else {},
+            )
+        )
+    return SearchAnswer(
+        request_id=uuid.uuid4().hex,
+        query=request.query,
+        items=tuple(hits),
+        total=page.total,
+        facets=tuple(view.facets(request.facets, scored.masks, scored.rows, group=request.group)),
+        reading=plan.chips,
+        did_you_mean=plan.alternative,
+        corrected=plan.corrected,
+        relaxed=plan.relaxed,
+        after=page.after,
+    )
+
+
+def _ordered(
+    indexes: Indexes,
+    view: DocumentsView,
+    request: SearchRequest,
+    rows: Ints,
+    scores: Floats,
+    sort: str,
+    rules: Rules,
+) -> tuple[Ints, Floats, Mapping[int, tuple[str, ...]]]:
+    """Rows best first with their scores, and the rules that moved some."""
+    order = paging.order(view, sort, rows, scores, indexes.sold.values)
+    rows, scores = rows[order], scores[order]
+    if sort != "relevance":
+        return rows, scores, {}
+    now = time.time() if request.now is None else request.now.timestamp()
+    holding = rules.holding(request.query, request.filters.categories, now)
+    if not holding:
+        return rows, scores, {}
+
+    def shown(row: int) -> bool:
+        return bool(view.allowed(request.filters, np.array([row], np.int32))[0])
+
+    made = arranged(holding, rows, scores, view.row, shown)
+    return made.rows, made.scores, made.applied
