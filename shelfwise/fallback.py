@@ -1,4 +1,5 @@
-"""What answers where no bundle can be read: counts of the newest events and the products' own texts and photos.
+"""What answers where nothing was learned or no bundle can be read: counts of the newest events and the products' own
+texts and photos.
 
 Nothing is learned here, and nothing is kept: it is what was bought lately, by whom, with what, and what is alike. It
 holds until `shelfwise train` makes a bundle that this version reads.
@@ -15,6 +16,7 @@ import polars as pl
 
 from shelfwise.errors import BundleError
 from shelfwise.models.bundle import Bundle
+from shelfwise.models.complements import Complements
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.popularity import Popularity
@@ -26,6 +28,7 @@ from shelfwise.settings import Settings
 from shelfwise.store import Store
 
 _DAYS = 90
+_ENCODED = 5_000  # products whose texts and photos are read here: an answer does not wait longer
 _MOST = 500_000  # events that are counted, the newest
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 _HALF_LIFE = 30 * 86_400.0  # seconds
@@ -36,7 +39,7 @@ def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache
     products = store.products_frame()
     if not products.height:
         raise BundleError("there are no products yet; load them with `shelfwise load products`")
-    text, image = encode_products(products, folder, settings, cache)
+    text, image = encode_products(products, folder, settings, cache) if products.height <= _ENCODED else (None, None)
     items = IdMap(products["id"].to_list())
     facts = replace(items_of(products, len(items)), text=text, image=image)
     events = _events(store, items)
@@ -47,6 +50,7 @@ def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache
             "popularity": Popularity(half_life=_HALF_LIFE).fit(events, facts),
             "repurchase": Repurchase(half_life=_HALF_LIFE, rhythm=1.0).fit(events, facts),
             "cooccurrence": Cooccurrence().fit(events, facts),
+            "complements": Complements().fit(events, facts),
         },
         until=int(events.time.max(initial=0)),
     )

@@ -19,12 +19,14 @@ import polars as pl
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
-from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read
+from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_read, rows_of
 from shelfwise.errors import BundleError
+from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
-from shelfwise.schema import PRODUCT_COLUMNS
+from shelfwise.models.sequences import DAY
+from shelfwise.schema import POSITIVE_TYPES, PRODUCT_COLUMNS
 from shelfwise.settings import Settings
 from shelfwise.store import History, Offers, Store
 from shelfwise.store.rows import product_row
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 _FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _CHUNK = 4_096  # products encoded at once
+_ARRIVALS, _BATCHES = 10_000, 20  # events counted at once, and how often in one turn
+_RECOUNT = 30.0, 1.2  # of a shop without a bundle: seconds at least, and how many times the events, until a new count
 _RETRY = 30.0  # seconds until a bundle that cannot be read is tried again
 _UNREADABLE = "the bundle in use cannot be read: train again (`shelfwise train`)"
 _ANSWERS = "; meanwhile the newest good one answers, or what is popular and alike"
@@ -60,6 +64,8 @@ class Live:
         self._engine: Engine | None = None
         self._refused = "", 0.0  # the bundle that cannot be used, and when it is tried again
         self._revision = -1
+        self._counted = -1  # the newest event the engine's crowd counts
+        self._begun = 0.0, 0  # where nothing was learned: when the record was counted, and its newest event then
         self._unencoded: dict[str, None] = {}  # products whose vectors the engine lacks, oldest first
         self._refreshing = threading.Lock()
         self._search: Search | None = None
@@ -88,11 +94,11 @@ class Live:
 
     @property
     def engine(self) -> Engine:
-        """The engine in use. Raises BundleError when nothing was learned yet."""
+        """The engine in use. Raises BundleError where there are no products."""
         if self._engine is None:
             self.refresh()
         if self._engine is None:
-            raise BundleError("nothing was learned yet; run `shelfwise train`")
+            raise BundleError("there are no products yet; load them with `shelfwise load products`")
         return self._engine
 
     @property
@@ -140,6 +146,7 @@ class Live:
             self._offers.turn,
             self._follow_bundle,
             self._follow_products,
+            self._follow_crowd,
             self._steer,
             lambda: self._encode(most),
             lambda: self._follow_search(most),
@@ -229,14 +236,20 @@ class Live:
         late = frame.filter(~known)
         catalogue.upsert(late)
         self._unencoded = dict.fromkeys(late["id"].to_list())
+        self._use(bundle, catalogue, revision)
+
+    def _use(self, bundle: Bundle, catalogue: Catalogue, revision: int) -> None:
         self._engine = Engine(bundle, catalogue, language=self._settings.language)
-        self.version, self._revision = version, revision
-        self._steered = -1
+        self.version, self._revision = bundle.version, revision
+        self._steered, self._counted = -1, int(bundle.learned.get("arrived", -1))
 
     def _follow_bundle(self) -> None:
         """Use the bundle that is to serve. One that cannot be read is tried again now and then: what served before goes
         on; where nothing did, the newest good one answers, else what needs none."""
         version, (refused, until) = self._bundles.pointed(), self._refused
+        if not version:
+            self._begin()
+            return
         if version == refused and time.monotonic() < until:
             return
         try:
@@ -262,14 +275,30 @@ class Live:
                 continue
             log.error("bundle %s answers instead; train again (`shelfwise train`)", self.version)
             return
+        self._count_anew()
+        log.error("no bundle can be read: what is popular and alike answers; train again (`shelfwise train`)")
+
+    def _begin(self) -> None:
+        """Where nothing was learned yet, count the record, and again as it grows."""
+        when, newest = self._begun
+        if self._engine is not None:
+            if self.version:  # every bundle was removed; what served goes on
+                return
+            arrived = self._store.newest_sequence()
+            if time.monotonic() - when < _RECOUNT[0] or arrived <= _RECOUNT[1] * newest:
+                return
+        elif not self._store.product_revision():
+            return
+        self._count_anew()
+
+    def _count_anew(self) -> None:
         from shelfwise.fallback import unlearned
 
+        revision, arrived = self._store.product_revision(), self._store.newest_sequence()
         bundle = unlearned(self._store, self._folder, self._settings, self._cache)
-        revision = self._store.product_revision()
-        catalogue = Catalogue(bundle, frame=self._offers.products_frame())
-        self._engine = Engine(bundle, catalogue, language=self._settings.language)
-        self._revision, self._steered = revision, -1
-        log.error("no bundle can be read: what is popular and alike answers; train again (`shelfwise train`)")
+        self._use(bundle, Catalogue(bundle, frame=self._offers.products_frame()), revision)
+        self._counted = arrived
+        self._begun = time.monotonic(), arrived
 
     def _follow_products(self) -> None:
         if self._engine is None or self._store.product_revision() == self._revision:
@@ -282,6 +311,33 @@ class Live:
         self._engine.catalogue.upsert(there)
         self._unencoded |= dict.fromkeys(product.id for product in there)
         self._revision = revision
+
+    def _follow_crowd(self) -> None:
+        """Count what everybody turned to since the bundle was learned."""
+        if self._engine is None:
+            return
+        if self._counted < 0:  # a bundle that does not say what it learned from
+            self._counted = self._store.newest_sequence()
+        for _ in range(_BATCHES):
+            self._counted, events = self._store.events_since(self._counted, _ARRIVALS)
+            if events.height:
+                self._count(self._engine, events)
+            if events.height < _ARRIVALS:
+                break
+
+    def _count(self, engine: Engine, events: pl.DataFrame) -> None:
+        view = engine.catalogue.view
+        events = events.with_columns(
+            who=pl.when(pl.col("customer") != "").then("customer").otherwise("session:" + pl.col("session")),
+            row=pl.Series(rows_of(events["product"].to_list(), view.rows), dtype=pl.Int32),
+            seconds=pl.col("time") // 1_000_000,
+        ).filter(
+            pl.col("type").is_in([str(kind) for kind in POSITIVE_TYPES]),
+            ~pl.col("customer").is_in(list(self._settings.ignored_customers)),
+            pl.col("row") >= 0,
+            pl.col("seconds") > engine.bundle.until - DAY,  # a history loaded late says nothing of now
+        )
+        engine.crowd.add(view.n, events["who"].to_list(), events["row"].to_numpy(), events["seconds"].to_numpy())
 
     def _encode(self, most: int | None) -> None:
         """Encode the newest of what waits, a chunk at a time."""

@@ -52,7 +52,7 @@ class Killed:
             + (f" at {self.doing!r}" if self.doing else "")
             + f", with {self.memory / 2**30:.1f} GiB of memory in use. Most often the system kills for want of memory: "
             + (
-                "train when nothing else runs, set baseline_minutes = 0 or a smaller width in shelfwise.toml, or give "
+                "train when nothing else runs, set a smaller width in shelfwise.toml, or give "
                 "the machine more. What was finished of it is gone on from"
                 if self.name == TRAINING
                 else "serve with fewer --workers, or give the machine more"

@@ -130,7 +130,7 @@ def test_next_period_has_its_rows(trained):
 
 
 def test_before_training_the_way_on_is_told(tmp_path):
-    with Shop.create(tmp_path / "empty") as shop, pytest.raises(BundleError, match="shelfwise train"):
+    with Shop.create(tmp_path / "empty") as shop, pytest.raises(BundleError, match="load products"):
         shop.recommend(customer="a")
     with pytest.raises(ShopError, match="shelfwise init"):
         Shop(tmp_path)

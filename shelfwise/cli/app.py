@@ -125,6 +125,8 @@ def train(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     if as_json:
         print_json({"bundle": version, "metrics": metrics})
         return
+    if "not_learned" in metrics:
+        err.print(f"Not learned: {metrics['not_learned']}.", soft_wrap=True)
     out.print(f"Learned and in use: bundle [bold]{version}[/]. Report: {shop / 'reports' / version / 'report.html'}")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.engine.catalogue import Mask, View
+from shelfwise.engine.crowd import Counts
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import PURCHASE, Searched
 from shelfwise.models.sequences import Floats, Ints, Longs
@@ -62,10 +63,11 @@ class Scratch(threading.local):
 class Context:
     """What every stage reads.
 
-    question: which ranker answers: home, new, visit, product, cart or similar.
+    question: what is asked: home, new, visit, product, cart or similar.
     items, kinds, times: the history, oldest first, seeds as its newest events, [m]. seeds: how many these are.
     now: seconds on the shop's clock. searches, cart: see State.
-    excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here.
+    excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here. crowd: what
+    everybody turned to since the bundle was learned.
     """
 
     view: View
@@ -80,7 +82,14 @@ class Context:
     excluded: Ints
     scratch: Scratch
     rules: tuple[Rule, ...] = ()
+    crowd: Counts = field(default_factory=Counts.none)
     _kept: dict[object, Any] = field(default_factory=dict)
+
+    @property
+    def head(self) -> str:
+        """Which of the ranker's heads answers: pages and carts of who has a past have their own."""
+        past = self.question in ("product", "cart") and len(self.items) > self.seeds
+        return f"{self.question}_known" if past else self.question
 
     def once(self, key: object, make: Callable[[], _T]) -> _T:
         """What a source worked out for this question, made when first asked for."""

@@ -21,6 +21,7 @@ from shelfwise.engine.arrange.rules import Rules
 from shelfwise.engine.arrange.steps import STEPS
 from shelfwise.engine.catalogue import Catalogue, View
 from shelfwise.engine.context import Context, Scratch
+from shelfwise.engine.crowd import Crowd
 from shelfwise.engine.explain import LANGUAGES, RULED, Explainer
 from shelfwise.engine.features import DESCRIPTIVE, describe
 from shelfwise.engine.kernels import distinct
@@ -71,6 +72,7 @@ class Engine:
         self.bundle = bundle
         self.catalogue = catalogue
         self.sources = [source(bundle) for source in SOURCES if not source.artefact or source.artefact in bundle]
+        self.crowd = Crowd(bundle.artefacts.get("cooccurrence"))
         self._language = language
         self._explainer = Explainer(self.sources)
         self._scratch = Scratch()
@@ -97,7 +99,7 @@ class Engine:
             rows = ranked.rows[: request.k]
             chosen = np.flatnonzero(np.isin(candidates.rows, rows)).astype(np.int32)
             reasons = self._explainer.reasons(
-                context, candidates, features, chosen, lambda some: rank(self.bundle.ranker, context.question, some)
+                context, candidates, features, chosen, lambda some: rank(self.bundle.ranker, context.head, some)
             )
         why = dict(zip(candidates.rows[chosen].tolist(), reasons, strict=True))
         language = request.language or self._language
@@ -187,6 +189,7 @@ class Engine:
             excluded=np.concatenate((hidden, state.cart)) if len(state.cart) else hidden,
             scratch=self._scratch,
             rules=rules,
+            crowd=self.crowd.counts,
         )
 
     def _retrieve(self, context: Context) -> Candidates:
@@ -223,7 +226,7 @@ class Engine:
         return table.T
 
     def _rank(self, context: Context, features: Floats) -> Floats:
-        return rank(self.bundle.ranker, context.question, features)
+        return rank(self.bundle.ranker, context.head, features)
 
     def _arrange(self, context: Context, candidates: Candidates, scores: Floats) -> Ranked:
         order = best(scores, candidates.rows, len(scores))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from shelfwise.engine.features import names
+from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.models.ranker import Linear, Ranker
 from shelfwise.models.sequences import Floats, Ints
 
 FEATURES: tuple[str, ...] = names()
 COLUMN = {name: place for place, name in enumerate(FEATURES)}
+#: Each source's own score, by which alone candidates may be ordered.
+SCORES: tuple[str, ...] = tuple(source.features[0] for source in SOURCES if source.features)
 
 
 def _linear(**weights: float) -> Linear:
@@ -21,6 +24,7 @@ def _linear(**weights: float) -> Linear:
 
 #: Until a ranker is learned: shares of each source, weighed by judgement.
 PRIOR = _linear(
+    complements_rank=1.0,
     collaborative_rank=0.5,
     item_knn_share=1.0,
     ease_share=0.5,

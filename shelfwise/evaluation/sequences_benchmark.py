@@ -322,7 +322,7 @@ class Merge:
             leaves=_LEAVES,
             seed=seed,
             threads=threads,
-            fallback="score item-knn",
+            alone=("score item-knn", *(name for name in self.NAMES if name != "score item-knn")),
             progress=progress,
         )[0]
 

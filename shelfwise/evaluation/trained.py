@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import time
 from dataclasses import asdict, replace
@@ -18,8 +19,15 @@ from shelfwise.settings import Settings
 from shelfwise.store import Store
 from shelfwise.training.dataset import Dataset, read_dataset
 from shelfwise.training.learn import EngineModel
+from shelfwise.training.windows import LEAST
 
 _WORK = "work"
+_YOUNG = (
+    f"fewer than {LEAST} customers came back in the newest days (`validation_days`), so the network and the order of "
+    "answers were not learned: content, popularity, what goes together and what is bought again answer, weighed by "
+    "fixed weights; train again when more have come"
+)
+log = logging.getLogger("shelfwise.training")
 
 
 def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
@@ -42,6 +50,9 @@ def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progr
         "seconds": {name: round(value, 2) for name, value in model.executor.seconds.items()},
         "network": [asdict(line) for line in model.curve],
     }
+    if model.young:
+        metrics["not_learned"] = _YOUNG
+        log.warning("%s", _YOUNG)
     if evaluation is not None:
         metrics["evaluation"] = evaluation.to_json()
     learned = _learned(dataset) | {"arrived": arrived, "seconds": round(time.perf_counter() - started, 1)}
@@ -63,6 +74,8 @@ def _measured(
         check_enough(dataset, settings)
         started = time.perf_counter()
         model.fit(dataset.split(cutoff_of(dataset, settings))[0], dataset.features, progress=progress)
+        if model.young:
+            raise NotEnoughData(_YOUNG)
         seconds = model.seconds_alone | {model.name: time.perf_counter() - started}
         evaluation = measure(dataset, settings, contestants_of(model, model.models), progress, seconds=seconds)
     except NotEnoughData:

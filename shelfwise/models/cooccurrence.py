@@ -62,6 +62,7 @@ class Cooccurrence:
         self.ids = np.empty(0, np.int32)
         self.weights = np.empty(0, np.float32)
         self._popular = np.empty(0, np.float32)
+        self._count = np.empty(0, np.float32)
 
     def fit(
         self,
@@ -80,12 +81,20 @@ class Cooccurrence:
             common = np.maximum(count, 1.0)
             asks, told = sparse.diags_array(common**-self.specific), sparse.diags_array(common**-self.normalise)
             counted = sparse.csr_array(asks @ counted @ told)
+        self._count = count
         self.indptr, self.ids, self.weights = _strongest(counted, self.neighbours)
         weakest = float(self.weights.min()) if len(self.weights) else 1.0
         self._popular = (count / max(float(count.max(initial=0.0)), 1.0) * (weakest * _TIE)).astype(np.float32)
         if progress is not None:
             progress(2, 2, f"{len(self.ids):,} neighbours of {items.n:,} items")
         return self
+
+    def commonness(self, n: int) -> Floats:
+        """What divides the weights of each of n items that ask, float32 [n]; 1 for items not learned."""
+        divisor = np.ones(n, np.float32)
+        m = min(n, len(self._count))
+        divisor[:m] = np.maximum(self._count[:m], 1) ** np.float32(self.specific)
+        return divisor
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - no clock here
         """float32 [len(histories), n_items]: decayed sum of the neighbours of the newest items."""
@@ -106,6 +115,7 @@ class Cooccurrence:
             "ids": self.ids,
             "weights": self.weights,
             "popular": self._popular,
+            "count": self._count,
             "dials": np.array(dials, np.float64),
         }
 
@@ -123,6 +133,7 @@ class Cooccurrence:
         )
         model.indptr, model.ids, model.weights = tensors["indptr"], tensors["ids"], tensors["weights"]
         model._popular = tensors["popular"]
+        model._count = tensors.get("count", model._count)
         return model
 
 

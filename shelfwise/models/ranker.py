@@ -141,7 +141,14 @@ class Ranker:
     """
 
     #: Whose head answers where a question has none of its own: that of the nearest question.
-    INSTEAD: ClassVar[dict[str, str]] = {"product": "visit", "cart": "visit", "visit": "home", "new": "home"}
+    INSTEAD: ClassVar[dict[str, str]] = {
+        "product_known": "product",
+        "cart_known": "cart",
+        "product": "visit",
+        "cart": "visit",
+        "visit": "home",
+        "new": "home",
+    }
 
     def __init__(self, features: Sequence[str], heads: Mapping[str, Head]) -> None:
         self.features = tuple(features)

@@ -454,7 +454,7 @@ class Service:
     def _ready(self) -> None:
         """Loading the first bundle is the follower's work, not a request's."""
         if not self.shop.answers:
-            raise BundleError("nothing was learned yet; run `shelfwise train`, and the answers begin")
+            raise BundleError("there are no products yet; load some (PUT /v1/products), and the answers begin")
 
     async def _met(self, products: Sequence[str]) -> None:
         """Follow the record first where it has a product that this worker does not know yet."""

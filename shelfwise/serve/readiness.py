@@ -48,7 +48,9 @@ class Readiness:
         checks = {
             "record": Check(not recording, "the last events could not be recorded; the log says why", needed=True),
             "answers": Check(
-                self._shop.answers, "nothing was learned yet: load events, then run `shelfwise train`", needed=True
+                self._shop.answers,
+                "there are no products yet: load them (`shelfwise load products`, PUT /v1/products)",
+                needed=True,
             ),
             "search": Check(self._shop.searches, "the search index is not open yet", needed=True),
             "disk": Check(free >= ROOM, room, needed=free < LEAST),

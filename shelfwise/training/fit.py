@@ -30,8 +30,10 @@ class Choices:
     rhythm: float | None
 
 
-def choose(window: Window, items: Items, run: Executor, progress: Progress | None) -> Choices:
-    """Kept for every later fit."""
+def choose(window: Window | None, items: Items, run: Executor, progress: Progress | None) -> Choices:
+    """Kept for every later fit; without a window the models' own defaults."""
+    if window is None:
+        return Choices(None, None, None)
     popularity, repurchase = Popularity(), Repurchase()
     for model in (popularity, repurchase):
         run.run(

@@ -1,11 +1,11 @@
 """Fits the ranker: on candidates of windows that follow what the sources were fitted on.
 
 Each question is one customer just before a window: the engine's candidates with their features, and which of them the
-customer went on to buy. Five ways to a head compete on the newest window (or, with one window only, on customers kept
+customer went on to buy. Six ways to a head compete on the newest window (or, with one window only, on customers kept
 aside, and where these are few on all in turn): trees that learn the order (LambdaMART, Burges 2010), trees that learn
 each candidate's chance (logistic loss, Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al.
-2007), and every single feature by itself, so that the merge is never worse there than the best source alone. The winner
-then learns from all questions.
+2007), the sum that answers before anything is learned, and each source's score by itself, so that the merge is never
+worse there than the best source alone. The winner then learns from all questions.
 The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
 Trees and the linear one see all right candidates and some of the many wrong ones, which teaches as much in a quarter
 of the time.
@@ -37,6 +37,7 @@ _L2 = 0.03  # of the linear head, on features of unit variance
 _WRONG = 120  # wrong candidates a question, on average, that are learned from
 _SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
 _MARGIN = 0.01  # the share by which trees must win over something simpler, and two kinds of them over one
+_TIES = 1e-3  # how much the prior counts beside one feature: enough to order what that finds equal
 _LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
 
 
@@ -142,22 +143,26 @@ def fit_ranker(
     leaves: int = LEAVES,
     seed: int = 0,
     threads: int = 1,
-    fallback: str | None = None,
+    alone: Sequence[str] | None = None,
+    prior: Linear | None = None,
     progress: Progress | None = None,
 ) -> tuple[Ranker, dict[str, Fit]]:
     """A ranker over the features `names`, with a head for each question, and how each head was chosen.
 
-    questions: by name (`home` must be one) those of each window, oldest first. A head without enough to learn from
-    orders by the feature `fallback` (default: the first) for home; other questions then have none of their own.
+    questions: by name (`home` must be one) those of each window, oldest first. alone: features that may order by
+    themselves (default: all). prior: what answers before anything is learned (default: the first of these); it
+    competes, breaks the ties of single features, and is home's head without enough to learn from; other questions then
+    have none.
     trees: the most there may be, of so many leaves; the questions kept aside may say fewer. threads: 0 is one a core.
     Deterministic for a given seed and threads.
     """
+    simple = _simple(names, alone or names, prior)
     heads: dict[str, Head] = {}
     fits: dict[str, Fit] = {}
     for done, (kind, windows) in enumerate(questions.items()):
         if progress:
             progress(done, len(questions), f"fitting the ranker ({kind})")
-        head, fit = _fit_head(names, windows, fallback or names[0], _Growth(trees, leaves, seed, threads))
+        head, fit = _fit_head(names, windows, simple, _Growth(trees, leaves, seed, threads))
         if fit.ndcg or kind in ("home", "new"):
             heads[kind], fits[kind] = head, fit
     if progress:
@@ -175,12 +180,23 @@ class _Growth:
     threads: int
 
 
-def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str, growth: _Growth) -> tuple[Head, Fit]:
+def _simple(names: Sequence[str], alone: Sequence[str], prior: Linear | None) -> dict[str, Linear]:
+    """The competitors that learn nothing; the first answers where nothing can be learned."""
+    columns = np.eye(len(names), dtype=np.float32)[[names.index(name) for name in alone]]
+    if prior is None:
+        return {name: Linear(column) for name, column in zip(alone, columns, strict=True)}
+    singles = {name: Linear(column + _TIES * prior.weights) for name, column in zip(alone, columns, strict=True)}
+    return {"prior": prior, **singles}
+
+
+def _fit_head(
+    names: Sequence[str], windows: Sequence[Questions], simple: Mapping[str, Head], growth: _Growth
+) -> tuple[Head, Fit]:
     windows = [one.select((one.relevant > 0) & (np.diff(one.offsets) > 0)) for one in windows]
     windows = [one for one in windows if one.answerable() >= _LEAST]
-    alone = {name: Linear(np.eye(len(names), dtype=np.float32)[at]) for at, name in enumerate(names)}
     if not windows:
-        return alone[fallback], Fit(fallback, {})
+        name, head = next(iter(simple.items()))
+        return head, Fit(name, {})
     merits: dict[str, float] = defaultdict(float)
     sizes: dict[str, float] = defaultdict(float)
     rounds = _rounds(windows, growth.seed)
@@ -189,7 +205,7 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
         train, held = rounds.pop()
         lessons, trials = train.thinned(_WRONG, growth.seed), held.thinned(_WRONG, growth.seed)
         grown = {name: _trees(names, lessons, trials, growth, loss) for name, loss in _LOSSES.items()}
-        competitors: dict[str, Head] = alone | {name: trees for name, (trees, _) in grown.items()}
+        competitors: dict[str, Head] = {**simple} | {name: trees for name, (trees, _) in grown.items()}
         competitors["linear"] = _linear(lessons)
         competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
         for name, head in competitors.items():
@@ -200,8 +216,8 @@ def _fit_head(names: Sequence[str], windows: Sequence[Questions], fallback: str,
     kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
     fit = Fit(best, dict(merits))
-    if best in alone:
-        return alone[best], fit
+    if best in simple:
+        return simple[best], fit
     whole = _joined(windows)
     lessons = whole.thinned(_WRONG, growth.seed)
     if best == "linear":

@@ -20,7 +20,7 @@ import numpy as np
 
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.rank import FEATURES
+from shelfwise.engine.rank import FEATURES, PRIOR, SCORES
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.models.bundle import Bundle
@@ -53,6 +53,9 @@ class EngineModel:
     its fits are kept, so that a process that was killed can be followed by one that asks for the same. network_fits:
     how often it is fitted in all, `settings.minutes` being shared among them.
 
+    A shop that begins, without a window to be judged by, learns what needs no choice: no network, and a ranker of fixed
+    weights; `young` says so.
+
     After `fit`: `bundle`; `models`, the fitted sources by name, which answer as baselines; `fits`, how the ranker's
     heads were chosen; `curve`, the network's with its validation; `executor.seconds`, what each step took.
     """
@@ -71,6 +74,7 @@ class EngineModel:
     fits: dict[str, Fit] = field(default_factory=dict, init=False)
     curve: list[Epoch] = field(default_factory=list, init=False)
     seconds_alone: dict[str, float] = field(default_factory=dict, init=False)
+    young: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         self._begun = 0  # fits of the network
@@ -87,10 +91,11 @@ class EngineModel:
         validation: Sequences | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn. Without `validation` the newest `validation_days` are the validation. Raises NotEnoughData."""
+        """Learn. Without `validation` the newest `validation_days` are the validation."""
         plan = plan_of(train, validation, self.settings.validation_days, refit=self.refit)
         network = None
-        if self.with_network:
+        self.young = not plan.windows
+        if self.with_network and plan.windows:
             folder = self._next_folder()
             network = self.executor.run(
                 "network", lambda: fit_network(plan.windows[0], items, self._bounded(), folder, progress)
@@ -141,7 +146,7 @@ class EngineModel:
 
     def _learn_ranker(self, plan: Plan, items: Items, network: Any, progress: Progress | None) -> Ranker:
         """Candidates of every window's questions, then a head for each kind of question."""
-        windows: dict[str, list[Questions]] = {}
+        windows: dict[str, list[Questions]] = {} if plan.windows else {"home": []}
         bundle: Bundle | None = None
         for window in plan.windows:
             counting = fit_counting(window.before, items, self._choices, self.executor, progress)
@@ -178,7 +183,8 @@ class EngineModel:
                 windows,
                 seed=self.settings.seed,
                 threads=self.settings.threads or 0,
-                fallback="ease",
+                alone=SCORES,
+                prior=PRIOR,
                 progress=progress,
             ),
         )

@@ -6,26 +6,26 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shelfwise.errors import NotEnoughData
 from shelfwise.models.sequences import DAY, Sequences
-from shelfwise.training.windows import LEAST, Window, followed, midnight, windows_of
+from shelfwise.training.windows import Window, followed, midnight, windows_of
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """everything: what the last fit learns from. windows: oldest first; the sources learn what is before each, the
-    ranker what follows, and the network and every choice are stopped by them."""
+    ranker what follows, and the network and every choice are stopped by them. A shop that begins has none: it learns
+    what needs no choice."""
 
     everything: Sequences
     windows: tuple[Window, ...]
 
     @property
-    def newest(self) -> Window:
-        return self.windows[-1]
+    def newest(self) -> Window | None:
+        return self.windows[-1] if self.windows else None
 
 
 def plan_of(train: Sequences, validation: Sequences | None, days: int, *, refit: bool = True) -> Plan:
-    """The windows of `days` that end with `train`, or those of a validation given apart. Raises NotEnoughData.
+    """The windows of `days` that end with `train`, or those of a validation given apart.
 
     refit: learn at last from the newest window too, and from several windows; without, from what is before it."""
     if validation is None:
@@ -41,8 +41,5 @@ def plan_of(train: Sequences, validation: Sequences | None, days: int, *, refit:
         first = validation.time[np.minimum(validation.offsets[:-1], max(validation.rows - 1, 0))]
         windows = [Window(train, validation, np.asarray(first, np.int64))]
     if not windows:
-        raise NotEnoughData(
-            f"fewer than {LEAST} customers came back in the newest {days} days; "
-            "load more events, or set validation_days higher"
-        )
+        return Plan(everything, ())
     return Plan(everything, tuple(windows)) if refit else Plan(windows[-1].before, tuple(windows[-1:]))

@@ -2,16 +2,17 @@
 right. The ranker learns a head from each (`fit_ranker.py`).
 
 home, new: customers with a past, what they bought in the window; new: of it what they had not bought before.
-visit: the first one to three events of the window; what else was turned to in it.
-product: one product of a basket, the rest of it in other categories. cart: half a basket, the other half.
+visit: nobody known, after the first one to three looks; what else was turned to, or the rest of the basket.
+product: one product of a basket, the rest of it. cart: half a basket, the other half. Of strangers; product_known and
+cart_known of the same baskets' customers with their past.
 
-In the last three what everybody buys is no right answer: it would be right often, and say nothing of the question. Half
-of their askers are unknown, half have their past.
+Beside a look, a page or a cart what everybody buys is no right answer: it would be right often, and say nothing of the
+question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,7 @@ from shelfwise.training.windows import Window, bought, lookers, unseen
 MOST = 1_500  # of a kind in a window; of 1,700, 1,000 taught up to 3% less
 POPULAR = 100  # most popular products, which are no answer to a look, a page or a cart
 _TOGETHER = 1_800  # seconds within which a customer's purchases are one basket
+_LOOKS = 3  # most of a first visit
 _PURCHASE = EventType.PURCHASE.code
 EVERYTHING = Filters(availability=None)
 
@@ -87,8 +89,10 @@ def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict
         "home": lambda: maker.home(new=False),
         "new": lambda: maker.home(new=True),
         "visit": maker.visit,
-        "product": lambda: maker.basket("product"),
-        "cart": lambda: maker.basket("cart"),
+        "product": lambda: maker.baskets("product", known=False),
+        "cart": lambda: maker.baskets("cart", known=False),
+        "product_known": lambda: maker.baskets("product", known=True),
+        "cart_known": lambda: maker.baskets("cart", known=True),
     }
 
 
@@ -112,44 +116,44 @@ class _Maker:
         return self._asked(before, self.window.now[chosen], wanted, request)
 
     def visit(self) -> Asked:
+        """Where the record has purchases only, a part of a basket stands for what was looked at."""
+        if (self.window.after.kind == _PURCHASE).all():
+            return self.baskets("home", known=False)
         chosen = self.random.permutation(self.window.active())[:MOST]
-        asked: list[Asked] = []
-        for known, part in ((False, chosen[: len(chosen) // 2]), (True, chosen[len(chosen) // 2 :])):
-            histories, now, wanted = lookers(self.window, part, self.n, known=known)
-            wanted = wanted.keep(~self.usual[wanted.ids])
-            asked.append(self._asked(histories, now, wanted, Request(session="training", filters=EVERYTHING)))
-        first, second = asked
-        return Asked(first.states + second.states, first.requests + second.requests, first.wanted + second.wanted)
+        histories, now, wanted = lookers(self.window, chosen, self.n, known=False)
+        wanted = wanted.keep(~self.usual[wanted.ids])
+        return self._asked(histories, now, wanted, Request(session="training", filters=EVERYTHING))
 
-    def basket(self, surface: str) -> Asked:
-        baskets = baskets_of(self.window.after)
-        category = self.bundle.facts.category
-        names = self.bundle.items.outside
-        sizes = np.diff(baskets.offsets)
-        order = self.random.permutation(np.flatnonzero(sizes >= (2 if surface == "product" else 4)))
-        states: list[State] = []
-        requests: list[Request] = []
-        wanted: list[Ints] = []
-        for basket in order.tolist():
-            items = self.random.permutation(baskets[basket])
-            shown = items[:1] if surface == "product" else items[: min(len(items) // 2, MAX_SEEDS)]
-            rest = items[len(shown) :]
-            rest = rest[~self.usual[rest]]
-            if surface == "product" and category is not None and category[shown[0]] >= 0:
-                rest = rest[category[rest] != category[shown[0]]]
-            if not len(rest):
-                continue
-            now, owner = int(baskets.time[basket]), int(baskets.owner[basket])
+    def baskets(self, surface: str, *, known: bool) -> Asked:
+        """A part of a basket shown on this surface, the rest of it wanted. known: with what its customer did before."""
+        asked = Asked([], [], [])
+        for shown, rest, owner, now in self._parts(surface):
             past = self.window.before.select(slice(owner, owner + 1))
-            known = len(states) % 2 and past.rows
-            (state,) = states_of(past.last(self.memory), now) if known else (State.nothing(now),)
-            states.append(state)
-            seeds = tuple(names[item] for item in shown.tolist())
-            requests.append(Request(session="training", surface=surface, seeds=seeds, filters=EVERYTHING))
-            wanted.append(rest)
-            if len(states) == MOST:
+            if known and not past.rows:
+                continue
+            state = states_of(past.last(self.memory), now)[0] if known else State.nothing(int(now[0]))
+            seeds = tuple(self.bundle.items.outside[item] for item in shown.tolist())
+            asked.states.append(state)
+            asked.requests.append(Request(session="training", surface=surface, seeds=seeds, filters=EVERYTHING))
+            asked.wanted.append(rest)
+            if len(asked) == MOST:
                 break
-        return Asked(states, requests, wanted)
+        return asked
+
+    def _parts(self, surface: str) -> Iterator[tuple[Ints, Ints, int, Longs]]:
+        """Of the window's baskets in random order: what is shown, what is wanted, whose it was, and when."""
+        baskets = baskets_of(self.window.after)
+        sizes = np.diff(baskets.offsets)
+        for basket in self.random.permutation(np.flatnonzero(sizes >= (4 if surface == "cart" else 2))).tolist():
+            items = self.random.permutation(baskets[basket])
+            if surface == "cart":
+                part = min(len(items) // 2, MAX_SEEDS)
+            else:
+                part = 1 if surface == "product" else min(int(self.random.integers(1, _LOOKS + 1)), len(items) - 1)
+            rest = items[part:]
+            rest = rest[~self.usual[rest]]
+            if len(rest):
+                yield items[:part], rest, int(baskets.owner[basket]), baskets.time[basket : basket + 1]
 
     def _asked(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> Asked:
         some = np.flatnonzero(wanted.lengths() > 0)

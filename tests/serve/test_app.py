@@ -405,7 +405,7 @@ def test_health_lives_while_the_record_is_unreachable(tmp_path: Path, monkeypatc
         Shop.create(tmp_path / "new", text_encoder="none", image_encoder="none") as shop,
         TestClient(create_app(shop), base_url="http://localhost") as client,
     ):
-        assert client.get("/v1/ready").json()["checks"]["answers"]["message"].startswith("nothing was learned")
+        assert client.get("/v1/ready").json()["checks"]["answers"]["message"].startswith("there are no products")
         for name in ("counts", "product_revision"):
             monkeypatch.setattr(shop.store, name, unreachable)
         content = client.get("/v1/health").json()
@@ -505,15 +505,19 @@ def test_the_openapi_document_tells_every_route(client: TestClient) -> None:
                     assert "no product" in reply.json()["error"]["message"]
 
 
-def test_before_the_first_training_it_says_so(tmp_path: Path) -> None:
+def test_a_shop_answers_from_its_first_product_on(tmp_path: Path) -> None:
     with (
         Shop.create(tmp_path / "new", text_encoder="none", image_encoder="none") as shop,
         TestClient(create_app(shop), base_url="http://localhost") as client,
     ):
         assert client.get("/v1/health").status_code == 200
-        assert "shelfwise train" in failed(client.post("/v1/recommend", json={}), 503, "not_ready")
-        assert client.put("/v1/products", json={"id": "p"}).status_code == 200
-        assert client.post("/v1/events", json={**EVENT_BODY, "product": "p"}).status_code == 200
+        assert "no products" in failed(client.post("/v1/recommend", json={}), 503, "not_ready")
+        assert client.put("/v1/products", json=[{"id": id} for id in "pqr"]).status_code == 200
+        assert client.post("/v1/events", json={**EVENT_BODY, "product": "q"}).status_code == 200
+        shop.refresh()
+        assert len(products_of(client.post("/v1/recommend", json={}))) == 3
+        assert set(products_of(client.post("/v1/recommend", json={"surface": "product", "seeds": ["q"]}))) == {"p", "r"}
+        assert client.get("/v1/ready").status_code == 200
 
 
 def test_an_unexpected_failure_is_told_without_its_insides(

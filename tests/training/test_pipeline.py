@@ -8,7 +8,8 @@ import pytest
 
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
-from shelfwise.errors import NotEnoughData
+from shelfwise.engine.request import Request
+from shelfwise.engine.state import State
 from shelfwise.evaluation.results import Evaluation
 from shelfwise.evaluation.trained import forget_work, learn_bundle
 from shelfwise.metrics import Relevant
@@ -61,6 +62,9 @@ ITEMS = Items(
 )
 
 
+HEADS = {"home", "new", "visit", "product", "product_known"}  # no basket there has four products
+
+
 @pytest.fixture(scope="module")
 def learned() -> EngineModel:
     return EngineModel(settings=SMALL).fit(shop().before(START + (DAYS - 14) * DAY), ITEMS)
@@ -71,10 +75,10 @@ def test_learns_every_part(learned: EngineModel) -> None:
     bundle = learned.bundle
     assert bundle is not None
     assert bundle.ranker is not None
-    assert set(bundle.ranker.heads) == {"home", "new", "visit"}
+    assert set(bundle.ranker.heads) == HEADS
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
-    assert set(learned.fits) == {"home", "new", "visit"}
+    assert set(learned.fits) == HEADS
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.executor.seconds) >= {
@@ -161,9 +165,19 @@ def test_unseen_drops_what_was_had() -> None:
     assert left.ids.tolist() == [1, 3]
 
 
-def test_a_short_record_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match="customers"):
-        EngineModel(settings=SMALL, with_network=False).fit(shop(customers=10), ITEMS)
+@pytest.mark.parametrize("customers", [1, 10])
+def test_a_shop_that_begins_learns_what_needs_no_choice(customers: int) -> None:
+    past = shop(customers=customers)
+    model = EngineModel(settings=SMALL).fit(past, ITEMS)
+    assert model.young
+    assert model.bundle is not None
+    assert model.bundle.network is None
+    assert not any(fit.ndcg for fit in model.fits.values())
+    ids, _ = model.recommend(past, 5)
+    assert (ids // PER_TASTE == np.arange(len(past))[:, None] % TASTES).mean() > 0.6
+    page = Request(surface="product", seeds=("0",), k=5)
+    engine = Engine(model.bundle, Catalogue(model.bundle))
+    assert len(engine.recommend(page, State.nothing(int(past.time.max()))).items) == 5
 
 
 def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:

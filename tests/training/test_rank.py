@@ -93,7 +93,7 @@ def test_few_questions_are_all_asked_in_turn() -> None:
 
 
 def test_too_little_to_learn_from_falls_back_to_a_source() -> None:
-    ranker, fits = fit_ranker("xyz", {"home": [made(5, 0, "sum")], "new": []}, fallback="y")
+    ranker, fits = fit_ranker("xyz", {"home": [made(5, 0, "sum")], "new": []}, alone="yxz")
     assert fits["home"].chosen == fits["new"].chosen == "y"
     assert ranker.score(np.array([[1, 2, 3]], np.float32), "new").tolist() == [2]
 

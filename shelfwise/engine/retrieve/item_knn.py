@@ -31,25 +31,26 @@ class ItemKnn(Source):
         self._fades = (bundle.cooccurrence.decay ** np.arange(READ)).astype(np.float32)
 
     def retrieve(self, context: Context) -> Ints:
-        rows, scores = self._sums(context)
-        if not len(rows):
-            return NO_ROWS
+        rows, scores = (np.concatenate(both) for both in zip(self._sums(context), self._late(context), strict=True))
         if len(context.hidden):
             shown = ~context.scratch.hidden[rows]
             rows, scores = rows[shown], scores[shown]
-        return rows[top(scores, _SIMILAR if context.question == "similar" else _MOST)]
+        return np.asarray(rows[top(scores, _SIMILAR if context.question == "similar" else _MOST)], np.int32)
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
-        rows, scores = self._sums(context)
-        if not len(rows):
-            return
-        total = context.scratch.total
-        total[rows] = scores
-        found = total[candidates.known]
-        total[rows] = 0
-        shared(columns, found)
+        sums = self._at(context, self._sums(context), candidates.known)
         if candidates.likeness is not None:
-            columns[:2] *= candidates.likeness
+            sums *= candidates.likeness
+        late = self._late(context)
+        if len(late[0]):
+            sums += self._at(context, late, candidates.rows)
+        if not sums.any():
+            return
+        shared(columns, sums)
+        if context.question == "similar" and candidates.likeness is not None:
+            # What stands in for the very product asked is as near as it is alike.
+            asked = candidates.known == context.known[-1]
+            columns[1] = np.where(asked, np.maximum(columns[1], candidates.likeness), columns[1])
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         """The event whose neighbour this is most."""
@@ -58,6 +59,10 @@ class ItemKnn(Source):
         items, weights = self._asked(context)
         graph = self.bundle.cooccurrence
         parts = weights_to(graph.indptr, graph.ids, graph.weights, items, weights, int(context.view.proxy[row]))
+        crowd = context.crowd
+        counted = context.items[-READ:] < len(crowd.indptr) - 1
+        late = weights_to(crowd.indptr, crowd.ids, crowd.weights, context.items[-READ:][counted], weights[counted], row)
+        parts[counted] += late
         parts[context.items[-READ:] == row] = 0
         newest = len(parts) - 1 - int(parts[::-1].argmax())
         return named(context, len(context.items) - len(parts) + newest) if parts[newest] > 0 else None
@@ -79,3 +84,26 @@ class ItemKnn(Source):
             return add_neighbours(graph.indptr, graph.ids, graph.weights, *self._asked(context), context.scratch.total)
 
         return context.once(ItemKnn, found)
+
+    def _late(self, context: Context) -> tuple[Ints, Floats]:
+        """The same of what followed these events since the bundle was learned."""
+
+        def found() -> tuple[Ints, Floats]:
+            graph = context.crowd
+            items = context.items[-READ:]
+            counted = items < len(graph.indptr) - 1
+            if not counted.any():
+                return NO_ROWS, np.empty(0, np.float32)
+            fades = self._fades[moments_back(context.times[-READ:])][counted]
+            return add_neighbours(graph.indptr, graph.ids, graph.weights, items[counted], fades, context.scratch.total)
+
+        return context.once((ItemKnn, "late"), found)
+
+    @staticmethod
+    def _at(context: Context, sums: tuple[Ints, Floats], rows: Ints) -> Floats:
+        """Each row's sum, 0 for none: float32 [len(rows)]."""
+        total = context.scratch.total
+        total[sums[0]] = sums[1]
+        found = total[rows]
+        total[sums[0]] = 0
+        return found

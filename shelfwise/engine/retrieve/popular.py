@@ -16,7 +16,7 @@ _ALL = 100  # products inside a filter that are all taken
 
 
 class Popular(Source):
-    """Decayed customer-days (`models/popularity.py`)."""
+    """Decayed customer-days (`models/popularity.py`), and those since."""
 
     name = "popular"
     artefact = "popularity"
@@ -42,22 +42,26 @@ class Popular(Source):
         self._columns = np.stack((np.log1p(popularity.weight), np.log1p(popularity.week)), axis=1).astype(np.float32)
 
     def retrieve(self, context: Context) -> Ints:
-        order = self.bundle.popularity.order
-        return context.visible(order[: _MOST + context.request.k + len(context.excluded)])[
-            : max(_MOST, context.request.k)
-        ]
+        most = max(_MOST, context.request.k)
+        order = self.bundle.popularity.order[: _MOST + context.request.k + len(context.excluded)]
+        rows = context.visible(order)[:most]
+        if not len(context.crowd.leading):
+            return rows
+        return np.concatenate((rows, context.visible(context.crowd.leading)[:_MOST]))
 
     def retrieve_within(self, context: Context, rows: Ints) -> Ints:
         if len(rows) <= _ALL:
             return rows
         view = context.view
-        scores = self.bundle.popularity.weight[view.proxy[rows]] * view.likeness[rows]
+        scores = self.bundle.popularity.weight[view.proxy[rows]] * view.likeness[rows] + context.crowd.of(rows)
         return rows[top(scores, _MOST + context.request.k)]
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         columns[:] = np.take(self._columns, candidates.known, axis=0).T
         if candidates.likeness is not None:
             columns *= candidates.likeness
+        if len(context.crowd.leading):
+            columns[:] = np.log1p(np.expm1(columns) + context.crowd.of(candidates.rows))
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         category, week = context.view.top_category(row), "_week" if values["popular_week"] > 0 else ""
