@@ -124,10 +124,10 @@ def show(folder: Path, out: Console) -> None:
 
 
 def table(out: Console, title: str, shop: Shop, answer: Any) -> None:
-    found = Table(
+    grid = Table(
         "product", "reason", box=None, header_style="dim", title=title, title_justify="left", title_style="bold"
     )
     for item in answer.items:
-        found.add_row(shop.title(item.product)[:60], item.reason)
-    out.print(found)
+        grid.add_row(shop.title(item.product)[:60], item.reason)
+    out.print(grid)
     out.print()

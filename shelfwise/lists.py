@@ -54,7 +54,7 @@ class Answering(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class ListRequest:
     """What each list is: `k` products, as of the moment `now`. shop: opens the shop in a folder."""
 
     k: int
@@ -67,7 +67,7 @@ def write_lists(
     folder: Path,
     out: Path,
     customers: Iterable[str],
-    asked: Asked,
+    request: ListRequest,
     *,
     on: On = "processes",
     processes: int | None = None,
@@ -86,7 +86,7 @@ def write_lists(
     done = 0
     with ExitStack() as stack:
         add = stack.enter_context(_writer(out))
-        runs = _ray(folder, asked, count) if on == "ray" else _processes(folder, asked, count)
+        runs = _ray(folder, request, count) if on == "ray" else _processes(folder, request, count)
         begin = stack.enter_context(runs)
         waiting: deque[tuple[list[str], Callable[[], Answers]]] = deque()
 
@@ -137,26 +137,28 @@ def _chunks(customers: Iterable[str]) -> Iterator[list[str]]:
 class _Desk:
     """A worker: the shop, open, answering on one thread, since workers are the parallelism."""
 
-    def __init__(self, folder: Path, asked: Asked) -> None:
+    def __init__(self, folder: Path, request: ListRequest) -> None:
         import torch
         from threadpoolctl import threadpool_limits
 
         torch.set_num_threads(1)
         threadpool_limits(1)
-        self._shop = asked.shop(folder)
-        self._asked = asked
+        self._shop = request.shop(folder)
+        self._request = request
 
     def answer(self, customers: list[str]) -> Answers:
-        asked = self._asked
-        return self._shop.recommend_many(customers, k=asked.k, exclude_purchased=asked.exclude_purchased, now=asked.now)
+        request = self._request
+        return self._shop.recommend_many(
+            customers, k=request.k, exclude_purchased=request.exclude_purchased, now=request.now
+        )
 
 
 _desk: _Desk
 
 
-def _open(folder: Path, asked: Asked) -> None:
+def _open(folder: Path, request: ListRequest) -> None:
     global _desk
-    _desk = _Desk(folder, asked)
+    _desk = _Desk(folder, request)
 
 
 def _answer(customers: list[str]) -> Answers:
@@ -164,9 +166,9 @@ def _answer(customers: list[str]) -> Answers:
 
 
 @contextmanager
-def _processes(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
+def _processes(folder: Path, request: ListRequest, count: int) -> Iterator[Begin]:
     # Spawned, not forked: threads of polars, torch and FAISS do not survive a fork.
-    pool = ProcessPoolExecutor(count, get_context("spawn"), _open, (folder, asked))
+    pool = ProcessPoolExecutor(count, get_context("spawn"), _open, (folder, request))
     try:
         yield lambda chunk: pool.submit(_answer, chunk).result
     except BrokenProcessPool as error:
@@ -178,7 +180,7 @@ def _processes(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
 
 
 @contextmanager
-def _ray(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
+def _ray(folder: Path, request: ListRequest, count: int) -> Iterator[Begin]:
     """Actors of the cluster that RAY_ADDRESS names, else of one started on this machine."""
     try:
         ray: Any = importlib.import_module("ray")
@@ -187,7 +189,7 @@ def _ray(folder: Path, asked: Asked, count: int) -> Iterator[Begin]:
     ray.init(log_to_driver=False, include_dashboard=False, configure_logging=False)
     try:
         desk = ray.remote(num_cpus=1)(_Desk)
-        desks = itertools.cycle([desk.remote(folder, asked) for _ in range(count)])
+        desks = itertools.cycle([desk.remote(folder, request) for _ in range(count)])
         yield lambda chunk: partial(ray.get, next(desks).answer.remote(chunk))
     except ray.exceptions.RayActorError as error:
         raise ShopError(f"a worker of the Ray cluster ended unexpectedly: {error}") from error
@@ -228,8 +230,8 @@ def _json_lines(scratch: Path) -> Iterator[_Add]:
     with (scratch / "whole").open("w", encoding="utf-8") as lines:
 
         def add(customers: list[str], answers: Answers) -> None:
-            for customer, found in zip(customers, answers, strict=True):
-                items = [{"product": product, "score": score} for product, score in found]
+            for customer, products in zip(customers, answers, strict=True):
+                items = [{"product": product, "score": score} for product, score in products]
                 lines.write(json.dumps({"customer": customer, "items": items}, ensure_ascii=False) + "\n")
 
         yield add
@@ -250,11 +252,11 @@ def _parquet(scratch: Path) -> Iterator[_Add]:
 
     def add(customers: list[str], answers: Answers) -> None:
         nonlocal held
-        for customer, found in zip(customers, answers, strict=True):
-            columns["customer"] += [customer] * len(found)
-            columns["rank"] += range(1, len(found) + 1)
-            columns["product"] += [product for product, _ in found]
-            columns["score"] += [score for _, score in found]
+        for customer, products in zip(customers, answers, strict=True):
+            columns["customer"] += [customer] * len(products)
+            columns["rank"] += range(1, len(products) + 1)
+            columns["product"] += [product for product, _ in products]
+            columns["score"] += [score for _, score in products]
         held += len(customers)
         if held >= _PART:
             write()

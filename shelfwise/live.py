@@ -189,8 +189,8 @@ class Live:
         rows, scores = engine.recommend_many(states, request)
         ids = engine.catalogue.view.ids
         return [
-            [(ids[row], score) for row, score in zip(found.tolist(), values.tolist(), strict=True) if row >= 0]
-            for found, values in zip(rows, scores, strict=True)
+            [(ids[row], score) for row, score in zip(answer.tolist(), values.tolist(), strict=True) if row >= 0]
+            for answer, values in zip(rows, scores, strict=True)
         ]
 
     def finds(self, query: str) -> list[str]:
@@ -212,16 +212,16 @@ class Live:
         """What who searches turned to, and what the engine would show them."""
         if not request.personal or not (request.customer or request.session):
             return None
-        asked = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
-        rows = self._history(asked)
+        home = Request(customer=request.customer, session=request.session, k=_LIKED, now=request.now)
+        rows = self._history(home)
         products = [product for product in rows.products if product]
         if not products:
             return None
         liked: dict[str, float] = {}
         if self._engine is not None:
-            found, _ = self._engine.recommend_many([self._engine.state(asked, rows)], asked)
+            liked_rows, _ = self._engine.recommend_many([self._engine.state(home, rows)], home)
             ids = self._engine.catalogue.view.ids
-            liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(found[0].tolist()) if row >= 0}
+            liked = {ids[row]: 1 - place / _LIKED for place, row in enumerate(liked_rows[0].tolist()) if row >= 0}
         from shelfwise.search.rank.personal import Taste
 
         return Taste(products, liked)
@@ -394,12 +394,12 @@ class Live:
     def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:
         """The last searches of a history, a day old at most, newest first: seconds, words, products found now."""
         now = time.time() if request.now is None else request.now.timestamp()
-        found: dict[str, tuple[int, str, list[str]]] = {}
+        newest: dict[str, tuple[int, str, list[str]]] = {}
         for place, query in sorted(history.queries.items(), reverse=True):
             seconds = int(history.times[place])
-            if now - seconds > SEARCH_KEPT or len(found) == SEARCHES_KEPT:
+            if now - seconds > SEARCH_KEPT or len(newest) == SEARCHES_KEPT:
                 break
             key = query.casefold()
-            if key not in found:
-                found[key] = (seconds, query, self.finds(query))
-        return list(found.values())
+            if key not in newest:
+                newest[key] = (seconds, query, self.finds(query))
+        return list(newest.values())

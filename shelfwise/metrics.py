@@ -101,10 +101,10 @@ def hits(ids: Ints, relevant: Relevant) -> Mask:
     # One sorted table of (customer, product) keys. Ids are shifted by one so that -1 becomes a product nobody wants.
     width = np.int64(max(int(ids.max()), int(relevant.ids.max())) + 2)
     wanted = relevant.owners() * width + relevant.ids + 1
-    asked = np.arange(len(ids), dtype=np.int64)[:, None] * width + ids + 1
-    place = np.minimum(np.searchsorted(wanted, asked), len(wanted) - 1)
-    found: Mask = wanted[place] == asked
-    return found
+    keys = np.arange(len(ids), dtype=np.int64)[:, None] * width + ids + 1
+    place = np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)
+    hit: Mask = wanted[place] == keys
+    return hit
 
 
 def ranking(ids: Ints, relevant: Relevant, ks: Sequence[int]) -> dict[str, Doubles]:
@@ -118,12 +118,12 @@ def ranking(ids: Ints, relevant: Relevant, ks: Sequence[int]) -> dict[str, Doubl
     if hit.shape[1] < max(ks):
         hit = np.pad(hit, ((0, 0), (0, max(ks) - hit.shape[1])))
     count = relevant.lengths().astype(np.float64)
-    asked = np.where(count > 0, 1.0, np.nan)
+    counted = np.where(count > 0, 1.0, np.nan)
     rank = np.arange(1, hit.shape[1] + 1)
     discount = 1 / np.log2(rank + 1)
     ideal = np.concatenate(([0.0], np.cumsum(discount)))
     so_far = np.cumsum(hit, axis=1)
-    found: dict[str, Doubles] = {"accuracy@1": hit[:, 0].astype(np.float64) * asked}
+    measured: dict[str, Doubles] = {"accuracy@1": hit[:, 0].astype(np.float64) * counted}
     for k in ks:
         top = hit[:, :k]
         best = np.minimum(count, k)
@@ -137,8 +137,8 @@ def ranking(ids: Ints, relevant: Relevant, ks: Sequence[int]) -> dict[str, Doubl
             "mrr": top.any(axis=1) / (first + 1),
             "map": np.where(top, so_far[:, :k] / rank[:k], 0.0).sum(axis=1) / reachable,
         }
-        found |= {f"{name}@{k}": values[name] * asked for name in METRICS}
-    return found
+        measured |= {f"{name}@{k}": values[name] * counted for name in METRICS}
+    return measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +181,12 @@ def summarise(values: dict[str, Doubles], *, seed: int = 0, resamples: int = 100
         with np.errstate(invalid="ignore"):
             draws[start : start + rows] = (weights @ filled) / (weights @ weigh)
     tail = (1 - CONFIDENCE) / 2
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     for column, name in enumerate(values):
         drawn_means = draws[:, column][~np.isnan(draws[:, column])]
         low, high = np.quantile(drawn_means, (tail, 1 - tail)) if len(drawn_means) else (np.nan, np.nan)
-        found[name] = Estimate(float(means[column]), float(low), float(high), int(counts[column]))
-    return found
+        estimates[name] = Estimate(float(means[column]), float(low), float(high), int(counts[column]))
+    return estimates
 
 
 def differences(
@@ -251,8 +251,8 @@ def novelty(ids: Ints, popularity: npt.NDArray[np.integer], customers: int) -> D
     bits = -np.log2(np.maximum(popularity, 1) / max(customers, 1))
     there = ids >= 0
     with np.errstate(invalid="ignore", divide="ignore"):
-        found: Doubles = np.where(there, bits[ids], 0.0).sum(axis=1) / there.sum(axis=1)
-    return found
+        bits_shown: Doubles = np.where(there, bits[ids], 0.0).sum(axis=1) / there.sum(axis=1)
+    return bits_shown
 
 
 def gini(ids: Ints, n_items: int) -> float:

@@ -209,9 +209,9 @@ class Shop:
 
     def delete_product(self, product: str) -> bool:
         """Take a product out of the catalogue; False when there is none of this id."""
-        found = self.store.delete_product(product)
+        existed = self.store.delete_product(product)
         self._changed()
-        return found
+        return existed
 
     def append_events(self, events: Sequence[Event]) -> Appended:
         """Record events; durable when this returns, and known to the very next answer."""
@@ -440,18 +440,18 @@ class Shop:
         out: .jsonl or .parquet. All lists are as of one moment, `now`. See `lists.write_lists` for the file, and for
         `on` and `processes`. Raises InvalidRequest, UnreadableFile, BundleError, MissingDependency.
         """
-        from shelfwise.lists import Asked, read_customers, write_lists
+        from shelfwise.lists import ListRequest, read_customers, write_lists
 
-        asked = Request(k=k, exclude_purchased=exclude_purchased, now=now or datetime.now(UTC))
+        request = Request(k=k, exclude_purchased=exclude_purchased, now=now or datetime.now(UTC))
         if not self._bundles.current():
             raise BundleError("nothing was learned yet; run `shelfwise train`")
         total = self.counts().customers if customers is None else sum(1 for _ in read_customers(customers))
-        assert asked.now is not None
+        assert request.now is not None
         return write_lists(
             self.folder,
             out,
             self.store.customers() if customers is None else read_customers(customers),
-            Asked(k=asked.k, exclude_purchased=exclude_purchased, now=asked.now, shop=Shop),
+            ListRequest(k=request.k, exclude_purchased=exclude_purchased, now=request.now, shop=Shop),
             on=on,
             processes=processes,
             total=total,
@@ -556,7 +556,7 @@ class Shop:
 
     def title(self, product: str) -> str:
         """The product's title. Raises UnknownProduct."""
-        found = self.store.product(product)
-        if found is None:
+        record = self.store.product(product)
+        if record is None:
             raise UnknownProduct(product)
-        return found.title or found.id
+        return record.title or record.id

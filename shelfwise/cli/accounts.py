@@ -36,13 +36,13 @@ def list_accounts(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     from shelfwise.trust.accounts import Accounts
 
     with open_shop(shop) as opened:
-        found = Accounts(opened.store.accounts).list()
+        rows = Accounts(opened.store.accounts).list()
     if as_json:
-        print_json([{"name": account.name, "created": account.created.isoformat()} for account in found])
+        print_json([{"name": account.name, "created": account.created.isoformat()} for account in rows])
         return
-    for account in found:
+    for account in rows:
         out.print(f"{account.name}: since {account.created:%Y-%m-%d}", highlight=False, markup=False)
-    if not found:
+    if not rows:
         out.print("Nobody yet: `shelfwise accounts link` makes the first.", markup=False)
 
 

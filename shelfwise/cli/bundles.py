@@ -14,12 +14,12 @@ bundles = typer.Typer(help="What was learned: list the bundles, use one, roll ba
 def list_bundles(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every bundle, newest first; the one in use is marked."""
     with open_shop(shop) as opened:
-        found = opened.bundles()
+        kept = opened.bundles()
     if as_json:
-        print_json(found)
+        print_json(kept)
         return
     table = Table("", "bundle", "created", "metrics", box=None, header_style="bold")
-    for entry in found:
+    for entry in kept:
         metrics = ", ".join(f"{k} {v:.4f}" for k, v in entry["metrics"].items() if isinstance(v, float))
         table.add_row("●" if entry["current"] else "", entry["version"], str(entry["created"]), metrics[:100])
     out.print(table)

@@ -184,12 +184,12 @@ def list_campaigns(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     from shelfwise.plan.campaigns.draft import drafts
 
     with open_shop(shop) as opened:
-        found = [one.to_json() for one in drafts(opened.store)]
+        summaries = [one.to_json() for one in drafts(opened.store)]
     if as_json:
-        print_json({"campaigns": found})
+        print_json({"campaigns": summaries})
         return
     table = Table("campaign", "title", "channel", "from", "to", "offers", box=None, header_style="bold")
-    for one in found:
+    for one in summaries:
         table.add_row(
             one["id"], one["title"], one["channel"], one["start"][:10], one["end"][:10], str(len(one["offers"]))
         )
@@ -368,17 +368,17 @@ def recommend_to(
 ) -> None:
     """Running campaigns that address a customer, the most profitable first, with the products that fit and why."""
     with open_shop(shop) as opened:
-        found = [one.to_json() for one in opened.campaigns.offers(customer, k, day(at, "--at"))]
+        offers = [one.to_json() for one in opened.campaigns.offers(customer, k, day(at, "--at"))]
     if as_json:
-        print_json({"campaigns": found})
+        print_json({"campaigns": offers})
         return
-    if not found:
+    if not offers:
         out.print("No running campaign addresses this customer, or none pays.")
         return
     table = Table(
         "campaign", "offer", "products", "expected response", "expected profit", "why", box=None, header_style="bold"
     )
-    for one in found:
+    for one in offers:
         figures = ("–" if one[key] is None else f"{one[key]:.3f}" for key in ("response", "profit"))
         table.add_row(one["title"], one["offer"], ", ".join(one["products"]), *figures, one["reason"])
     out.print(table)

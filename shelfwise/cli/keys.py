@@ -26,11 +26,11 @@ def create_key(
 def list_keys(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every key's name and scopes."""
     with open_shop(shop) as opened:
-        found = [{"name": key.name, "scopes": sorted(key.scopes)} for key in opened.keys.list()]
+        keys_of_shop = [{"name": key.name, "scopes": sorted(key.scopes)} for key in opened.keys.list()]
     if as_json:
-        print_json(found)
+        print_json(keys_of_shop)
     else:
-        for key in found:
+        for key in keys_of_shop:
             out.print(f"{key['name']}: {', '.join(key['scopes'])}")
 
 

@@ -27,13 +27,13 @@ Encoding = Annotated[
 def mapping_of(pairs: list[str] | None) -> dict[str, str] | None:
     if not pairs:
         return None
-    found = {}
+    columns = {}
     for pair in pairs:
         field, equals, column = pair.partition("=")
         if not equals:
             raise InvalidRequest("--map", f"{pair!r} is not FIELD=COLUMN, for example customer=user_id")
-        found[field] = column
-    return found
+        columns[field] = column
+    return columns
 
 
 @load.command("products")

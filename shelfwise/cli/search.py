@@ -79,13 +79,13 @@ def search(
 
 
 def attributes_of(pairs: list[str] | None) -> dict[str, tuple[str, ...]]:
-    found: dict[str, tuple[str, ...]] = {}
+    attributes: dict[str, tuple[str, ...]] = {}
     for pair in pairs or ():
         name, equals, value = pair.partition("=")
         if not equals:
             raise InvalidRequest("--attribute", f"{pair!r} is not NAME=VALUE, for example color=red")
-        found[name] = (*found.get(name, ()), value)
-    return found
+        attributes[name] = (*attributes.get(name, ()), value)
+    return attributes
 
 
 def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
@@ -147,12 +147,12 @@ def nothing_has(answer: SearchAnswer) -> str:
 def list_rules(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every rule, with where and when it holds."""
     with open_shop(shop) as opened:
-        found = opened.store.rules()
+        kept = opened.store.rules()
     if as_json:
-        print_json([record_json(rule) for rule in found])
+        print_json([record_json(rule) for rule in kept])
         return
     table = Table("id", "action", "query", "category", "products", "from", "until", "note", box=None)
-    for rule in found:
+    for rule in kept:
         place = f" at {rule.position}" if rule.action == "pin" else ""
         times = ["" if time is None else f"{time:%Y-%m-%d %H:%M}" for time in (rule.start, rule.end)]
         products = ", ".join(rule.products)
@@ -210,11 +210,11 @@ def remove_rule(id: str, shop: ShopFolder = HERE) -> None:
 def list_synonyms(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """Every line of synonyms."""
     with open_shop(shop) as opened:
-        found = opened.store.synonyms()
+        kept = opened.store.synonyms()
     if as_json:
-        print_json([{"id": one.id, "terms": one.terms, "means": one.means} for one in found])
+        print_json([{"id": one.id, "terms": one.terms, "means": one.means} for one in kept])
         return
-    for one in found:
+    for one in kept:
         out.print(f"{one.id}  {one}", markup=False, highlight=False)
 
 
@@ -258,21 +258,21 @@ def suggest_synonyms(
 ) -> None:
     """What shoppers' behaviour proposes; accept one with `synonyms add`. Each rests on five customers or more."""
     with open_shop(shop) as opened:
-        found = opened.suggested_synonyms(limit)
+        proposals = opened.suggested_synonyms(limit)
     if as_json:
         print_json(
             [
                 {"synonym": str(one.synonym), "customers": one.customers, "evidence": one.evidence}
                 | {"examples": one.examples}
-                for one in found
+                for one in proposals
             ]
         )
         return
-    if not found:
+    if not proposals:
         out.print("Nothing yet: proposals come from recorded searches of at least five customers.")
         return
     table = Table("synonyms", "customers", "evidence", "for example", box=None)
-    for one in found:
+    for one in proposals:
         example = " / ".join(one.examples[0]) if one.examples else ""
         table.add_row(Text(str(one.synonym)), str(one.customers), one.evidence, Text(example))
     out.print(table)
@@ -286,12 +286,12 @@ def list_audit(
 ) -> None:
     """Who changed which rule or synonym, and when."""
     with open_shop(shop) as opened:
-        found = opened.store.audit(n)
+        changes = opened.store.audit(n)
     if as_json:
-        print_json([record_json(change) for change in found])
+        print_json([record_json(change) for change in changes])
         return
     table = Table("number", "time", "who", "what", "before", "after", box=None)
-    for change in found:
+    for change in changes:
         texts = (change.who, f"{change.kind} {change.id}", change.before[:60], change.after[:60])
         table.add_row(str(change.number), f"{change.time:%Y-%m-%d %H:%M:%S}", *(Text(text) for text in texts))
     out.print(table)

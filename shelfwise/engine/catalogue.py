@@ -105,15 +105,15 @@ class View:
 
     def row(self, product: str) -> int | None:
         """The row of a product in the catalogue, None when there is none."""
-        found = self.rows.get(product)
-        return None if found is None or found >= self.n or self.sale[found] == GONE else found
+        row = self.rows.get(product)
+        return None if row is None or row >= self.n or self.sale[row] == GONE else row
 
     def require(self, product: str) -> int:
         """Its row. Raises UnknownProduct."""
-        found = self.row(product)
-        if found is None:
+        row = self.row(product)
+        if row is None:
             raise UnknownProduct(product)
-        return found
+        return row
 
     def title(self, row: int) -> str:
         return self.titles[row] or self.ids[row]
@@ -153,13 +153,13 @@ class View:
 
     def matching(self, filters: Filters) -> Ints:
         """Every row that passes; remembered, so that a category page is scanned once a catalogue change."""
-        found = self._matches.get(filters)
-        if found is None:
-            found = np.flatnonzero(self.allowed(filters, np.arange(self.n, dtype=np.int32))).astype(np.int32)
+        rows = self._matches.get(filters)
+        if rows is None:
+            rows = np.flatnonzero(self.allowed(filters, np.arange(self.n, dtype=np.int32))).astype(np.int32)
             if len(self._matches) >= _FILTERS_KEPT:
                 self._matches.clear()
-            self._matches[filters] = found
-        return found
+            self._matches[filters] = rows
+        return rows
 
     def _category_table(self, categories: Sequence[str]) -> Mask:
         """bool [names + 1]: is this category one of `categories` or below it? The last entry (-1) is unknown."""
@@ -315,11 +315,11 @@ class Catalogue:
         vectors, content = _room(view.vectors, n), _room(view.content, n)
         space = self.bundle.content
         if content is not None and space is not None and (text is not None or image is not None):
-            told = space.vectors(len(at), text, image)
+            encoded = space.vectors(len(at), text, image)
             there = at < view.indexed
-            other = at[there][np.abs(content[at[there]] - told[there]).max(axis=1, initial=0) > _SAME]
+            other = at[there][np.abs(content[at[there]] - encoded[there]).max(axis=1, initial=0) > _SAME]
             changed = np.union1d(changed, other).astype(np.int32)
-            content[at] = told
+            content[at] = encoded
             late = at[at >= view.known]
             if len(late) and view.known:
                 proxy[late], likeness[late] = self._proxies(content[late])
@@ -355,9 +355,9 @@ class Catalogue:
         index = self.bundle.content_index
         assert index is not None
         rows, scores = index.search(content, 1)
-        found, cosine = rows[:, 0], scores[:, 0]
-        like = np.where((found >= 0) & (cosine >= _PROXY_FROM), np.minimum(cosine, 1), 0)
-        return np.maximum(found, 0).astype(np.int32), like.astype(np.float32)
+        nearest, cosine = rows[:, 0], scores[:, 0]
+        like = np.where((nearest >= 0) & (cosine >= _PROXY_FROM), np.minimum(cosine, 1), 0)
+        return np.maximum(nearest, 0).astype(np.int32), like.astype(np.float32)
 
     def _network_vectors(
         self, text: Floats | None, image: Floats | None, category: Ints, brand: Ints, price: Floats

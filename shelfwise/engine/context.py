@@ -95,14 +95,14 @@ class Context:
         """What a source worked out for this question, made when first asked for."""
         if key not in self._kept:
             self._kept[key] = make()
-        found: _T = self._kept[key]
-        return found
+        kept: _T = self._kept[key]
+        return kept
 
     @property
     def held(self) -> tuple[Ints, Ints]:
         """Durables that this asker has: (products, categories), not to be offered on the home page yet."""
-        found: tuple[Ints, Ints] = self._kept.get(HELD, (_NONE, _NONE))
-        return found
+        held: tuple[Ints, Ints] = self._kept.get(HELD, (_NONE, _NONE))
+        return held
 
     def keep(self, key: object, value: object) -> None:
         self._kept[key] = value

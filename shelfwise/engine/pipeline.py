@@ -150,8 +150,8 @@ class Engine:
         state = state_of(rows_of(rows.products, known), rows.kinds, rows.times, rows.prices, now=int(_moment(request)))
         if not searches:
             return state
-        found = ((when, query, rows_of(products, known)) for when, query, products in searches)
-        return with_searches(state, [Searched(when, query, there[there >= 0]) for when, query, there in found])
+        searched = ((when, query, rows_of(products, known)) for when, query, products in searches)
+        return with_searches(state, [Searched(when, query, there[there >= 0]) for when, query, there in searched])
 
     # Stages
 

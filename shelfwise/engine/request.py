@@ -179,12 +179,12 @@ def _texts_of(values: object) -> tuple[object, ...]:
 
 def _texts(name: str, values: object, limit: int) -> tuple[str, ...]:
     try:
-        found = _texts_of(values)
+        texts = _texts_of(values)
     except ValueError:
         raise InvalidRequest(name, "must be a list of texts") from None
-    if len(found) > MAX_VALUES:
-        raise InvalidRequest(name, f"has {len(found)} entries; at most {MAX_VALUES} are allowed")
-    for value in found:
+    if len(texts) > MAX_VALUES:
+        raise InvalidRequest(name, f"has {len(texts)} entries; at most {MAX_VALUES} are allowed")
+    for value in texts:
         if not isinstance(value, str) or not value or len(value) > limit:
             raise InvalidRequest(name, f"must hold texts of 1 to {limit} characters")
-    return tuple(str(value) for value in found)
+    return tuple(str(value) for value in texts)

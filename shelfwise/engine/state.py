@@ -117,7 +117,7 @@ def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None
     are in time order within an owner. An addition that a removal answers is taken back: the product is no longer
     wanted. Linear but for a sort of the rows that concern carts.
     """
-    found = np.full(len(items), ELSE, np.int64)
+    ends_at = np.full(len(items), ELSE, np.int64)
     some = np.flatnonzero(_OF_CARTS[kinds] & (items >= 0))
     keys = (items[some],) if owners is None else (items[some], owners[some])
     order = some[np.lexsort(keys)]  # stable: time order stays within a product
@@ -129,9 +129,9 @@ def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None
     same = items[one] == items[other]
     if owners is not None:
         same &= owners[one] == owners[other]
-    found[order[added]] = IN_CART
-    found[one[same]] = other[same]
-    return found
+    ends_at[order[added]] = IN_CART
+    ends_at[one[same]] = other[same]
+    return ends_at
 
 
 def with_searches(state: State, searches: Sequence[Searched]) -> State:

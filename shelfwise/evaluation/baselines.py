@@ -65,15 +65,15 @@ def networks(settings: Settings, minutes: float | None, *, squared: bool = False
     minutes: most of fitting each; None is no limit but their own number of steps.
     """
     seconds = None if minutes is None else 60 * minutes
-    found: list[Ncf | Described] = [
+    models: list[Ncf | Described] = [
         Ncf(seed=settings.seed, seconds=seconds),
         Described(seed=settings.seed, seconds=seconds),
     ]
     if squared:
         other = Described(loss="mse", seed=settings.seed, seconds=seconds)
         other.name = "described-mse"
-        found.append(other)
-    return [Contestant(model) for model in found]
+        models.append(other)
+    return [Contestant(model) for model in models]
 
 
 def fit_baselines(

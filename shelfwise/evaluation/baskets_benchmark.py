@@ -71,7 +71,7 @@ def baskets(
     rows = np.flatnonzero(judged)
     wanted = Relevant.distinct(test.select(rows))
     histories = known.select(rows)
-    found: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     for place, name in enumerate(chosen):
         if progress is not None:
@@ -85,9 +85,9 @@ def baskets(
             lists = _lists(TifuKnn(known, n, setting), rows, histories, n)
         else:
             lists = _lists(Frequency(known, n, name.split("-", maxsplit=1)[0]), rows, histories, n)
-        found.append(_row(name, lists, histories, wanted, n))
+        measured.append(_row(name, lists, histories, wanted, n))
     return {
-        "rows": found,
+        "rows": measured,
         "customers": len(rows),
         "items": n,
         "baskets": int(back[everything.offsets[:-1]].sum()) + len(everything),
@@ -195,12 +195,12 @@ def _tuned(train: Sequences, validation: Sequences, n: int, progress: Progress |
 
 
 def _top(scorer: Scorer, rows: Longs, shown: Callable[[Any, Longs], Any]) -> Ints:
-    found = [np.empty((0, K), np.int32)]
+    parts = [np.empty((0, K), np.int32)]
     for start in range(0, len(rows), _BATCH):
         part = np.arange(start, min(start + _BATCH, len(rows)))
         scores = shown(scorer.scores(rows[part]), part)
-        found.append(_padded(top_k(np.where(scores > 0, scores, -np.inf).astype(np.float32), K)[0]))
-    return np.concatenate(found)
+        parts.append(_padded(top_k(np.where(scores > 0, scores, -np.inf).astype(np.float32), K)[0]))
+    return np.concatenate(parts)
 
 
 def _padded(ids: Ints) -> Ints:

@@ -89,7 +89,7 @@ class Described:
         validation: Sequences | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn; with validation the best of six looks at NDCG@10 is kept. Raises NotEnoughData without events."""
+        """Learn; with validation the best of six checks of NDCG@10 is kept. Raises NotEnoughData without events."""
         targets = _targets(train)
         if not len(targets) or items.n < 2:
             raise NotEnoughData("the described network needs customers with two events or more; load events first")
@@ -104,12 +104,14 @@ class Described:
         random = np.random.default_rng(self.seed)
         network = self._network = _LstmCnn(items, self.width, self.dropout, price_scale=_price_scale(train))
         optimiser = self._optimiser(network)
-        asked = asked_customers(train, validation, _ASKED, random)
+        validation_set = asked_customers(train, validation, _ASKED, random)
         first = np.repeat(train.offsets[:-1], train.lengths())
         photos = 0 if network.photos is None else min(int(network.seen.sum()), _BATCH * _PHOTOS)
         bound = min(self.steps, int(_WORK / (_BATCH * items.n + _PHOTO * photos)) + 1)
         steps = min(bound, max(30 * len(targets) // _BATCH, 30))
-        looks = EarlyStopping(self, network, asked, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress)
+        stopping = EarlyStopping(
+            self, network, validation_set, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress
+        )
         network.train()
         for step in range(steps):
             rows = targets[random.integers(len(targets), size=_BATCH)]
@@ -118,10 +120,10 @@ class Described:
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
-            if looks.stop(step + 1, loss.item()):
+            if stopping.stop(step + 1, loss.item()):
                 break
-        looks.keep_best()
-        self.stopped_after = looks.stopped_after
+        stopping.keep_best()
+        self.stopped_after = stopping.stopped_after
 
     @torch.inference_mode()
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - it knows no time

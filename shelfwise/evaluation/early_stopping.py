@@ -19,7 +19,7 @@ _SHARE = 3  # between two looks that the clock asks for, at least so many times 
 class EarlyStopping:
     """Asked after every step; looks `times` times over `steps` and keeps the state with the best NDCG@10.
 
-    asked: histories and what followed them; None keeps the last state. seconds: most seconds of learning, looks
+    validation: histories and what followed them; None keeps the last state. seconds: most seconds of learning, looks
     included; None is no limit, and then the result does not depend on the machine. With a limit, looks are also taken
     by the clock, and one last at the stop.
 
@@ -30,7 +30,7 @@ class EarlyStopping:
         self,
         model: Recommender,
         network: nn.Module,
-        asked: tuple[Sequences, Relevant] | None,
+        validation: tuple[Sequences, Relevant] | None,
         *,
         steps: int,
         times: int,
@@ -38,7 +38,7 @@ class EarlyStopping:
         progress: Progress | None = None,
     ) -> None:
         self.stopped_after: float | None = None
-        self._model, self._network, self._asked, self._progress = model, network, asked, progress
+        self._model, self._network, self._validation, self._progress = model, network, validation, progress
         self._steps, self._every, self._times = steps, max(steps // times, 1), times
         self._seconds = seconds
         self._started = self._looked = time.perf_counter()
@@ -62,15 +62,15 @@ class EarlyStopping:
             self._network.load_state_dict(self._kept)
 
     def _late(self, now: float) -> bool:
-        if self._seconds is None or self._asked is None:
+        if self._seconds is None or self._validation is None:
             return False
         return now - self._looked >= max(self._seconds / self._times, _SHARE * self._cost)
 
     def _look(self, step: int, loss: float) -> None:
         started = time.perf_counter()
         note = f"{self._model.name}: loss {loss:.4f}"
-        if self._asked is not None:
-            reached = self._reached(*self._asked)
+        if self._validation is not None:
+            reached = self._reached(*self._validation)
             note += f", validation NDCG@10 {reached:.4f}"
             if reached > self._best:
                 self._best, self._kept = reached, copy.deepcopy(self._network.state_dict())

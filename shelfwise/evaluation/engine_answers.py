@@ -80,39 +80,39 @@ class EngineAnswers:
         self.bundle = bundle
         self.settings = settings
 
-    def __call__(self, asked: QuestionSet) -> Ints:
+    def __call__(self, questions: QuestionSet) -> Ints:
         """ids int32 [n, 12], -1 for none."""
         catalogue = Catalogue(self.bundle)
-        sale = np.where(asked.hidden, _OUT, _IN).astype(np.int8)
+        sale = np.where(questions.hidden, _OUT, _IN).astype(np.int8)
         catalogue.view = replace(catalogue.view, sale=sale, _matches={})
         engine = Engine(self.bundle, catalogue)
-        return asked.cut(self._lists(engine, asked))
+        return questions.cut(self._lists(engine, questions))
 
-    def _lists(self, engine: Engine, asked: QuestionSet) -> Iterator[Ints]:
-        known = asked.histories.last(events_read(self.settings.memory, not asked.seen))
-        states = states_of(known, asked.now)
-        if all(not len(seeds) for seeds in asked.seeds) and asked.groups is None:
+    def _lists(self, engine: Engine, questions: QuestionSet) -> Iterator[Ints]:
+        known = questions.histories.last(events_read(self.settings.memory, not questions.seen))
+        states = states_of(known, questions.now)
+        if all(not len(seeds) for seeds in questions.seeds) and questions.groups is None:
             # One request for all: what the batch lists of a shop ask.
-            request = Request(session="evaluation", k=_DEPTH, exclude_purchased=not asked.seen)
+            request = Request(session="evaluation", k=_DEPTH, exclude_purchased=not questions.seen)
             yield from engine.recommend_many(states, request)[0]
             return
         for i, state in enumerate(states):
-            yield engine.recommend_many([state], self._request(asked, i))[0][0]
+            yield engine.recommend_many([state], self._request(questions, i))[0][0]
 
-    def _request(self, asked: QuestionSet, i: int) -> Request:
-        surface = _SURFACES.get(asked.name.split(":")[0], "home")
+    def _request(self, questions: QuestionSet, i: int) -> Request:
+        surface = _SURFACES.get(questions.name.split(":")[0], "home")
         categories: tuple[str, ...] = ()
-        if asked.groups is not None and asked.only is not None:
-            categories = (asked.group_names[asked.only[i]],)
-        elif asked.barred is not None and surface == "home":
-            barred = {asked.group_names[code] for code in asked.barred[i] if code >= 0}
-            categories = tuple(name for name in asked.group_names if name not in barred)
+        if questions.groups is not None and questions.only is not None:
+            categories = (questions.group_names[questions.only[i]],)
+        elif questions.barred is not None and surface == "home":
+            barred = {questions.group_names[code] for code in questions.barred[i] if code >= 0}
+            categories = tuple(name for name in questions.group_names if name not in barred)
         outside = self.bundle.items.outside
         return Request(
             session="evaluation",
             surface=surface,
-            seeds=tuple(outside[item] for item in asked.seeds[i][-20:]),
+            seeds=tuple(outside[item] for item in questions.seeds[i][-20:]),
             k=_DEPTH,
             filters=Filters(categories=categories),
-            exclude_purchased=not asked.seen,
+            exclude_purchased=not questions.seen,
         )

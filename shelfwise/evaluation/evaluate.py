@@ -158,15 +158,15 @@ def cutoff_of(dataset: Dataset, settings: Settings) -> int:
 
 def check_enough(dataset: Dataset, settings: Settings) -> None:
     """Raise NotEnoughData, before anything long is begun, where `measure` would."""
-    _, asked = _asked(dataset, settings)
-    if len(asked) < LEAST:
+    _, customers = _questions_of(dataset, settings)
+    if len(customers) < LEAST:
         raise NotEnoughData(
-            f"only {len(asked)} customers with a past chose a product in the newest {settings.validation_days} days, "
-            f"and {LEAST} are needed: load more events, or raise the setting validation_days"
+            f"only {len(customers)} customers with a past chose a product in the newest {settings.validation_days} "
+            f"days, and {LEAST} are needed: load more events, or raise the setting validation_days"
         )
 
 
-def _asked(dataset: Dataset, settings: Settings) -> tuple[Relevant, Longs]:
+def _questions_of(dataset: Dataset, settings: Settings) -> tuple[Relevant, Longs]:
     """What everybody chose in the window, and which customers are asked: those with a past who chose something."""
     past, window = dataset.split(cutoff_of(dataset, settings))
     purchases = window.kind == EventType.PURCHASE.code
@@ -190,8 +190,8 @@ def measure(
     check_enough(dataset, settings)
     cutoff = cutoff_of(dataset, settings)
     past, window = dataset.split(cutoff)
-    relevant, asked = _asked(dataset, settings)
-    histories, relevant = past.select(asked), relevant.select(asked)
+    relevant, customers = _questions_of(dataset, settings)
+    histories, relevant = past.select(customers), relevant.select(customers)
     seconds = seconds or {}
     ground = _Ground.of(dataset.features, past, histories, seed=settings.seed)
     again = np.isin(relevant.keys(dataset.features.n), Relevant.distinct(histories).keys(dataset.features.n))
@@ -205,14 +205,14 @@ def measure(
         [(relevant, False), (wanted["new"], True)],
         KS,
         progress,
-        now=np.full(len(asked), cutoff, np.int64),
+        now=np.full(len(customers), cutoff, np.int64),
     )
-    for (key, told), rows in zip(wanted.items(), compared, strict=True):
+    for (key, right), rows in zip(wanted.items(), compared, strict=True):
         rows = [row for row in rows if (row.ids >= 0).any()]  # repurchase has none when nothing seen may be shown
         tables.append(
             Table(
                 key=key,
-                n=int((told.lengths() > 0).sum()),
+                n=int((right.lengths() > 0).sum()),
                 rows=tuple(
                     replace(
                         ground.result(row, rows, baselines, seconds.get(row.name, 0.0)),
@@ -220,7 +220,7 @@ def measure(
                     )
                     for row in rows
                 ),
-                segments=tuple(ground.segments(rows, told)),
+                segments=tuple(ground.segments(rows, right)),
             )
         )
     return Evaluation(
@@ -341,8 +341,8 @@ class _Ground:
         part = relevant.select(chosen)
         values: dict[str, Doubles] = {}
         for row in rows:
-            found = metrics.ranking(row.ids[chosen], part, KS[:1])
-            values |= {f"{row.name} {key}": found[key] for key in SEGMENT_METRICS}
+            measured = metrics.ranking(row.ids[chosen], part, KS[:1])
+            values |= {f"{row.name} {key}": measured[key] for key in SEGMENT_METRICS}
         estimates = metrics.summarise(values, seed=self.seed)
         results = {row.name: {key: estimates[f"{row.name} {key}"] for key in SEGMENT_METRICS} for row in rows}
         yield Segment(group=group, name=name, size=size, n=len(chosen), results=results)

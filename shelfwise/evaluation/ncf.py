@@ -65,7 +65,7 @@ class Ncf:
         validation: Sequences | None = None,
         progress: Progress | None = None,
     ) -> Self:
-        """Learn; with validation the best of ten looks at NDCG@10 is kept. Raises NotEnoughData without events."""
+        """Learn; with validation the best of ten checks of NDCG@10 is kept. Raises NotEnoughData without events."""
         if not train.rows or items.n < 2:
             raise NotEnoughData("ncf needs events and at least two products; load events first")
         with torch.random.fork_rng(devices=[]):
@@ -78,11 +78,13 @@ class Ncf:
         network = self._network = _NeuMF(n, self.width)
         optimiser = torch.optim.SparseAdam(network.tables(), lr=self.learning_rate)
         dense = torch.optim.Adam(network.layers(), lr=self.learning_rate)
-        asked = asked_customers(train, validation, 1_000, random)
+        validation_set = asked_customers(train, validation, 1_000, random)
         starts = np.repeat(train.offsets[:-1], train.lengths())
         # An epoch of a small shop is a few steps: no more than thirty of them.
         steps = min(self.steps, max(30 * train.rows // self.batch, 30))
-        looks = EarlyStopping(self, network, asked, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress)
+        stopping = EarlyStopping(
+            self, network, validation_set, steps=steps, times=_CHECKS, seconds=self.seconds, progress=progress
+        )
         for step in range(steps):
             rows = random.integers(train.rows, size=self.batch)
             lows = np.maximum(starts[rows], rows - self.history)
@@ -99,10 +101,10 @@ class Ncf:
             loss.backward()
             optimiser.step()
             dense.step()
-            if looks.stop(step + 1, loss.item()):
+            if stopping.stop(step + 1, loss.item()):
                 break
-        looks.keep_best()
-        self.stopped_after = looks.stopped_after
+        stopping.keep_best()
+        self.stopped_after = stopping.stopped_after
 
     @torch.inference_mode()
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - it knows no time

@@ -97,8 +97,8 @@ class TifuKnn:
             (weight.astype(np.float32).ravel(), chosen.ravel(), start), shape=(len(rows), self.vectors.shape[0])
         )
         own = np.float32(self.setting.own)
-        found = own * self.vectors[rows] + (1 - own) * (mean @ self.vectors)
-        return np.asarray(found.toarray(), np.float32)
+        scores = own * self.vectors[rows] + (1 - own) * (mean @ self.vectors)
+        return np.asarray(scores.toarray(), np.float32)
 
 
 def counted(histories: Sequences, n: int, weigh: Callable[[Longs, Longs], Floats] | None = None) -> sparse.csr_matrix:
@@ -111,9 +111,9 @@ def counted(histories: Sequences, n: int, weigh: Callable[[Longs, Longs], Floats
         count = np.zeros(len(histories), np.int64)
         np.maximum.at(count, owner, back + 1)
         weight = weigh(back, count[owner])
-    found = sparse.csr_matrix((weight, (owner, histories.item)), shape=(len(histories), n), dtype=np.float32)
-    found.sum_duplicates()
-    return found
+    matrix = sparse.csr_matrix((weight, (owner, histories.item)), shape=(len(histories), n), dtype=np.float32)
+    matrix.sum_duplicates()
+    return matrix
 
 
 def _decay(setting: Tifu) -> Callable[[Longs, Longs], Floats]:

@@ -86,10 +86,10 @@ def measure(
     past, window = dataset.split(cut, days)
     window = window.take(window.kind == EventType.PURCHASE.code)
     bought = past.take(past.kind == EventType.PURCHASE.code)
-    asked = np.flatnonzero((bought.lengths() > 0) & (window.lengths() > 0))
-    if len(asked) < _LEAST:
+    customers = np.flatnonzero((bought.lengths() > 0) & (window.lengths() > 0))
+    if len(customers) < _LEAST:
         raise NotEnoughData(
-            f"{len(asked)} customers who had bought before {cutoff:%Y-%m-%d} bought in the {days} days after it, and "
+            f"{len(customers)} customers who had bought before {cutoff:%Y-%m-%d} bought in the {days} days after it, "
             f"{_LEAST} are needed; choose another cutoff or more days"
         )
     # Learn to answer for as many days as are asked about.
@@ -97,9 +97,9 @@ def measure(
     rows = tuple(name for name in rows if name not in OTHERS or baseline_minutes != 0)
     models, seconds = _fitted(past, dataset.features, settings, rows, baseline_minutes, progress)
     stopped = {one.name: getattr(one, "stopped_after", None) for one in models}
-    histories, everything = past.select(asked), Relevant.distinct(window.select(asked))
+    histories, everything = past.select(customers), Relevant.distinct(window.select(customers))
     new = unseen(everything, histories, dataset.features.n)
-    now = np.full(len(asked), cut, np.int64)
+    now = np.full(len(customers), cut, np.int64)
     tables = compare(models, histories, [(everything, False), (new, True)], (K,), progress, now=now)
     return {
         "rows": [
@@ -108,7 +108,7 @@ def measure(
         ],
         "cutoff": cutoff.astimezone(UTC).date().isoformat(),
         "days": days,
-        "customers": len(asked),
+        "customers": len(customers),
         "new_customers": int((new.lengths() > 0).sum()),
         "products": dataset.features.n,
         "events": past.rows,
@@ -152,15 +152,15 @@ def _early(model: Any, past: Sequences, items: Items, settings: Settings, progre
 
 
 def _row(row: Row, new: Row, fit_seconds: float, stopped_after: float | None) -> dict[str, Any]:
-    found: dict[str, Any] = {"name": row.name}
+    fields: dict[str, Any] = {"name": row.name}
     intervals: dict[str, list[float]] = {}
     for prefix, one in (("", row), ("new_", new)):
         estimates = one.estimates()
         for metric in METRICS:
             estimate = estimates[f"{metric}@{K}"]
-            found[f"{prefix}{metric}@{K}"] = round(estimate.mean, 5)
+            fields[f"{prefix}{metric}@{K}"] = round(estimate.mean, 5)
             intervals[f"{prefix}{metric}@{K}"] = [round(estimate.low, 5), round(estimate.high, 5)]
-    return found | {
+    return fields | {
         "intervals": intervals,
         "fit_seconds": round(fit_seconds, 2),
         "score_seconds": round(row.score_seconds + new.score_seconds, 2),

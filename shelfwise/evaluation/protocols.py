@@ -3,14 +3,14 @@
 A `QuestionSet` is all that a model needs and all that it is measured by. To measure a candidate model, write one
 function and hand it over (`questions.measure` does the rest: metrics, intervals, overlap, beside the baselines):
 
-    def answer(asked: QuestionSet) -> Ints:                      # ids int32 [n, 12], -1 for none
-        model = fit(asked.past, items)                           # events to learn from, all before the cutoff
-        return asked.best(lambda i: model.scores(asked.seeds[i]))    # scores float [n_items] of question i
+    def answer(questions: QuestionSet) -> Ints:                      # ids int32 [n, 12], -1 for none
+        model = fit(questions.past, items)                           # events to learn from, all before the cutoff
+        return questions.best(lambda i: model.scores(questions.seeds[i]))    # scores float [n_items] of question i
 
     result = measure(dataset, settings, cutoff, days, only=["complements"], more={"mine": answer})
 
 `best` leaves out what the protocol forbids to show. Who answers with ids and not with scores asks for more than 12 and
-calls `asked.cut(lists)`. Hidden and forbidden products are the same for everybody who answers.
+calls `questions.cut(lists)`. Hidden and forbidden products are the same for everybody who answers.
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class QuestionSet:
         for i in range(len(self)):
             merit = np.where(self.allowed(i), scores(i), -np.inf).astype(np.float32)
             merit[merit <= 0] = -np.inf
-            found = top_k(merit[None], k)[0][0]
-            ids[i, : len(found)] = found
+            top = top_k(merit[None], k)[0][0]
+            ids[i, : len(top)] = top
         return ids
 
     def cut(self, lists: Iterable[Ints], k: int = K) -> Ints:
@@ -174,17 +174,17 @@ class Record:
     def baskets(self, random: np.random.Generator, *, any_kind: bool = False) -> list[Ints]:
         """Of the window, in random order."""
         events = self.window if any_kind else self.window.take(self.window.kind == _PURCHASE)
-        found = list(baskets_of(events, random))
-        return [found[i] for i in random.permutation(len(found))]
+        baskets = list(baskets_of(events, random))
+        return [baskets[i] for i in random.permutation(len(baskets))]
 
     def ask(self, name: str) -> QuestionSet | str:
         """The questions of this name, or a sentence why the record cannot ask them."""
-        asked = _ASK[name](self, np.random.default_rng([self.seed, QUESTIONS.index(name)]))
-        if isinstance(asked, str):
-            return asked
-        if len(asked) < LEAST:
-            return f"only {len(asked)} questions could be drawn from the window, and {LEAST} are needed"
-        return asked
+        questions = _ASK[name](self, np.random.default_rng([self.seed, QUESTIONS.index(name)]))
+        if isinstance(questions, str):
+            return questions
+        if len(questions) < LEAST:
+            return f"only {len(questions)} questions could be drawn from the window, and {LEAST} are needed"
+        return questions
 
     def made(self, name: str, seeds: list[Ints], wanted: list[Ints], **more: object) -> QuestionSet:
         """`QuestionSet` of these, asked by nobody known unless `histories` are given."""
@@ -216,12 +216,12 @@ def baskets_of(events: Sequences, random: np.random.Generator) -> Iterator[Ints]
 def _known(record: Record, random: np.random.Generator, *, new: bool = False) -> QuestionSet | str:
     window = record.window.take(record.window.kind == _PURCHASE)
     bought = record.past.take(record.past.kind == _PURCHASE)
-    asked = np.flatnonzero((bought.lengths() > 0) & (window.lengths() > 0))
-    if not len(asked):
+    customers = np.flatnonzero((bought.lengths() > 0) & (window.lengths() > 0))
+    if not len(customers):
         return "no customer bought both before the cutoff and in the window"
-    asked = np.sort(random.permutation(asked)[: record.most])
-    histories = record.past.select(asked)
-    wanted = [np.unique(window.items_of(i)) for i in asked.tolist()]
+    customers = np.sort(random.permutation(customers)[: record.most])
+    histories = record.past.select(customers)
+    wanted = [np.unique(window.items_of(i)) for i in customers.tolist()]
     if new:
         wanted = [one[~np.isin(one, histories.items_of(i))] for i, one in enumerate(wanted)]
     some = [i for i, one in enumerate(wanted) if len(one)]
@@ -270,8 +270,8 @@ def _cold_page(record: Record, random: np.random.Generator) -> QuestionSet | str
             if len(of):
                 yield drawn[of[:1]], np.delete(drawn, of[0])
 
-    found = _elsewhere(record, "cold page", pairs())
-    return _NO_BASKETS if found is None else replace(found, past=past)
+    questions = _elsewhere(record, "cold page", pairs())
+    return _NO_BASKETS if questions is None else replace(questions, past=past)
 
 
 def _cart(record: Record, random: np.random.Generator) -> QuestionSet | str:
@@ -316,15 +316,15 @@ def _cold_product(record: Record, random: np.random.Generator) -> QuestionSet | 
     window = record.window.take((record.window.kind == _PURCHASE) & cold[record.window.item])
     first = np.zeros(record.items.n, np.bool_)
     first[window.item] = True
-    asked = np.flatnonzero((record.past.lengths() > 0) & (window.lengths() > 0))
-    if not len(asked):
+    customers = np.flatnonzero((record.past.lengths() > 0) & (window.lengths() > 0))
+    if not len(customers):
         return "no product was first sold in the window to a customer known before"
-    asked = np.sort(random.permutation(asked)[: record.most])
+    customers = np.sort(random.permutation(customers)[: record.most])
     return record.made(
         "cold product",
-        [_NOTHING] * len(asked),
-        [np.unique(window.items_of(i)) for i in asked.tolist()],
-        histories=record.past.select(asked),
+        [_NOTHING] * len(customers),
+        [np.unique(window.items_of(i)) for i in customers.tolist()],
+        histories=record.past.select(customers),
         hidden=~first,
     )
 
@@ -334,21 +334,21 @@ def _another_department(record: Record, random: np.random.Generator) -> Question
     if len(names) < 2:
         return "the catalogue has fewer than two departments (first levels of product_type)"
     window = record.window.take(record.window.kind == _PURCHASE)
-    asked, wanted, barred = [], [], []
+    customers, wanted, barred = [], [], []
     for customer in random.permutation(np.flatnonzero((record.past.lengths() > 0) & (window.lengths() > 0))).tolist():
         known = np.unique(department[record.past.items_of(customer)])
         bought = np.unique(window.items_of(customer))
         bought = bought[~np.isin(department[bought], known) & (department[bought] >= 0)]
         if len(bought):
-            asked.append(customer)
+            customers.append(customer)
             wanted.append(bought)
             barred.append(np.union1d(known, [-1]).astype(np.int32))
-        if len(asked) >= record.most:
+        if len(customers) >= record.most:
             break
-    if not asked:
+    if not customers:
         return "nobody bought in a department new to them in the window"
-    histories = record.past.select(np.array(asked))
-    seeds = [_NOTHING] * len(asked)
+    histories = record.past.select(np.array(customers))
+    seeds = [_NOTHING] * len(customers)
     return record.made(
         "another department",
         seeds,
@@ -365,20 +365,20 @@ def _category_page(record: Record, random: np.random.Generator) -> QuestionSet |
     if not (leaf >= 0).any():
         return "the catalogue has no categories"
     window = record.window.take(record.window.kind == _PURCHASE)
-    asked, wanted, only = [], [], []
+    customers, wanted, only = [], [], []
     for customer in random.permutation(np.flatnonzero((record.past.lengths() > 0) & (window.lengths() > 0))).tolist():
         bought = np.unique(window.items_of(customer))
         for code in random.permutation(np.unique(leaf[bought][leaf[bought] >= 0]))[:2]:  # few of one customer
-            asked.append(customer)
+            customers.append(customer)
             wanted.append(bought[leaf[bought] == code])
             only.append(int(code))
-        if len(asked) >= record.most:
+        if len(customers) >= record.most:
             break
     return record.made(
         "category page",
-        [_NOTHING] * len(asked),
+        [_NOTHING] * len(customers),
         wanted,
-        histories=record.past.select(np.array(asked, np.int64)),
+        histories=record.past.select(np.array(customers, np.int64)),
         groups=leaf,
         only=np.array(only, np.int32),
         group_names=record.items.category_names,
@@ -407,11 +407,11 @@ def _elsewhere(record: Record, name: str, pairs: Iterator[tuple[Ints, Ints]]) ->
             own = leaf[shown[0]]
             yield shown, rest if own < 0 else rest[leaf[rest] != own]
 
-    found = _without_popular(record, name, other())
-    if found is None:
+    questions = _without_popular(record, name, other())
+    if questions is None:
         return None
-    barred = [leaf[shown][leaf[shown] >= 0] for shown in found.seeds]
-    return replace(found, groups=leaf, barred=barred, group_names=record.items.category_names)
+    barred = [leaf[shown][leaf[shown] >= 0] for shown in questions.seeds]
+    return replace(questions, groups=leaf, barred=barred, group_names=record.items.category_names)
 
 
 _NO_BASKETS = "the window has no baskets of two or more products that could be completed"
@@ -430,10 +430,10 @@ _ASK: dict[str, Callable[[Record, np.random.Generator], QuestionSet | str]] = {
 }
 
 
-def exported(asked: Sequence[QuestionSet], names: Sequence[str]) -> Iterator[dict[str, object]]:
+def exported(sets: Sequence[QuestionSet], names: Sequence[str]) -> Iterator[dict[str, object]]:
     """One plain record a question, products by their outside ids: {"question", "seeds", "wanted"}, and
     "history" (with times) where someone known asks, "only" or "barred" where a category decides what may be shown."""
-    for one in asked:
+    for one in sets:
         for i, seeds in enumerate(one.seeds):
             span = slice(one.wanted.offsets[i], one.wanted.offsets[i + 1])
             row: dict[str, object] = {

@@ -41,7 +41,7 @@ class Baselines:
         self.days = days
         self._content = content
 
-    def of(self, asked: QuestionSet) -> dict[str, Answer]:
+    def of(self, questions: QuestionSet) -> dict[str, Answer]:
         """The baselines of this question by name."""
         pairs: dict[str, Answer] = {f"co-occurrence {power:g}": partial(self._pairs, power=power) for power in POWERS}
         category: dict[str, Answer] = {
@@ -49,7 +49,7 @@ class Baselines:
         }
         ease: dict[str, Answer] = {"ease": self._baskets_ease}
         content: dict[str, Answer] = {"content": self._alike} if self.content.any() else {}
-        name = asked.name.split(":")[0]
+        name = questions.name.split(":")[0]
         known: dict[str, Answer] = {
             one: partial(self._model, name=one) for one in ("repurchase", "ease", "item-knn", "popularity")
         }
@@ -129,28 +129,30 @@ class Baselines:
 
     # Answers
 
-    def _model(self, asked: QuestionSet, *, name: str) -> Ints:
-        model, now = self.model(name), np.full(1, asked.now, np.int64)
-        return asked.best(lambda i: _shifted(model.scores(asked.histories.select(slice(i, i + 1)), now=now)[0]))
+    def _model(self, questions: QuestionSet, *, name: str) -> Ints:
+        model, now = self.model(name), np.full(1, questions.now, np.int64)
+        return questions.best(lambda i: _shifted(model.scores(questions.histories.select(slice(i, i + 1)), now=now)[0]))
 
-    def _pairs(self, asked: QuestionSet, *, power: float, views: bool = False) -> Ints:
+    def _pairs(self, questions: QuestionSet, *, power: float, views: bool = False) -> Ints:
         """Count in the same basket / popularity^power · count / (count + 5), summed over what is shown."""
-        return self._counted(asked, asked.seeds, power, (self._visits if views else self.baskets).held)
+        return self._counted(questions, questions.seeds, power, (self._visits if views else self.baskets).held)
 
-    def _nearest(self, asked: QuestionSet, *, power: float) -> Ints:
+    def _nearest(self, questions: QuestionSet, *, power: float) -> Ints:
         """`_pairs` of the sold product most alike by text and photo."""
         sold = np.flatnonzero(self.sold > 0)
-        cosine = self.content[np.concatenate(asked.seeds)] @ self.content[sold].T
-        return self._counted(asked, [sold[[row.argmax()]].astype(np.int32) for row in cosine], power, self.baskets.held)
+        cosine = self.content[np.concatenate(questions.seeds)] @ self.content[sold].T
+        return self._counted(
+            questions, [sold[[row.argmax()]].astype(np.int32) for row in cosine], power, self.baskets.held
+        )
 
-    def _counted(self, asked: QuestionSet, seeds: list[Ints], power: float, held: sparse.csr_matrix) -> Ints:
+    def _counted(self, questions: QuestionSet, seeds: list[Ints], power: float, held: sparse.csr_matrix) -> Ints:
         together = (held.tocsc()[:, np.concatenate(seeds)].T @ held).tocsr()
         together.data = together.data * (together.data / (together.data + _SHRINK))
         merit = together.multiply(np.maximum(self.sold, 1)[None, :] ** -power).tocsr()
         start = np.concatenate(([0], np.cumsum([len(one) for one in seeds])))
-        return asked.best(lambda i: np.asarray(merit[start[i] : start[i + 1]].sum(axis=0)).ravel())
+        return questions.best(lambda i: np.asarray(merit[start[i] : start[i + 1]].sum(axis=0)).ravel())
 
-    def _category(self, asked: QuestionSet, *, power: float) -> Ints:
+    def _category(self, questions: QuestionSet, *, power: float) -> Ints:
         """In how many baskets a product stands with anything of the shown product's leaf category."""
         leaf = np.full(self.items.n, -1) if self.items.category is None else self.items.category
         some = np.flatnonzero(leaf >= 0)
@@ -160,44 +162,46 @@ class Baselines:
         )
         held = (self.baskets.held @ belongs).tocsc()
         held.data[:] = 1
-        codes = leaf[np.concatenate(asked.seeds)]
+        codes = leaf[np.concatenate(questions.seeds)]
         distinct, place = np.unique(codes, return_inverse=True)
         merit = (held[:, np.maximum(distinct, 0)].T @ self.baskets.held).tocsr()
         merit = merit.multiply(np.maximum(self.sold, 1)[None, :] ** -power).tocsr()
         nothing = np.zeros(self.items.n)
-        return asked.best(lambda i: nothing if codes[i] < 0 else merit[place[i]].toarray().ravel())
+        return questions.best(lambda i: nothing if codes[i] < 0 else merit[place[i]].toarray().ravel())
 
-    def _baskets_ease(self, asked: QuestionSet) -> Ints:
+    def _baskets_ease(self, questions: QuestionSet) -> Ints:
         model = self._ease_of_baskets
-        now = np.full(1, asked.now, np.int64)
-        return asked.best(
+        now = np.full(1, questions.now, np.int64)
+        return questions.best(
             lambda i: model.scores(
-                sequences_of([asked.seeds[i].tolist()], times=[[asked.now] * len(asked.seeds[i])]), now=now
+                sequences_of([questions.seeds[i].tolist()], times=[[questions.now] * len(questions.seeds[i])]), now=now
             )[0]
         )
 
-    def _alike(self, asked: QuestionSet) -> Ints:
+    def _alike(self, questions: QuestionSet) -> Ints:
         """Text and photo most like what is shown."""
-        return asked.best(lambda i: self.content @ self.content[asked.seeds[i]].mean(axis=0))
+        return questions.best(lambda i: self.content @ self.content[questions.seeds[i]].mean(axis=0))
 
-    def _content_history(self, asked: QuestionSet) -> Ints:
+    def _content_history(self, questions: QuestionSet) -> Ints:
         """Content-kNN: the cosine with the nearest of what the customer turned to."""
-        some = np.flatnonzero(~asked.hidden)
+        some = np.flatnonzero(~questions.hidden)
         near = self.content[some]
 
         def scores(i: int) -> Vector:
             result = np.zeros(self.items.n, np.float32)
-            history = np.unique(asked.histories.items_of(i))
+            history = np.unique(questions.histories.items_of(i))
             result[some] = np.sort(near @ self.content[history].T, axis=1)[:, -5:].mean(axis=1)
             return result
 
-        return asked.best(scores)
+        return questions.best(scores)
 
-    def _popular(self, asked: QuestionSet) -> Ints:
-        scores = _shifted(self.model("popularity").scores(asked.past.select(slice(0, 1)), now=np.full(1, asked.now))[0])
-        return asked.best(lambda _: scores)
+    def _popular(self, questions: QuestionSet) -> Ints:
+        scores = _shifted(
+            self.model("popularity").scores(questions.past.select(slice(0, 1)), now=np.full(1, questions.now))[0]
+        )
+        return questions.best(lambda _: scores)
 
-    def _taste(self, asked: QuestionSet) -> Ints:
+    def _taste(self, questions: QuestionSet) -> Ints:
         """How often the customer bought in a product's leaf category, ties by how much that category sells."""
         leaf = np.full(self.items.n, -1) if self.items.category is None else self.items.category
         width = max(len(self.items.category_names), 1)
@@ -205,11 +209,11 @@ class Baselines:
         sells = sells / max(sells.max(), 1)
 
         def scores(i: int) -> Vector:
-            own = leaf[asked.histories.items_of(i)]
+            own = leaf[questions.histories.items_of(i)]
             merit = np.append(np.bincount(own[own >= 0], minlength=width) + sells, 0.0)
             return merit[leaf]
 
-        return asked.best(scores)
+        return questions.best(scores)
 
 
 def _shifted(scores: Floats) -> Floats:

@@ -114,16 +114,16 @@ def measure(
     models = _Models(dataset, settings, days, engine, work, progress)
     rows: list[dict[str, Any]] = []
     against: list[dict[str, Any]] = []
-    for place, asked in enumerate(sets):
+    for place, questions in enumerate(sets):
         if progress is not None:
-            progress(place, len(sets), f"asking: {asked.name}")
-        baselines = models.baselines(asked.past).of(asked)
-        answers = {**models.ours(asked), **(more or {}), **baselines}
-        lists = {name: answer(asked) for name, answer in answers.items()}
-        for part, kept in _parts(asked, record.sold):
-            found = _rows(part, kept, asked, lists)
-            rows += found
-            against += _against(part, kept, asked, lists, [name for name in lists if name in baselines])
+            progress(place, len(sets), f"asking: {questions.name}")
+        baselines = models.baselines(questions.past).of(questions)
+        answers = {**models.ours(questions), **(more or {}), **baselines}
+        lists = {name: answer(questions) for name, answer in answers.items()}
+        for part, kept in _parts(questions, record.sold):
+            measured = _rows(part, kept, questions, lists)
+            rows += measured
+            against += _against(part, kept, questions, lists, [name for name in lists if name in baselines])
     reason = {"engine_left_out": models.why} if models.why else {}
     return {
         "rows": rows,
@@ -164,17 +164,17 @@ class _Models:
             self._baselines[id(past)] = Baselines(past, self.dataset.features, self.days, content)
         return self._baselines[id(past)]
 
-    def ours(self, asked: QuestionSet) -> dict[str, Answer]:
+    def ours(self, questions: QuestionSet) -> dict[str, Answer]:
         """The engine, and the model of complements alone where it is what answers."""
-        found: dict[str, Answer] = {}
+        answers: dict[str, Answer] = {}
         if self.engine and not self.why:
             try:
-                found["engine"] = self._made(asked.past, "engine")
+                answers["engine"] = self._made(questions.past, "engine")
             except NotEnoughData as error:
                 self.why = str(error)
-        if asked.name in _BASKETS:
-            found["complements"] = self._made(asked.past, "complements")
-        return found
+        if questions.name in _BASKETS:
+            answers["complements"] = self._made(questions.past, "complements")
+        return answers
 
     def _made(self, past: Sequences, name: str) -> Answer:
         if (id(past), name) not in self._ours:
@@ -190,31 +190,33 @@ class _Models:
 def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progress: Progress | None) -> Answer:
     model = fit_complements(past, dataset.features, seed=settings.seed, progress=progress)
 
-    def answer(asked: QuestionSet) -> Ints:
-        return asked.cut(model.answer(seeds, K, allowed=asked.allowed(i))[0] for i, seeds in enumerate(asked.seeds))
+    def answer(questions: QuestionSet) -> Ints:
+        return questions.cut(
+            model.answer(seeds, K, allowed=questions.allowed(i))[0] for i, seeds in enumerate(questions.seeds)
+        )
 
     return answer
 
 
-def _parts(asked: QuestionSet, sold: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, Ints]]:
+def _parts(questions: QuestionSet, sold: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, Ints]]:
     """Names and rows of what gets rows of its own: the whole, and complements by the sales of the page's product."""
-    parts: list[tuple[str, Ints]] = [(asked.name, np.arange(len(asked), dtype=np.int32))]
-    if asked.name.startswith("complements"):
-        of = sold[np.concatenate(asked.seeds)]
+    parts: list[tuple[str, Ints]] = [(questions.name, np.arange(len(questions), dtype=np.int32))]
+    if questions.name.startswith("complements"):
+        of = sold[np.concatenate(questions.seeds)]
         parts += [
-            (f"{asked.name} {name}", np.flatnonzero((of >= low) & (of <= high)).astype(np.int32))
+            (f"{questions.name} {name}", np.flatnonzero((of >= low) & (of <= high)).astype(np.int32))
             for name, low, high in BY_SALES
         ]
     return [(name, rows) for name, rows in parts if len(rows)]
 
 
-def _values(kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints]) -> dict[str, dict[str, Doubles]]:
-    wanted = asked.wanted.select(kept)
+def _values(kept: Ints, questions: QuestionSet, lists: Mapping[str, Ints]) -> dict[str, dict[str, Doubles]]:
+    wanted = questions.wanted.select(kept)
     return {name: metrics.ranking(ids[kept], wanted, (K,)) for name, ids in lists.items()}
 
 
-def _rows(name: str, kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints]) -> list[dict[str, Any]]:
-    values = _values(kept, asked, lists)
+def _rows(name: str, kept: Ints, questions: QuestionSet, lists: Mapping[str, Ints]) -> list[dict[str, Any]]:
+    values = _values(kept, questions, lists)
     estimates = metrics.summarise({model: one[f"ndcg@{K}"] for model, one in values.items()})
     return [
         {
@@ -234,21 +236,21 @@ def _rows(name: str, kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints]) 
 
 
 def _against(
-    name: str, kept: Ints, asked: QuestionSet, lists: Mapping[str, Ints], baselines: list[str]
+    name: str, kept: Ints, questions: QuestionSet, lists: Mapping[str, Ints], baselines: list[str]
 ) -> list[dict[str, Any]]:
     """Each of ours less the best baseline, paired: NDCG@12."""
-    ndcg = {model: one[f"ndcg@{K}"] for model, one in _values(kept, asked, lists).items()}
+    ndcg = {model: one[f"ndcg@{K}"] for model, one in _values(kept, questions, lists).items()}
     best = max(baselines, key=lambda model: float(np.nanmean(ndcg[model])))
     ours = [model for model in lists if model not in baselines]
-    found = metrics.summarise({model: ndcg[model] - ndcg[best] for model in ours})
+    estimates = metrics.summarise({model: ndcg[model] - ndcg[best] for model in ours})
     return [
         {
             "question": name,
             "name": model,
             "baseline": best,
-            "difference": round(found[model].mean, 5),
-            "low": round(found[model].low, 5),
-            "high": round(found[model].high, 5),
+            "difference": round(estimates[model].mean, 5),
+            "low": round(estimates[model].low, 5),
+            "high": round(estimates[model].high, 5),
         }
         for model in ours
     ]

@@ -154,7 +154,7 @@ class _Page:
         return _ordered(self.evaluation.tables[0]) if self.evaluation.tables else []
 
     @property
-    def contest(self) -> tuple[str, Result | None, Result | None]:
+    def comparison(self) -> tuple[str, Result | None, Result | None]:
         """Our best model beside the best baseline: "better", "worse" or "unclear"; "only" where one of them is
         missing, "none" where nothing was measured."""
         rows = self.ordered
@@ -170,7 +170,7 @@ class _Page:
 
     @property
     def headline(self) -> str:
-        kind, ours, theirs = self.contest
+        kind, ours, theirs = self.comparison
         return self.words[f"headline_{kind}"].format(
             name="" if ours is None else self.model(ours.name),
             baseline="" if theirs is None else self.model(theirs.name),
@@ -178,7 +178,7 @@ class _Page:
 
     @property
     def verdict(self) -> str:
-        kind, ours, theirs = self.contest
+        kind, ours, theirs = self.comparison
         if ours is None:
             return self.words[f"verdict_{kind}"]
         shown = ours.metrics[MAIN] if theirs is None else ours.against[theirs.name]
@@ -198,11 +198,11 @@ class _Page:
     @property
     def figures(self) -> list[tuple[str, str]]:
         facts, words = self.evaluation.facts, self.words
-        found = [(self.count(facts.products), words["products"]), (self.count(facts.events), words["events"])]
+        figures = [(self.count(facts.products), words["products"]), (self.count(facts.events), words["events"])]
         if self.evaluation.tables:
-            found.insert(0, (self.count(self.evaluation.tables[0].n), words["customers_measured"]))
-            found.append((str(facts.days), words["window"]))
-        return found
+            figures.insert(0, (self.count(self.evaluation.tables[0].n), words["customers_measured"]))
+            figures.append((str(facts.days), words["window"]))
+        return figures
 
     @property
     def notes(self) -> list[str]:
@@ -273,7 +273,7 @@ class _Page:
 
     def beyond(self) -> list[tuple[str, list[tuple[str, str]]]]:
         """(model, [(value, interval)]) for each of `_BEYOND`."""
-        found = []
+        groups = []
         for row in self.ordered:
             cells = []
             for name in _BEYOND:
@@ -286,8 +286,8 @@ class _Page:
                     "" if math.isnan(one.low) else f"{self.number(one.low, digits)} – {self.number(one.high, digits)}"
                 )
                 cells.append((self.number(one.mean, digits), interval))
-            found.append((self.model(row.name), cells))
-        return found
+            groups.append((self.model(row.name), cells))
+        return groups
 
     @property
     def beyond_names(self) -> tuple[str, ...]:
@@ -295,7 +295,7 @@ class _Page:
 
     def curves(self) -> list[tuple[str, list[Curve]]]:
         """(model, its lines) for every model that learned over epochs."""
-        found = []
+        curves = []
         for name, history in self.evaluation.curves.items():
             lines = []
             for key, title in (("loss", self.words["loss"]), ("ndcg", self.words["validation"])):
@@ -308,20 +308,20 @@ class _Page:
                     best = key == "ndcg"
                     lines.append(curve(title, values, self.words["best_epoch" if best else "last_value"], best=best))
             if lines:
-                found.append((self.model(name), lines))
-        return found
+                curves.append((self.model(name), lines))
+        return curves
 
     def data(self) -> list[tuple[str, str]]:
         facts, words = self.evaluation.facts, self.words
-        found = [(words["first"], self.date(facts.first)), (words["cutoff"], self.date(facts.cutoff))]
+        facts_shown = [(words["first"], self.date(facts.first)), (words["cutoff"], self.date(facts.cutoff))]
         if self.evaluation.tables:
-            found.append((words["until"], self.date(facts.until)))
-        found.append((words["customers"], self.count(facts.customers)))
+            facts_shown.append((words["until"], self.date(facts.until)))
+        facts_shown.append((words["customers"], self.count(facts.customers)))
         if facts.with_text:
-            found.append((words["with_text"], self.count(facts.with_text)))
+            facts_shown.append((words["with_text"], self.count(facts.with_text)))
         if facts.with_photo:
-            found.append((words["with_photo"], self.count(facts.with_photo)))
-        return found
+            facts_shown.append((words["with_photo"], self.count(facts.with_photo)))
+        return facts_shown
 
     # The same in Markdown
 

@@ -84,7 +84,9 @@ def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> di
     rows = [_measured("engine", engine, ranked(frozenset()), judged)]
     rows += [_measured(name, staged(without), ranked(without), judged) for name, without in STAGES.items()]
     rows.insert(2, _measured("meaning", meaning, cosines, judged))
-    rows += [_measured(name, *_bm25(ids, told), judged) for name, told in (("bm25-title", titles), ("bm25", texts))]
+    rows += [
+        _measured(name, *_bm25(ids, documents), judged) for name, documents in (("bm25-title", titles), ("bm25", texts))
+    ]
     return {"rows": rows, "queries": len(judged), "products": len(ids)}
 
 
@@ -100,22 +102,22 @@ def rerank(pairs: Path, work: Path) -> dict[str, Any]:
     known: dict[tuple[str, str], int] = {}
     number = [known.setdefault(pair, len(known)) for pair in table.select("title", "description").iter_rows()]
     ids = [f"t{n}" for n in range(len(known))]
-    told = {"id": ids, "title": [t[:1_000] for t, _ in known], "description": [d[:20_000] for _, d in known]}
-    told |= {"availability": ["in_stock"] * len(ids), "attributes": ["{}"] * len(ids)}
+    columns = {"id": ids, "title": [t[:1_000] for t, _ in known], "description": [d[:20_000] for _, d in known]}
+    columns |= {"availability": ["in_stock"] * len(ids), "attributes": ["{}"] * len(ids)}
     rest = {
         name: [None if kind != pl.String() else ""] * len(ids)
         for name, kind in PRODUCT_COLUMNS.items()
-        if name not in told
+        if name not in columns
     }
-    frame = pl.DataFrame(told | rest, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
+    frame = pl.DataFrame(columns | rest, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
     settings = Settings(image_encoder="none")
     search = Search(_Given(frame), None, ShopEncoders(work, settings, VectorCache(work)))
     search.indexes.complete()
     grouped: dict[str, tuple[list[str], list[float]]] = {}
     for query, n, rating in zip(table["query"].to_list(), number, table["rating"].to_list(), strict=True):
-        found = grouped.setdefault(query, ([], []))
-        found[0].append(ids[n])
-        found[1].append(rating)
+        candidates = grouped.setdefault(query, ([], []))
+        candidates[0].append(ids[n])
+        candidates[1].append(rating)
     texts = [f"{a} {b}" for a, b in known]
     _, bm25 = _bm25(ids, texts)
     rows = []
@@ -129,10 +131,10 @@ def rerank(pairs: Path, work: Path) -> dict[str, Any]:
     return {"rows": rows, "queries": len(grouped), "pairs": table.height}
 
 
-def ndcg(found: Sequence[float], judged: Sequence[float], k: int = 10) -> float:
+def ndcg(ratings: Sequence[float], judged: Sequence[float], k: int = 10) -> float:
     """Of the ratings of a list, best first, beside the best list of all judged ratings."""
     ideal = _dcg(sorted(judged, reverse=True)[:k])
-    return _dcg(found[:k]) / ideal if ideal else 0.0
+    return _dcg(ratings[:k]) / ideal if ideal else 0.0
 
 
 def _dcg(ratings: Sequence[float]) -> float:
@@ -142,10 +144,10 @@ def _dcg(ratings: Sequence[float]) -> float:
 def read_judgments(path: Path) -> Judgments:
     """query → product → rating of a CSV query,product_id,rating. Raises UnreadableFile."""
     table = _table(path, ("query", "product_id", "rating"))
-    found: Judgments = {}
+    judgments: Judgments = {}
     for query, product, rating in table.select("query", "product_id", "rating").iter_rows():
-        found.setdefault(query, {})[product] = rating
-    return found
+        judgments.setdefault(query, {})[product] = rating
+    return judgments
 
 
 def _table(path: Path, names: Sequence[str]) -> pl.DataFrame:
@@ -171,13 +173,13 @@ def _measured(
     times = []
     for query, ratings in judged.items():
         before = time.perf_counter()
-        found = answer(query)
+        ranking = answer(query)
         times.append(1_000 * (time.perf_counter() - before))
         relevant = {product for product, rating in ratings.items() if rating > 0}
         if relevant:
             order = np.argsort(-np.asarray(scores(query, list(ratings))), kind="stable")
             alone = [list(ratings.values())[at] for at in order.tolist()]
-            values.append(_metrics(found, alone, ratings, relevant))
+            values.append(_metrics(ranking, alone, ratings, relevant))
     means = np.mean(values, axis=0).round(4).tolist()
     named = dict(zip(("ndcg@10", "condensed_ndcg@10", "recall@100", "judged@10"), means, strict=True))
     p50, p99 = np.quantile(times, [0.5, 0.99]).round(2).tolist()
@@ -185,14 +187,14 @@ def _measured(
 
 
 def _metrics(
-    found: Sequence[str], alone: Sequence[float], ratings: Mapping[str, float], relevant: set[str]
+    ranking: Sequence[str], alone: Sequence[float], ratings: Mapping[str, float], relevant: set[str]
 ) -> tuple[float, float, float, float]:
     judged = list(ratings.values())
-    top = found[:10]
+    top = ranking[:10]
     return (
         ndcg([ratings.get(product, 0.0) for product in top], judged),
         ndcg(alone, judged),
-        len(relevant.intersection(found[:DEPTH])) / len(relevant),
+        len(relevant.intersection(ranking[:DEPTH])) / len(relevant),
         sum(product in ratings for product in top) / len(top) if top else 0.0,
     )
 

@@ -90,12 +90,12 @@ def sequences(
     judged = lengths >= 3
     train = everything.take(~judged | (place < lengths - 2))
     validation = everything.take(judged & (place == lengths - 2))
-    asked = everything.take(~judged | (place < lengths - 1))
+    training = everything.take(~judged | (place < lengths - 1))
     tested = np.flatnonzero(everything.lengths() >= 3)
     if not len(tested):
         raise NotEnoughData(f"{path}: no user has three events, one to learn, one to choose and one to test; add more")
-    run = _Run(settings, train, validation, asked if refit else None, Items(n=n), baseline_minutes, progress)
-    histories = asked.select(tested)
+    run = _Run(settings, train, validation, training if refit else None, Items(n=n), baseline_minutes, progress)
+    histories = training.select(tested)
     target = Relevant(np.arange(len(tested) + 1), everything.item[everything.offsets[tested + 1] - 1])
     rows = [run.row(name, histories, target) for name in chosen]
     trained = run.fitted.get("network")
@@ -147,7 +147,7 @@ def read_sequences(path: Path, seed: int = 0) -> tuple[Sequences, int]:
     lengths = np.bincount(owner)
     offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
     rows = len(owner)
-    found = Sequences(
+    sequences = Sequences(
         offsets=offsets,
         item=shuffled[np.array(item)[by_user]].astype(np.int32),
         kind=np.full(rows, _PURCHASE, np.int8),
@@ -155,7 +155,7 @@ def read_sequences(path: Path, seed: int = 0) -> tuple[Sequences, int]:
         price=np.full(rows, np.nan, np.float32),
         quantity=np.ones(rows, np.float32),
     )
-    return found, len(items)
+    return sequences, len(items)
 
 
 class _Run:
@@ -191,10 +191,10 @@ class _Run:
         seconds = time.perf_counter() - started
         values = ranking(ids, target, (K,))
         stopped = getattr(model, "stopped_after", None)
-        told = {"hr@10": "hit_rate@10", "ndcg@10": "ndcg@10", "mrr@10": "mrr@10"}
+        names = {"hr@10": "hit_rate@10", "ndcg@10": "ndcg@10", "mrr@10": "mrr@10"}
         return {
             "name": name,
-            **{short: round(float(values[long].mean()), 6) for short, long in told.items()},
+            **{short: round(float(values[long].mean()), 6) for short, long in names.items()},
             "fit_seconds": round(self.seconds[name], 2),
             "score_seconds": round(seconds, 2),
             **({} if stopped is None else {"stopped_after": round(stopped, 2)}),
@@ -295,7 +295,7 @@ class Merge:
         users = np.random.default_rng(seed).permutation(users)
         right = validation.item[validation.offsets[users]]
         features: list[Floats] = [np.empty((0, len(self.NAMES)), np.float32)]
-        found: list[Bools] = [np.empty(0, np.bool_)]
+        hits: list[Bools] = [np.empty(0, np.bool_)]
         sizes: list[Longs] = [np.empty(0, np.int64)]
         done = answered = 0
         for row, ids, columns in self._candidates(train.select(users)):
@@ -304,7 +304,7 @@ class Merge:
             taught[row[hit]] = True
             kept = taught[row]
             features.append(columns[kept])
-            found.append(hit[kept])
+            hits.append(hit[kept])
             sizes.append(np.bincount(row[kept], minlength=_BATCH)[taught].astype(np.int64))
             done, answered = done + _BATCH, answered + int(taught.sum())
             if progress is not None:
@@ -313,7 +313,7 @@ class Merge:
                 break
         offsets = np.concatenate(([0], np.cumsum(np.concatenate(sizes)))).astype(np.int64)
         questions = Questions(
-            np.concatenate(features), np.concatenate(found), offsets, np.ones(len(offsets) - 1, np.int64)
+            np.concatenate(features), np.concatenate(hits), offsets, np.ones(len(offsets) - 1, np.int64)
         )
         self.ranker = fit_ranker(
             self.NAMES,
@@ -352,20 +352,20 @@ class Merge:
             scores: dict[str, Floats] = {}
             proposed: list[Longs] = []
             for name in self.SOURCES:
-                found = (
+                lists = (
                     self.sources["network"].scores(part.last(1), now=now)
                     if name == "newest"
                     else self.sources[name].scores(part, now=now)
                 )
                 if name in self.PROPOSING:
-                    open_to = torch.from_numpy(found.copy())
+                    open_to = torch.from_numpy(lists.copy())
                     open_to[seen] = -torch.inf
                     if name == "neighbours":  # nothing is no proposal: it may be an item nobody had, of popularity -inf
                         open_to[open_to <= 0] = -torch.inf
                     top, best = torch.topk(open_to, min(_PROPOSED, n), dim=1)
                     there = torch.isfinite(top).numpy()
                     proposed.append((np.arange(len(part))[:, None] * n + best.numpy())[there])
-                scores[name] = found
+                scores[name] = lists
             keys, times = np.unique(np.concatenate(proposed), return_counts=True)
             row, ids = keys // n, (keys % n).astype(np.int32)
             newest = part.item[part.offsets[1:] - 1]

@@ -43,8 +43,8 @@ _BARCODES = ("ean", "upc", "gtin", "isbn", "3", "4", "")
 
 
 def is_export(header: Iterable[str]) -> bool:
-    found = roles(header, NAMES)
-    return {"sku", "title"} <= found.keys() and len(found) >= 4
+    columns = roles(header, NAMES)
+    return {"sku", "title"} <= columns.keys() and len(columns) >= 4
 
 
 def rows(sheet: Sheet) -> Rows:

@@ -57,7 +57,7 @@ class Cleaner:
         self._mapping, self._open_ended = mapping, open_ended
         self._seen: set[str] = set()
         self._plain: dict[str, str] = {}
-        self.found: dict[str, Column] = {}
+        self.columns: dict[str, Column] = {}
         self.keys: set[str] = set()
         self._currencies = False
         self.understood_status = False
@@ -70,15 +70,15 @@ class Cleaner:
         header = list(self._plain) + [name for name in names if name not in self._plain]
         self._plain |= {name: plain_name(name) for name in names}
         synonyms = {**SYNONYMS, "status": ()}
-        found = resolve(self._path, header, self._mapping, synonyms, open_ended=self._open_ended)
-        self.found = {**found, **self.found}
-        mapped = self.found.get("status")
+        columns = resolve(self._path, header, self._mapping, synonyms, open_ended=self._open_ended)
+        self.columns = {**columns, **self.columns}
+        mapped = self.columns.get("status")
         self._status = (
             []
             if mapped or "status" in (self._mapping or {})
             else [name for name, plain in self._plain.items() if plain in STATUS_COLUMNS]
         )  # a status that the user names is the only one
-        taken = {column.name for column in self.found.values()}
+        taken = {column.name for column in self.columns.values()}
         self._status = [name for name in self._status if name not in taken]
         self._taken = frozenset(taken)
 
@@ -86,7 +86,7 @@ class Cleaner:
     def given(self) -> set[str]:
         """Which of PRODUCT_COLUMNS the file has a column for."""
         given = {
-            field for field in PRODUCT_COLUMNS if any(part in self.found for part in _MADE_OF.get(field, (field,)))
+            field for field in PRODUCT_COLUMNS if any(part in self.columns for part in _MADE_OF.get(field, (field,)))
         }
         if self._currencies:
             given.add("currency")
@@ -125,7 +125,7 @@ class Cleaner:
         )
 
     def _value(self, row: Row, field: str) -> Any:
-        column = self.found.get(field)
+        column = self.columns.get(field)
         if column is None:
             return None
         return row.get(column.name) if column.constant is None else column.constant
@@ -135,7 +135,7 @@ class Cleaner:
 
     def _id(self, row: Row, field: str) -> str:
         """Text as given: 0017, 12.0 and 1E3 stay what they are."""
-        rule = self.found[field].rule if field in self.found else ""
+        rule = self.columns[field].rule if field in self.columns else ""
         name = self._text(row, field).strip()
         return str(changed(pl.Series([name]), rule)[0]) if rule else name
 
@@ -174,7 +174,7 @@ class Cleaner:
         before, other = self._amount(line, row, "original_price")
         sale, third = self._amount(line, row, "sale_price")
         currency = currency or other or third
-        if currency and ("price" in self.found or "sale_price" in self.found):
+        if currency and ("price" in self.columns or "sale_price" in self.columns):
             self._currencies = True
         if before is not None and price is None:
             price, before = before, None
@@ -221,7 +221,7 @@ class Cleaner:
     def _amount(self, line: int, row: Row, field: str) -> tuple[float | None, str]:
         value = self._value(row, field)
         shop = clean_text(self._text(row, "currency"), markup=False).upper() or self._currency
-        column = self.found.get(field, Column())
+        column = self.columns.get(field, Column())
         if isinstance(value, int | float) and not isinstance(value, bool):
             return float(value) / column.divide, shop
         text = value_text(value)
@@ -257,7 +257,7 @@ class Cleaner:
 
     def _shown(self, line: int, row: Row) -> tuple[str, str]:
         """(status, the word that is none)."""
-        mapped = self.found.get("status")
+        mapped = self.columns.get("status")
         if mapped is not None:
             text = self._text(row, "status").strip()
             if mapped.shown:
@@ -270,7 +270,7 @@ class Cleaner:
                 why = 'the status is no known word; hidden. Name the words shown: --map "status=COLUMN|shown:WORD,WORD"'
                 self._findings.add("unknown_status", "flagged", why, [(line, text)])
             return str(status or Status.HIDDEN), ""
-        found: list[Status] = []
+        states: list[Status] = []
         doubt = ""
         for name in self._status:
             if name not in row:
@@ -280,9 +280,9 @@ class Cleaner:
             if status is None:
                 doubt = text.strip()
             elif text.strip() or self._plain[name] in FILLED:
-                found.append(status)
+                states.append(status)
                 self.understood_status = True
-        return str(hidden_most(found)), doubt
+        return str(hidden_most(states)), doubt
 
     def _photo(self, line: int, row: Row) -> str:
         link = _first(self._value(row, "image_link")).strip()

@@ -76,8 +76,8 @@ def numbers(texts: pl.Series, *, money: bool = False, divide: float = 1.0) -> tu
 
 
 def _money(text: str) -> float | None:
-    found = parse_money(text)
-    return None if found is None else found[0]
+    money = parse_money(text)
+    return None if money is None else money[0]
 
 
 def times(texts: pl.Series, format: str = "", reading: dates.Reading | None = None) -> pl.Series:
@@ -140,6 +140,6 @@ def _patched(values: pl.Series, texts: pl.Series, left: pl.Series, parse: Callab
         return values
     distinct = texts.filter(left).unique()
     parsed = [parse(text) for text in distinct.to_list()]
-    found = texts.replace_strict(distinct, parsed, default=None, return_dtype=values.dtype)
-    frame = pl.DataFrame({"a": values, "b": found, "left": left})
+    patched = texts.replace_strict(distinct, parsed, default=None, return_dtype=values.dtype)
+    frame = pl.DataFrame({"a": values, "b": patched, "left": left})
     return frame.select(pl.when("left").then("b").otherwise("a")).to_series()

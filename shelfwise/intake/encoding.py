@@ -126,11 +126,11 @@ def declared_encoding_of(path: Path) -> Encoding:
 
 def _codec(name: str) -> str:
     try:
-        found = codecs.lookup(name.strip()).name
-        "".encode(found)
+        codec = codecs.lookup(name.strip()).name
+        "".encode(codec)
     except LookupError:
         return ""
-    return _WIDER.get(found.replace("-", "_"), _WIDER.get(found, found))
+    return _WIDER.get(codec.replace("-", "_"), _WIDER.get(codec, codec))
 
 
 def _unknown(name: str) -> str:

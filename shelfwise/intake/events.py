@@ -143,8 +143,8 @@ def _frames(
         for frame in ga4.frames(path, kind.removeprefix("ga4 ").replace("ga4", "jsonl"), findings):
             yield orders.settled(frame.with_columns(name=pl.lit("")), pl.repeat("", frame.height, eager=True), findings)
     elif nested.is_nested(path, kind):
-        for texts, found in nested.frames(path, kind, mapping, SYNONYMS, known, findings):
-            yield _events_of(texts, _typed(found, texts, findings), findings, dates.Reading(True))
+        for texts, columns in nested.frames(path, kind, mapping, SYNONYMS, known, findings):
+            yield _events_of(texts, _typed(columns, texts, findings), findings, dates.Reading(True))
     else:
         shift = 0
         if kind in ("csv", "tsv") and (named or headings.double_colons(path)):
@@ -179,28 +179,28 @@ def _table_frames(
     header = reading.header_of(path, kind)
     if kind in ("csv", "tsv") and not mapping and headings.seems_data(header):
         raise _headless(path, path, kind)
-    found = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
-    if "request_id" not in found and not (mapping and "request_id" in mapping):
-        _order_by_name(header, found)
+    columns = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
+    if "request_id" not in columns and not (mapping and "request_id" in mapping):
+        _order_by_name(header, columns)
     for field, fields in (("time", ("time",)), ("who", ("customer", "session")), ("what", ("product", "query"))):
-        if not any(name in found for name in fields):
+        if not any(name in columns for name in fields):
             raise UnreadableFile(
                 path,
                 f"no column tells {field}; name one with --map {fields[0]}=COLUMN (columns: {', '.join(header[:20])})",
                 line=1,
             )
-    _order_by_id(path, kind, mapping, found, findings)
-    found = _typed(found, None, findings)
+    _order_by_id(path, kind, mapping, columns, findings)
+    columns = _typed(columns, None, findings)
     findings.facts |= reading.dialect_of(path, kind)
-    findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in found.items()}
-    ids = {field: column.name for field, column in found.items() if field in ("customer", "session", "product")}
+    findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in columns.items()}
+    ids = {field: column.name for field, column in columns.items() if field in ("customer", "session", "product")}
     say_float_columns(reading.float_columns(path, kind), ids, findings)
-    when = _dates_of(path, kind, found["time"], findings)
-    names = list(dict.fromkeys(column.name for column in found.values() if column.name))
-    order = found["request_id"].name if "request_id" in found else ""
+    when = _dates_of(path, kind, columns["time"], findings)
+    names = list(dict.fromkeys(column.name for column in columns.values() if column.name))
+    order = columns["request_id"].name if "request_id" in columns else ""
     carried = [
         column.name
-        for field, column in found.items()
+        for field, column in columns.items()
         if field in ("time", "customer", "status") and column.name and column.name != order
     ]
     last: dict[str, str] = {}
@@ -210,31 +210,31 @@ def _table_frames(
             texts = texts.with_columns(pl.col("line") - shift)
         if order:
             texts = orders.filled_down(texts, order, carried, last)
-        yield _events_of(texts, found, findings, when)
+        yield _events_of(texts, columns, findings, when)
 
 
-def _order_by_name(header: Sequence[str], found: dict[str, Column]) -> None:
+def _order_by_name(header: Sequence[str], columns: dict[str, Column]) -> None:
     """Shopify's order export calls an order's number "Name"."""
     if "Name" in header and any(name.startswith("Lineitem ") for name in header):
-        found["request_id"] = Column("Name")
-        found.pop("id", None)
+        columns["request_id"] = Column("Name")
+        columns.pop("id", None)
 
 
 def _order_by_id(
-    path: Path, kind: str, mapping: Mapping[str, str] | None, found: dict[str, Column], findings: Findings
+    path: Path, kind: str, mapping: Mapping[str, str] | None, columns: dict[str, Column], findings: Findings
 ) -> None:
     """A column just called id that repeats with other products is an order's number, not an event's."""
-    column = found.get("id")
-    if column is None or (mapping and "id" in mapping) or plain_name(column.name) != "id" or "product" not in found:
+    column = columns.get("id")
+    if column is None or (mapping and "id" in mapping) or plain_name(column.name) != "id" or "product" not in columns:
         return
-    for texts in reading.text_frames(path, kind, [column.name, found["product"].name]):
+    for texts in reading.text_frames(path, kind, [column.name, columns["product"].name]):
         lines = texts.filter(pl.col(column.name) != "").group_by(column.name)
-        several = lines.agg(products=pl.col(found["product"].name).n_unique()).filter(pl.col("products") > 1)
+        several = lines.agg(products=pl.col(columns["product"].name).n_unique()).filter(pl.col("products") > 1)
         if several.height:
-            found.pop("id")
+            columns.pop("id")
             taken = ""
-            if "request_id" not in found and not (mapping and "request_id" in mapping):
-                found["request_id"] = Column(column.name)
+            if "request_id" not in columns and not (mapping and "request_id" in mapping):
+                columns["request_id"] = Column(column.name)
                 taken = ": taken as the order's number"
             why = (
                 f"the column {column.name} repeats with other products, so it is no event's id{taken} "
@@ -244,17 +244,17 @@ def _order_by_id(
         return
 
 
-def _typed(found: dict[str, Column], texts: pl.DataFrame | None, findings: Findings) -> dict[str, Column]:
+def _typed(columns: dict[str, Column], texts: pl.DataFrame | None, findings: Findings) -> dict[str, Column]:
     """With a type for every row where no column has one."""
-    there = {field for field, column in found.items() if column.name or column.constant}
+    there = {field for field, column in columns.items() if column.name or column.constant}
     if texts is not None:
         there = {field for field in there if field in texts.columns and (texts[field] != "").any()}
     if "type" in there:
-        return found
+        return columns
     bought = there & {"quantity", "price", "request_id"} if texts is not None else there & {"quantity", "price"}
     kind = EventType.PURCHASE if bought else EventType.RATE if "value" in there else EventType.VIEW_ITEM
     findings.facts["type of every row"] = str(kind)
-    return {**found, "type": Column(constant=str(kind))}
+    return {**columns, "type": Column(constant=str(kind))}
 
 
 def _dates_of(path: Path, kind: str, column: Column, findings: Findings) -> dates.Reading:
@@ -286,13 +286,13 @@ def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
 
 
 def _events_of(
-    texts: pl.DataFrame, found: Mapping[str, Column], findings: Findings, when: dates.Reading
+    texts: pl.DataFrame, known: Mapping[str, Column], findings: Findings, when: dates.Reading
 ) -> pl.DataFrame:
     """Texts → EVENT_COLUMNS, `line`, `name`, `written` (the time's text) and `place` where it has one; only rows of a
     known event type."""
 
     def text(field: str) -> pl.Series:
-        column = found.get(field)
+        column = known.get(field)
         if column is None or column.constant is not None or not column.name:
             value = "" if column is None or column.constant is None else column.constant
             return pl.repeat(value, texts.height, dtype=pl.String, eager=True)
@@ -310,11 +310,11 @@ def _events_of(
         if field == "query":
             made[field] = columns.words(text(field))
         else:
-            made[field] = columns.ids(text(field), found.get(field, Column()).rule)
-    made["time"] = columns.times(text("time"), found["time"].format, when)
+            made[field] = columns.ids(text(field), known.get(field, Column()).rule)
+    made["time"] = columns.times(text("time"), known["time"].format, when)
     unreadable: dict[str, pl.Series] = {}
     for field in ("quantity", "price", "value"):
-        column = found.get(field, Column())
+        column = known.get(field, Column())
         made[field], unreadable[field] = columns.numbers(text(field), money=field == "price", divide=column.divide)
     empty = made["quantity"].is_null() & ~unreadable["quantity"]
     made["quantity"] = made["quantity"].set(empty, 1.0)
@@ -323,7 +323,7 @@ def _events_of(
             shown = pl.DataFrame({"line": texts["line"], field: text(field)}).filter(unreadable[field])
             findings.add_rows(f"unreadable_{field}", "mended", f"the {field} is no number; left out", shown, field)
     frame = pl.DataFrame(made).with_columns(status_=text("status")).filter(~other)
-    made_of_order = found.get("request_id", Column()).name
+    made_of_order = known.get("request_id", Column()).name
     if "place" in texts.columns:  # several events of one record share its id
         frame = frame.with_columns(
             id=pl.when((pl.col("id") != "") & (pl.col("place") > 0))

@@ -97,11 +97,11 @@ def _frame(rows: list[tuple[Any, ...]]) -> pl.DataFrame:
 
 def _parameters(given: Any) -> dict[str, str]:
     """[{"key": …, "value": {"string_value" | "int_value" | …: …}}, …] → key → text."""
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for one in given if isinstance(given, list) else ():
         if isinstance(one, dict) and isinstance(one.get("value"), dict):
             for text in map(value_text, one["value"].values()):
                 if text:
-                    found[value_text(one.get("key"))] = text
+                    parameters[value_text(one.get("key"))] = text
                     break
-    return found
+    return parameters

@@ -57,9 +57,9 @@ def words(text: str) -> str:
     text = re.sub(r"\s+", " ", re.sub(r":(?=\S)", ": ", text)).strip()
     first = True
 
-    def one(found: re.Match[str]) -> str:
+    def one(match: re.Match[str]) -> str:
         nonlocal first
-        word = found.group(0).lower()
+        word = match.group(0).lower()
         word = _WORDS.get(word, word)
         begin, first = first, False
         if word in _AS_THEY_ARE:

@@ -50,5 +50,5 @@ def rows(source: Iterable[tuple[int, Row]]) -> Iterator[tuple[int, Row]]:
 def plain(name: str) -> str:
     if not name.startswith(_KINDS):
         return name
-    found = name[len("attr_t_") :].strip("_")
-    return f"{found}_attribute" if found in _FIELDS else found
+    bare = name[len("attr_t_") :].strip("_")
+    return f"{bare}_attribute" if bare in _FIELDS else bare

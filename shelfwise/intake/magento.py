@@ -52,9 +52,9 @@ _BOOKKEEPING = re.compile(
 
 
 def is_export(header: Iterable[str]) -> bool:
-    found = roles(header, NAMES)
-    own = {"store", "type", "online", "visibility", "extra", "variations", "in_stock", "qty"} & found.keys()
-    return "sku" in found and "store" in found and len(own) >= 3
+    columns = roles(header, NAMES)
+    own = {"store", "type", "online", "visibility", "extra", "variations", "in_stock", "qty"} & columns.keys()
+    return "sku" in columns and "store" in columns and len(own) >= 3
 
 
 def rows(sheet: Sheet) -> Rows:

@@ -43,27 +43,27 @@ def resolve(
 
     `open_ended`: later rows may have columns the header lacks (JSON Lines). Raises UnreadableFile.
     """
-    found: dict[str, Column] = {}
+    columns: dict[str, Column] = {}
     for field, text in (mapping or {}).items():
         if field not in synonyms:
             near = difflib.get_close_matches(field, synonyms, n=1, cutoff=0.0)[0]
             raise UnreadableFile(path, f"the mapping names no field {field!r}; did you mean {near!r}?")
         if text:
-            found[field] = _column(path, field, text, header, open_ended)
-    taken = {column.name for column in found.values()}
+            columns[field] = _column(path, field, text, header, open_ended)
+    taken = {column.name for column in columns.values()}
     plain: dict[str, str] = {}
     for name in header:
         plain.setdefault(plain_name(name), name)
     for field, names in synonyms.items():
-        if field in found or (mapping and field in mapping):
+        if field in columns or (mapping and field in mapping):
             continue
         for name in names:
             column = plain.get(name)
             if column is not None and column not in taken:
-                found[field] = Column(column)
+                columns[field] = Column(column)
                 taken.add(column)
                 break
-    return found
+    return columns
 
 
 def _column(path: Path, field: str, text: str, header: list[str], open_ended: bool) -> Column:

@@ -159,16 +159,16 @@ class _Reader:
 
     def _entries(self, flat: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """The list of the record, and its entries as objects; ("", [{}]) where it holds none."""
-        lists = {key: found for key, value in flat.items() if isinstance(found := _list_of(value), list)}
+        lists = {key: listed for key, value in flat.items() if isinstance(listed := _list_of(value), list)}
         mapped = self._given.get("product")
         if mapped is not None and mapped.name:
             head = mapped.name.rpartition(".")[0]
             for key in (mapped.name, head):
                 if key in lists:
-                    found = lists[key]
-                    if all(isinstance(one, dict) for one in found):
-                        return key, found
-                    return key, [{"product": one} for one in found]
+                    listed = lists[key]
+                    if all(isinstance(one, dict) for one in listed):
+                        return key, listed
+                    return key, [{"product": one} for one in listed]
         order = {name: at for at, name in enumerate(_LISTS)}
         objects = [key for key, value in lists.items() if all(isinstance(one, dict) for one in value)]
         objects = [key for key in objects if plain_name(key.rsplit(".", 1)[-1]) in order]
@@ -272,9 +272,9 @@ def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 4) -> dict[s
 
 def _plain(flat: Mapping[str, Any]) -> dict[str, Any]:
     """By plain name: of each key whole (customer.id is customer_id), else of its last part; the outermost wins."""
-    found: dict[str, Any] = {}
+    plain: dict[str, Any] = {}
     for key in sorted(flat, key=lambda key: key.count(".")):
-        found.setdefault(plain_name(key), flat[key])
+        plain.setdefault(plain_name(key), flat[key])
         if "." in key:
-            found.setdefault(plain_name(key.rsplit(".", 1)[-1]), flat[key]) if not key.endswith(".id") else None
-    return found
+            plain.setdefault(plain_name(key.rsplit(".", 1)[-1]), flat[key]) if not key.endswith(".id") else None
+    return plain

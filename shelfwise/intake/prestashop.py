@@ -48,10 +48,10 @@ def is_export(header: Iterable[str]) -> bool:
     names = {plain(name) for name in header}
     if any(name.startswith("attribute (name") for name in names):
         return "product id" in " ".join(names)
-    found = roles(header, NAMES)
+    columns = roles(header, NAMES)
     typical = ("reference", "net", "gross", "active", "quantity")
     headed = plain(next(iter(header), "")) in {plain(name) for name in NAMES["id"].split("|")}
-    return headed and {"id", "title", "active"} <= found.keys() and sum(role in found for role in typical) >= 4
+    return headed and {"id", "title", "active"} <= columns.keys() and sum(role in columns for role in typical) >= 4
 
 
 def rows(sheet: Sheet) -> Rows:

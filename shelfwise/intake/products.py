@@ -70,14 +70,14 @@ def load_products(
         currency=currency,
         open_ended=feed.open_ended,
     )
-    if "id" not in cleaner.found:
+    if "id" not in cleaner.columns:
         raise UnreadableFile(
             path,
             f"no column holds the product's id; name it with --map id=COLUMN (columns: {', '.join(feed.header[:20])})",
             line=1,
         )
     findings.facts |= reading.dialect_of(path, feed.kind)
-    ids = {name: column.name for name, column in cleaner.found.items() if name in ("id", "item_group_id")}
+    ids = {name: column.name for name, column in cleaner.columns.items() if name in ("id", "item_group_id")}
     say_float_columns(reading.float_columns(path, feed.kind), ids, findings)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
         spool = _Spool(Path(folder))
@@ -86,7 +86,7 @@ def load_products(
             if progress is not None:
                 progress(findings.read, 0, "products: reading")
         findings.facts["columns"] = {
-            name: column.name or f"={column.constant}" for name, column in sorted(cleaner.found.items())
+            name: column.name or f"={column.constant}" for name, column in sorted(cleaner.columns.items())
         }
         if not spool.last:
             raise UnreadableFile(path, f"has no usable row: {findings.first('dropped') or 'there are no rows'}")

@@ -83,13 +83,13 @@ class QualityReport:
         }
 
     @classmethod
-    def from_json(cls, told: Mapping[str, Any]) -> QualityReport:
+    def from_json(cls, fields: Mapping[str, Any]) -> QualityReport:
         issues = tuple(
             Issue(**{**issue, "examples": tuple((one["line"], one["text"]) for one in issue["examples"])})
-            for issue in told["issues"]
+            for issue in fields["issues"]
         )
-        loads = tuple(cls.from_json(load) for load in told.get("loads", ()))
-        own = {name: value for name, value in told.items() if name not in ("hidden", "joined")}
+        loads = tuple(cls.from_json(load) for load in fields.get("loads", ()))
+        own = {name: value for name, value in fields.items() if name not in ("hidden", "joined")}
         return cls(**{**own, "issues": issues, "loads": loads})
 
     def write(self, folder: Path, name: str = "quality") -> None:

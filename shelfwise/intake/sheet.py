@@ -65,16 +65,16 @@ def roles(header: Iterable[str], names: Mapping[str, str]) -> dict[str, str]:
     there: dict[str, str] = {}
     for column in header:
         there.setdefault(plain(column), column)
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     taken: set[str] = set()
     for role, headings in names.items():
         for heading in headings.split("|"):
             name = there.get(plain(heading))
             if name is not None and name not in taken:
-                found[role] = name
+                columns[role] = name
                 taken.add(name)
                 break
-    return found
+    return columns
 
 
 def joined(

@@ -38,10 +38,10 @@ _BOOKKEEPING = re.compile(
 
 
 def is_export(header: Iterable[str]) -> bool:
-    found = roles(header, NAMES)
-    six = {"id", "parent", "number", "active"} <= found.keys()
-    five = {"number", "main", "active", "title"} <= found.keys()
-    return (six or five) and "stock" in found
+    columns = roles(header, NAMES)
+    six = {"id", "parent", "number", "active"} <= columns.keys()
+    five = {"number", "main", "active", "title"} <= columns.keys()
+    return (six or five) and "stock" in columns
 
 
 def rows(sheet: Sheet) -> Rows:

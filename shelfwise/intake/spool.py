@@ -44,7 +44,7 @@ class Spool:
     def repeated_keys(self) -> pl.Series:
         """Hashes of ids that stand more than once, found part by part so that memory stays bounded."""
         parts = max(1, -(-self.rows // PARTITION))
-        found = [
+        keys = [
             self.scan()
             .select("key")
             .filter(pl.col("key") % parts == part)
@@ -55,7 +55,7 @@ class Spool:
             .collect(engine="streaming")["key"]
             for part in range(parts)
         ]
-        return pl.concat(found)
+        return pl.concat(keys)
 
     def numbered(self, findings: Findings, *, drop_repeats: bool) -> Iterator[pl.DataFrame]:
         """EVENT_COLUMNS with ids unique within the file.

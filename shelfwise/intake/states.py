@@ -128,6 +128,6 @@ def status_in(column: str, text: str) -> Status | None:
     return status
 
 
-def hidden_most(found: list[Status]) -> Status:
+def hidden_most(states: list[Status]) -> Status:
     """Of several columns' words the one that hides."""
-    return next((status for status in found if status is not Status.ACTIVE), Status.ACTIVE)
+    return next((status for status in states if status is not Status.ACTIVE), Status.ACTIVE)

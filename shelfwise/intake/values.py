@@ -102,8 +102,8 @@ def parse_money(text: str, currency: str = "") -> tuple[float, str] | None:
 
 def _currency_of(rest: str, currency: str) -> str | None:
     rest = rest.strip().strip("()").strip()
-    if found := _CODE.search(rest):
-        return found.group(1)
+    if match := _CODE.search(rest):
+        return match.group(1)
     words = rest.replace("-", " ").replace("−", " ").replace("/", " ").split()
     for word in words:
         name = word.strip(".:") if word not in _SYMBOLS else word.rstrip(".") or word
@@ -166,11 +166,11 @@ _MEASURE = re.compile(r"(\d+(?:[.,/-]\d+)?|[.,]\d+)\s*((?:fl\.?\s?oz|sq\.?\s?ft|
 def normalise_unit(text: str) -> str:
     """'22 LB' → '22 lb', '500g' → '500 g', '.7 OZ' → '0.7 oz', '2 CT/9 OZ' → '2 ct/9 oz'; anything else as it is."""
 
-    def one(found: re.Match[str]) -> str:
-        unit = _UNITS.get(_SPACE.sub(" ", found.group(2).lower().replace(".", "")).strip())
+    def one(match: re.Match[str]) -> str:
+        unit = _UNITS.get(_SPACE.sub(" ", match.group(2).lower().replace(".", "")).strip())
         if unit is None:
-            return found.group(0)
-        number = found.group(1)
+            return match.group(0)
+        number = match.group(1)
         if number[0] in ".,":
             number = "0" + number
         if re.fullmatch(r"\d+,\d{1,2}", number):
@@ -224,8 +224,8 @@ def parse_number(text: str) -> float | None:
     try:
         number = float(text.replace("_", "x"))
     except ValueError:
-        found = _number_of(text) if re.fullmatch(r"[-+]?\d[\d.,]*", text) else None
-        if found is None:
+        value = _number_of(text) if re.fullmatch(r"[-+]?\d[\d.,]*", text) else None
+        if value is None:
             return None
-        number = found
+        number = value
     return number if math.isfinite(number) else None

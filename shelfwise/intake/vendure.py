@@ -112,14 +112,14 @@ def _member(inside: tarfile.TarFile, name: str) -> bytes:
 
 def _rows(text: str) -> list[_Row]:
     """The table's rows without the blanks that line up its columns; a variant's row has what its product's row says."""
-    found: list[_Row] = []
+    rows: list[_Row] = []
     for raw in csv.DictReader(io.StringIO(text), skipinitialspace=True):
         row = {name.strip(): (value or "").strip() for name, value in raw.items() if name}
         if not row["name"]:
             inherited = ("name", "slug", "description", "assets", "facets", "optionGroups")
-            row |= {name: found[-1][name] for name in inherited}
-        found.append(row)
-    return found
+            row |= {name: rows[-1][name] for name in inherited}
+        rows.append(row)
+    return rows
 
 
 def _category_names(initial: bytes) -> dict[str, str]:

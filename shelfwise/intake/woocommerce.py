@@ -49,8 +49,12 @@ _BOOKKEEPING = re.compile(
 
 
 def is_export(header: Iterable[str]) -> bool:
-    found = roles(header, NAMES)
-    return "type" in found and ("published" in found or "visibility" in found) and len(set(_OWN) & found.keys()) >= 5
+    columns = roles(header, NAMES)
+    return (
+        "type" in columns
+        and ("published" in columns or "visibility" in columns)
+        and len(set(_OWN) & columns.keys()) >= 5
+    )
 
 
 def rows(sheet: Sheet) -> Rows:
@@ -177,7 +181,7 @@ def _category(text: str) -> str:
 
 def _attribute_columns(header: Iterable[str]) -> dict[int, dict[str, str]]:
     """Number of the attribute → {name, value} → column."""
-    found: dict[int, dict[str, str]] = {}
+    columns: dict[int, dict[str, str]] = {}
     for column in header:
         match = _ATTRIBUTE.match(column.strip())
         turned = None if match else _ATTRIBUTE_TURNED.match(column.strip())
@@ -189,5 +193,5 @@ def _attribute_columns(header: Iterable[str]) -> dict[int, dict[str, str]]:
             continue
         part = part.strip().casefold()
         role = "value" if any(word in part for word in _VALUE) else "name" if part in _NAME else part
-        found.setdefault(number, {})[role] = column
-    return found
+        columns.setdefault(number, {})[role] = column
+    return columns

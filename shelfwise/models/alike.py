@@ -35,17 +35,17 @@ class Alike:
         """Of the first `popular` products. vectors: float32 [n, d], which `index` holds; zero rows for no content."""
         place = np.full(len(vectors), -1, np.int32)
         seen: dict[bytes, int] = {}
-        asked: list[int] = []
+        sought: list[int] = []
         for row in popular[:_MOST].tolist():
             key = vectors[row].tobytes()
             if key not in seen:
-                seen[key] = len(asked) if vectors[row].any() else -1
-                asked += [row] if seen[key] >= 0 else []
+                seen[key] = len(sought) if vectors[row].any() else -1
+                sought += [row] if seen[key] >= 0 else []
             place[row] = seen[key]
-        rows = np.full((len(asked), NEAR), -1, np.int32)
-        for start in range(0, len(asked), _BATCH):
-            found, _ = index.search(vectors[asked[start : start + _BATCH]], NEAR, cells=FEW_CELLS)
-            rows[start : start + _BATCH, : found.shape[1]] = found
+        rows = np.full((len(sought), NEAR), -1, np.int32)
+        for start in range(0, len(sought), _BATCH):
+            near, _ = index.search(vectors[sought[start : start + _BATCH]], NEAR, cells=FEW_CELLS)
+            rows[start : start + _BATCH, : near.shape[1]] = near
         return cls(place, rows)
 
     def of(self, row: int) -> Ints | None:

@@ -115,18 +115,18 @@ class Bundle:
 
     @property
     def popularity(self) -> Popularity:
-        found: Popularity = self.artefacts["popularity"]
-        return found
+        popularity: Popularity = self.artefacts["popularity"]
+        return popularity
 
     @property
     def repurchase(self) -> Repurchase:
-        found: Repurchase = self.artefacts["repurchase"]
-        return found
+        repurchase: Repurchase = self.artefacts["repurchase"]
+        return repurchase
 
     @property
     def cooccurrence(self) -> Cooccurrence:
-        found: Cooccurrence = self.artefacts["cooccurrence"]
-        return found
+        cooccurrence: Cooccurrence = self.artefacts["cooccurrence"]
+        return cooccurrence
 
     @property
     def ease(self) -> Ease | None:
@@ -225,14 +225,14 @@ class Bundle:
         """Read and check a bundle. Raises BundleError when it is absent, foreign, too new or corrupt."""
         manifest = read_manifest(folder)
         files: dict[str, bytes] = {}
-        for name, told in manifest["files"].items():
+        for name, checksum in manifest["files"].items():
             if Path(name).name != name:
                 raise BundleError(f"{folder}: the manifest names a file outside the bundle ({name!r}); do not use it")
             try:
                 files[name] = (folder / name).read_bytes()
             except OSError as error:
                 raise BundleError(f"{folder / name} cannot be read ({error}); {_MEND}") from None
-            if hashlib.sha256(files[name]).hexdigest() != told["sha256"]:
+            if hashlib.sha256(files[name]).hexdigest() != checksum["sha256"]:
                 raise BundleError(f"{folder / name} is damaged (its checksum differs from the manifest's); {_MEND}")
         try:
             return cls._read(files, manifest)

@@ -65,7 +65,7 @@ class Bundles:
     def list(self) -> list[dict[str, Any]]:
         """Every readable bundle, newest first: version, created, current (bool), learned, metrics."""
         current = self.pointed()
-        found = []
+        bundles = []
         for path in sorted(self.folder.glob(f"*/{MANIFEST}"), reverse=True):
             if path.parent.name.startswith("."):
                 continue
@@ -74,9 +74,9 @@ class Bundles:
             except BundleError:
                 continue  # `load` and `use` tell what is wrong with it
             version = path.parent.name
-            told = {key: manifest[key] for key in ("created", "learned", "metrics")}
-            found.append({"version": version, "current": version == current} | told)
-        return found
+            summary = {key: manifest[key] for key in ("created", "learned", "metrics")}
+            bundles.append({"version": version, "current": version == current} | summary)
+        return bundles
 
     def current(self) -> str | None:
         """The version that serves."""
@@ -124,16 +124,16 @@ class Bundles:
 
     def _read_pointer(self) -> dict[str, Any]:
         try:
-            found = orjson.loads(self._pointer.read_bytes())
+            pointer = orjson.loads(self._pointer.read_bytes())
         except FileNotFoundError:
             return {"current": None, "before": []}
         except (OSError, orjson.JSONDecodeError) as error:
             raise BundleError(
                 f"{self._pointer} cannot be read ({error}); choose with `shelfwise bundles use`"
             ) from None
-        if not isinstance(found, dict) or not isinstance(found.get("before"), list) or "current" not in found:
+        if not isinstance(pointer, dict) or not isinstance(pointer.get("before"), list) or "current" not in pointer:
             raise BundleError(f"{self._pointer} is not Shelfwise's; remove it and choose with `shelfwise bundles use`")
-        return found
+        return pointer
 
     def _point(self, pointer: Mapping[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)

@@ -80,11 +80,11 @@ class ContentSpace:
         return _unit(np.concatenate(parts, axis=1))
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
-        found: dict[str, npt.NDArray[Any]] = {}
+        tensors: dict[str, npt.NDArray[Any]] = {}
         for name, part in (("text", self.text), ("image", self.image)):
             if part is not None:
-                found[f"{name}_mean"], found[f"{name}_axes"] = part.mean, part.axes
-        return found
+                tensors[f"{name}_mean"], tensors[f"{name}_axes"] = part.mean, part.axes
+        return tensors
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:

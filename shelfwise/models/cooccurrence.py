@@ -79,8 +79,8 @@ class Cooccurrence:
         count = np.bincount(train.item, minlength=items.n).astype(np.float32)
         if self.specific or self.normalise:
             common = np.maximum(count, 1.0)
-            asks, told = sparse.diags_array(common**-self.specific), sparse.diags_array(common**-self.normalise)
-            counted = sparse.csr_array(asks @ counted @ told)
+            asks, targets = sparse.diags_array(common**-self.specific), sparse.diags_array(common**-self.normalise)
+            counted = sparse.csr_array(asks @ counted @ targets)
         self._count = count
         self.indptr, self.ids, self.weights = _strongest(counted, self.neighbours)
         weakest = float(self.weights.min()) if len(self.weights) else 1.0
@@ -101,11 +101,11 @@ class Cooccurrence:
         n = len(self.indptr) - 1
         recent = histories.last(READ)
         fades = np.float32(self.decay) ** steps_back(recent).astype(np.float32)
-        asked = sparse.csr_array((fades, recent.item, recent.offsets), shape=(len(recent), n))
+        history = sparse.csr_array((fades, recent.item, recent.offsets), shape=(len(recent), n))
         graph = sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
-        found: Floats = (asked @ graph).toarray().astype(np.float32, copy=False)
-        found += self._popular
-        return found
+        scores: Floats = (history @ graph).toarray().astype(np.float32, copy=False)
+        scores += self._popular
+        return scores
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned and set, as arrays for a bundle."""

@@ -69,7 +69,7 @@ class Ease:
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
         result = np.full((len(histories), self.n), -np.inf, np.float32)
         times = np.full(len(histories), self.time, np.int64) if now is None else now
-        result[:, self.known] = self._asked(histories, times) @ self.weights
+        result[:, self.known] = self._history_matrix(histories, times) @ self.weights
         return result
 
     def of(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats]:
@@ -117,7 +117,7 @@ class Ease:
         self._row[self.known] = np.arange(len(self.known), dtype=np.int32)
 
     def _learn(self, train: Sequences) -> None:
-        held = self._asked(train, np.full(len(train), self.time, np.int64))
+        held = self._history_matrix(train, np.full(len(train), self.time, np.int64))
         if self.size_power:
             sizes = np.maximum(np.diff(held.indptr), 1)
             held.data *= np.repeat(sizes, sizes * (np.diff(held.indptr) > 0)) ** np.float32(-self.size_power / 2)
@@ -130,7 +130,7 @@ class Ease:
         inverse[diagonal] = 0
         self.weights = np.ascontiguousarray(inverse, np.float32)  # by rows, which is how it is asked
 
-    def _asked(self, histories: Sequences, now: Longs) -> sparse.csr_matrix:
+    def _history_matrix(self, histories: Sequences, now: Longs) -> sparse.csr_matrix:
         """min(1, decayed count), float32 [len(histories), m]."""
         owner = np.repeat(np.arange(len(histories)), histories.lengths())
         row = self._row[histories.item]

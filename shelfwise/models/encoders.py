@@ -274,9 +274,9 @@ def _encode_texts(texts: list[str], encoder: TextEncoder, cache: VectorCache, pr
     which = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, len(texts))
     unique = list(codes)
     keys = [content_key(text.encode("utf-8", "ignore")) for text in unique]
-    vectors, found = cache.get(encoder.name, keys, encoder.dimensions)
+    vectors, cached = cache.get(encoder.name, keys, encoder.dimensions)
     # By length: the chunks, and so the progress shown, stay even.
-    missing = sorted((i for i in np.flatnonzero(~found).tolist() if unique[i]), key=lambda i: len(unique[i]))
+    missing = sorted((i for i in np.flatnonzero(~cached).tolist() if unique[i]), key=lambda i: len(unique[i]))
     done = 0
     for start in range(0, len(missing), 1024):
         chunk = missing[start : start + 1024]
@@ -301,8 +301,8 @@ def _encode_photos(
     place = {key: index for index, key in enumerate(keys)}
     which = [-1 if path is None or (key := key_of[path]) is None else place[key] for path in paths]
     vectors = np.zeros((len(keys) + 1, encoder.dimensions), np.float32)  # the last row: no photo
-    vectors[:-1], found = cache.get(encoder.name, keys, encoder.dimensions)
-    missing = np.flatnonzero(~found).tolist()
+    vectors[:-1], cached = cache.get(encoder.name, keys, encoder.dimensions)
+    missing = np.flatnonzero(~cached).tolist()
     done = 0
     for start in range(0, len(missing), 4 * _PHOTO_TASK):
         chunk = missing[start : start + 4 * _PHOTO_TASK]

@@ -174,7 +174,7 @@ class _Rows:
 
     def add(
         self,
-        asked: sparse.csr_matrix,
+        baskets: sparse.csr_matrix,
         weight: Floats,
         single: npt.NDArray[np.bool_],
         held: sparse.csr_matrix,
@@ -182,13 +182,13 @@ class _Rows:
         most: int,
         groups: Ints,
     ) -> None:
-        """Rows askedᵀ held, of each row the `most` strongest entries.
+        """Rows basketsᵀ held, of each row the `most` strongest entries.
 
-        weight, single: of each entry of `asked` [baskets, rows]; where it is single, the products that belong to the
+        weight, single: of each entry of `baskets` [baskets, rows]; where it is single, the products that belong to the
         row (groups: int32 [n, g]) add nothing, for they are what put the row into the basket. share: as held.data.
         """
-        asked = sparse.csr_matrix((np.arange(asked.nnz), asked.indices, asked.indptr), shape=asked.shape)
-        by_row = sparse.csr_matrix(asked.T)
+        baskets = sparse.csr_matrix((np.arange(baskets.nnz), baskets.indices, baskets.indptr), shape=baskets.shape)
+        by_row = sparse.csr_matrix(baskets.T)
         self._parts.append(
             _count(
                 (by_row.indptr.astype(np.int64), by_row.indices, weight[by_row.data], single[by_row.data]),
@@ -257,9 +257,9 @@ def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints,
     index = VectorIndex.build(np.ascontiguousarray(content[there]))
     distinct, same = np.unique(content, axis=0, return_inverse=True)
     same = same.ravel()
-    found, cosines = index.search(distinct, NEIGHBOURS + 1, cells=FEW_CELLS)
-    others = np.where(found >= 0, there[found], -1)[same]
-    cosines = np.where(found >= 0, cosines, 0)[same]
+    rows_near, cosines = index.search(distinct, NEIGHBOURS + 1, cells=FEW_CELLS)
+    others = np.where(rows_near >= 0, there[rows_near], -1)[same]
+    cosines = np.where(rows_near >= 0, cosines, 0)[same]
     cosines[~content.any(axis=1)] = 0
     # A product is no neighbour of its own: what follows it moves up, and the last is one too many else.
     itself = others == np.arange(len(sold))[:, None]
@@ -277,9 +277,9 @@ def _sums(matrix: sparse.csr_matrix) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(asked, held, groups, rarity, most):  # type: ignore[no-untyped-def]
+def _count(baskets, held, groups, rarity, most):  # type: ignore[no-untyped-def]
     """Lengths, ids, counts and shares of rows, their strongest entries only (see `_Rows.add`)."""
-    row_start, row_basket, row_weight, single = asked
+    row_start, row_basket, row_weight, single = baskets
     start, items, weight, share_of = held
     n, rows = len(rarity), len(row_start) - 1
     bound = 0
@@ -294,7 +294,7 @@ def _count(asked, held, groups, rarity, most):  # type: ignore[no-untyped-def]
     touched, strength = np.empty(n, np.int32), np.empty(n, np.float32)
     at = 0
     for row in range(rows):
-        found = 0
+        n_touched = 0
         for place in range(row_start[row], row_start[row + 1]):
             basket, times = row_basket[place], row_weight[place]
             for entry in range(start[basket], start[basket + 1]):
@@ -306,20 +306,20 @@ def _count(asked, held, groups, rarity, most):  # type: ignore[no-untyped-def]
                     if belongs:
                         continue
                 if count[item] == 0:
-                    touched[found] = item
-                    found += 1
+                    touched[n_touched] = item
+                    n_touched += 1
                 count[item] += times * weight[entry]
                 share[item] += times * share_of[entry]
         least = np.float32(0)
-        if found > most:
-            for place in range(found):
+        if n_touched > most:
+            for place in range(n_touched):
                 value = count[touched[place]]
                 strength[place] = rarity[touched[place]] * value * value / (value + np.float32(5))
-            least = np.partition(strength[:found], found - most)[found - most]
+            least = np.partition(strength[:n_touched], n_touched - most)[n_touched - most]
         kept = 0
-        for place in range(found):
+        for place in range(n_touched):
             item = touched[place]
-            if kept < most and (found <= most or strength[place] >= least):
+            if kept < most and (n_touched <= most or strength[place] >= least):
                 ids[at + kept], counts[at + kept], shares[at + kept] = item, count[item], share[item]
                 kept += 1
             count[item] = 0

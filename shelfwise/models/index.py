@@ -106,11 +106,11 @@ class VectorIndex:
             chosen = _faiss.IDSelectorBitmap(np.packbits(allowed[: self.n], bitorder="little"))
             parameters = _parameters(cells, chosen)
         if cells:
-            asked = np.zeros((len(queries), self.dimension + 1), np.float32)
-            np.divide(queries, self._scale, out=asked[:, :-1])
+            padded = np.zeros((len(queries), self.dimension + 1), np.float32)
+            np.divide(queries, self._scale, out=padded[:, :-1])
         else:
-            asked = _whole(queries)
-        scores, rows = self._index.search(asked, k, params=parameters)
+            padded = _whole(queries)
+        scores, rows = self._index.search(padded, k, params=parameters)
         return rows, scores
 
     def extended(self, vectors: Floats) -> VectorIndex:

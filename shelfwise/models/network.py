@@ -154,40 +154,40 @@ class Network(nn.Module):
             keep = torch.rand(len(vectors), 1, device=vectors.device) >= self.config.id_dropout
             vectors = vectors * keep
         facts = self._facts if rows is None else {name: value[rows] for name, value in self._facts.items()}
-        found: Tensor = vectors + self.content(facts)
-        return found
+        vectors_with_content: Tensor = vectors + self.content(facts)
+        return vectors_with_content
 
     def forward(self, batch: Batch, vectors: Tensor) -> Tensor:
         """[positions, hidden] learned customer vectors after each real event, customers one after the other.
 
         vectors: [b, t, hidden], of the items of the batch.
         """
-        told: Tensor = self.tower(vectors, batch)[batch.real]
-        return told
+        states: Tensor = self.tower(vectors, batch)[batch.real]
+        return states
 
     def recalled(self, histories: Sequences, keep: float) -> Tensor:
         """[b, width], the remembered customer vectors; zeros for an empty history."""
         known = histories.item < self.config.items
         weight = np.where(known, keep ** steps_back(histories), 0).astype(np.float32)
         item, device = np.where(known, histories.item, 0).astype(np.int64), self.ahead.device
-        told: Tensor = functional.embedding_bag(
+        pooled: Tensor = functional.embedding_bag(
             torch.from_numpy(item).to(device),
             self.ahead,
             torch.from_numpy(histories.offsets[:-1]).to(device),
             mode="sum",
             per_sample_weights=torch.from_numpy(weight).to(device),
         )
-        return told
+        return pooled
 
     def learned(self, histories: Sequences, now: Longs | None, vectors: Tensor) -> Tensor:
         """[b, hidden], the learned customer vectors of histories of at least one event. vectors: [m, hidden], of all
         items they hold."""
         recent = histories.last(self.config.history)
         batch = batch_of(recent, now).to(self.id.device)
-        told = self.tower(functional.embedding(batch.item, vectors), batch)
-        last = torch.from_numpy(recent.lengths() - 1).to(told.device)
-        found: Tensor = told[torch.arange(len(last), device=told.device), last]
-        return found
+        states = self.tower(functional.embedding(batch.item, vectors), batch)
+        last = torch.from_numpy(recent.lengths() - 1).to(states.device)
+        newest: Tensor = states[torch.arange(len(last), device=states.device), last]
+        return newest
 
     def begin(self, count: Tensor) -> None:
         """Let training start from how often each product was chosen (int64 [n]) instead of from chance: popularity is
@@ -212,8 +212,8 @@ class Network(nn.Module):
 
     def measure(self, histories: Sequences) -> None:
         """Learn from these customers how large their vectors are."""
-        found = np.square(self.encode(histories)).mean(axis=0) ** 0.5
-        self.spread.copy_(torch.from_numpy(found))
+        rms = np.square(self.encode(histories)).mean(axis=0) ** 0.5
+        self.spread.copy_(torch.from_numpy(rms))
 
     def thaw(self) -> None:
         """Forget computed vectors: weights are about to change."""
@@ -243,8 +243,8 @@ class Network(nn.Module):
         if not facts:
             return np.zeros((size, self.config.dimensions), np.float32)
         with torch.inference_mode():
-            found = torch.cat((self.content(facts), self.recall(facts)), dim=1)
-        return np.asarray(found.float().cpu().numpy(), np.float32)
+            vectors = torch.cat((self.content(facts), self.recall(facts)), dim=1)
+        return np.asarray(vectors.float().cpu().numpy(), np.float32)
 
     def encode(self, sequences: Sequences, now: Longs | None = None, *, vectors: Floats | None = None) -> Floats:
         """float32 [b, hidden + width], one customer vector a sequence; zeros for an empty one.
@@ -260,7 +260,7 @@ class Network(nn.Module):
         self.eval()
         hidden, lengths = self.config.hidden, recent.lengths()
         learned, remembered = self.share.tolist()
-        found = np.zeros((len(recent), self.config.dimensions), np.float32)
+        encoded = np.zeros((len(recent), self.config.dimensions), np.float32)
         order = np.argsort(np.minimum(lengths, self.config.history), kind="stable")
         order = order[lengths[order] > 0]
         with torch.inference_mode():
@@ -268,35 +268,35 @@ class Network(nn.Module):
             for start in range(0, len(order), _BATCH):
                 some = order[start : start + _BATCH]
                 part = recent.select(some)
-                found[some, hidden:] = (self.recalled(part, float(self.keep)) * remembered).cpu().numpy()
+                encoded[some, hidden:] = (self.recalled(part, float(self.keep)) * remembered).cpu().numpy()
                 if learned:
-                    told = self.learned(part, None if now is None else now[some], table)
-                    found[some, :hidden] = (told * learned).float().cpu().numpy()
-        return found
+                    states = self.learned(part, None if now is None else now[some], table)
+                    encoded[some, :hidden] = (states * learned).float().cpu().numpy()
+        return encoded
 
     def _alone(self, recent: Sequences, now: int | None, vectors: Floats) -> Floats:
         """One history, as serving asks: the same numbers without torch's cost of each small call."""
         hidden = self.config.hidden
-        found = np.zeros((1, self.config.dimensions), np.float32)
+        encoded = np.zeros((1, self.config.dimensions), np.float32)
         if not recent.rows:
-            return found
+            return encoded
         if self._single is None:
             self._single = Single(self)
         single, item = self._single, recent.item
         weight = single.kept[moments_back(recent.time)] * single.remembered
         if int(item.max()) < len(single.ahead):
-            found[0, hidden:] = weight @ single.ahead[item]
+            encoded[0, hidden:] = weight @ single.ahead[item]
         else:
             known = item < len(single.ahead)
-            found[0, hidden:] = weight[known] @ single.ahead[item[known]]
+            encoded[0, hidden:] = weight[known] @ single.ahead[item[known]]
         if single.learned:
             newest = recent.last(self.config.history)
             gap, asked = np.zeros(newest.rows, np.int64), _UNKNOWN
             gap[1:] = gap_bucket(np.diff(newest.time))
             if now is not None:
                 asked = int(gap_bucket(now - newest.time[-1:])[0])
-            found[0, :hidden] = single.last(vectors[newest.item, :hidden], newest.kind, gap, asked)
-        return found
+            encoded[0, :hidden] = single.last(vectors[newest.item, :hidden], newest.kind, gap, asked)
+        return encoded
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything needed to answer, as arrays for a bundle: weights, and item vectors in place of the features."""
@@ -394,17 +394,17 @@ class _Tower(nn.Module):
         self.leave = nn.Linear(hidden, hidden)
 
     def forward(self, vectors: Tensor, batch: Batch) -> Tensor:
-        told = vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap)
+        states = vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap)
         if isinstance(self.steps, nn.ModuleList):
-            told = told + self.place[: told.shape[1]]
-        told = functional.dropout(self.enter(told), self.dropout, self.training)
+            states = states + self.place[: states.shape[1]]
+        states = functional.dropout(self.enter(states), self.dropout, self.training)
         if isinstance(self.steps, nn.ModuleList):
             for block in self.steps:
-                told = block(told)
+                states = block(states)
         else:
-            told = self.steps(told)[0]
-        told = self.norm(told) + self.asked(batch.asked)
-        left: Tensor = self.leave(functional.dropout(told, self.dropout, self.training))
+            states = self.steps(states)[0]
+        states = self.norm(states) + self.asked(batch.asked)
+        left: Tensor = self.leave(functional.dropout(states, self.dropout, self.training))
         return left
 
 
@@ -422,16 +422,16 @@ class _Block(nn.Module):
         self.think = nn.Linear(hidden, 4 * hidden)
         self.say = nn.Linear(4 * hidden, hidden)
 
-    def forward(self, told: Tensor) -> Tensor:
-        b, t, h = told.shape
+    def forward(self, states: Tensor) -> Tensor:
+        b, t, h = states.shape
         query, key, value = (
-            self.look(self.before(told)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
+            self.look(self.before(states)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
         )
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         gathered = self.gather(seen.transpose(1, 2).reshape(b, t, h))
-        told = told + functional.dropout(gathered, self.dropout, self.training)
-        said = self.say(functional.gelu(self.think(self.between(told))))
-        return told + functional.dropout(said, self.dropout, self.training)
+        states = states + functional.dropout(gathered, self.dropout, self.training)
+        said = self.say(functional.gelu(self.think(self.between(states))))
+        return states + functional.dropout(said, self.dropout, self.training)
 
 
 def batch_of(sequences: Sequences, now: Longs | None = None) -> Batch:

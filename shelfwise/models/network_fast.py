@@ -64,12 +64,12 @@ class Single:
         newest event to the question.
         """
         t, hidden = vectors.shape
-        told = vectors * self._root
-        told += self._kind[kind]
-        told += self._gap[gap]
-        told += self._place[:t]
-        told = _normal(told) * self._enter[0] + self._enter[1]
-        normal, now = _normal(told), told[-1]
+        states = vectors * self._root
+        states += self._kind[kind]
+        states += self._gap[gap]
+        states += self._place[:t]
+        states = _normal(states) * self._enter[0] + self._enter[1]
+        normal, now = _normal(states), states[-1]
         query = (normal[-1] @ self._query[0] + self._query[1]).reshape(self._heads, -1, 1)
         keys = (normal @ self._keys + self._keys_bias).reshape(t, 2, self._heads, -1).transpose(1, 2, 0, 3)
         weight = (keys[0] @ query)[:, :, 0]  # [heads, t]
@@ -85,12 +85,12 @@ class Single:
         return left
 
 
-def _normal(told: Floats) -> Floats:
+def _normal(values: Floats) -> Floats:
     """torch's LayerNorm, before its weights."""
-    n = told.shape[-1]
-    told = told - told.sum(axis=-1, keepdims=True) / np.float32(n)
-    told /= np.sqrt(np.einsum("...i,...i->...", told, told)[..., None] / np.float32(n) + _EPSILON)
-    return told
+    n = values.shape[-1]
+    values = values - values.sum(axis=-1, keepdims=True) / np.float32(n)
+    values /= np.sqrt(np.einsum("...i,...i->...", values, values)[..., None] / np.float32(n) + _EPSILON)
+    return values
 
 
 def _after_norm(block: dict[str, Floats], norm: str, then: str) -> tuple[Floats, Floats]:

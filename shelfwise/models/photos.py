@@ -145,8 +145,8 @@ def thumbnails(
     for start in range(0, len(every), _CHUNK):
         chunk = every[start : start + _CHUNK]
         # float16, in which the cache keeps its numbers, holds every integer to 2,048.
-        kept, found = cache.get(_NAME, chunk, pixels[0].size)
-        missing = [chunk[place] for place in np.flatnonzero(~found)]
+        kept, cached = cache.get(_NAME, chunk, pixels[0].size)
+        missing = [chunk[place] for place in np.flatnonzero(~cached)]
         with ThreadPoolExecutor(threads) as pool:  # Pillow lets go of the interpreter lock
             made = list(pool.map(lambda key: _made(photos, paths[key]), missing))
         good = {key: small for key, small in zip(missing, made, strict=True) if small is not None}
@@ -154,7 +154,7 @@ def thumbnails(
             cache.put(_NAME, list(good), np.stack(list(good.values())).reshape(len(good), -1).astype(np.float32))
             for key, small in good.items():
                 pixels[rows[key]] = small
-        for place in np.flatnonzero(found):
+        for place in np.flatnonzero(cached):
             pixels[rows[chunk[place]]] = kept[place].reshape(pixels.shape[1:]).astype(np.uint8)
         if progress:
             progress(start + len(chunk), len(every), "thumbnails made")

@@ -83,8 +83,8 @@ class Trees:
         if self.forest is not None:
             return self.forest.score(features)
         # One thread: waking a second costs more than a few hundred candidates.
-        found = self._booster.predict(features, num_threads=1, raw_score=True)
-        return np.asarray(found, np.float32)
+        scores = self._booster.predict(features, num_threads=1, raw_score=True)
+        return np.asarray(scores, np.float32)
 
     def tensor(self) -> npt.NDArray[np.uint8]:
         return np.frombuffer(self.text.encode(), np.uint8)

@@ -151,11 +151,11 @@ def recommend_both(
 ) -> list[tuple[Ints, Floats]]:
     """`recommend` for each of these values of `exclude_seen`, the catalogue scored once for all."""
     nothing = np.empty((0, k), np.int32), np.empty((0, k), np.float32)
-    found: list[list[tuple[Ints, Floats]]] = [[] for _ in excluding]
+    answers: list[list[tuple[Ints, Floats]]] = [[] for _ in excluding]
     for start in range(0, len(histories), batch):
         part = histories.select(slice(start, min(start + batch, len(histories))))
         scores = model.scores(part, now=None if now is None else now[start : start + batch])
-        for lists, exclude_seen in zip(found, excluding, strict=True):
+        for lists, exclude_seen in zip(answers, excluding, strict=True):
             allowed = scores
             if exclude_seen:
                 allowed = scores.copy()
@@ -163,5 +163,5 @@ def recommend_both(
             lists.append(top_k(allowed, k))
     return [
         (np.concatenate([ids for ids, _ in lists]), np.concatenate([best for _, best in lists])) if lists else nothing
-        for lists in found
+        for lists in answers
     ]

@@ -128,13 +128,13 @@ class Repurchase:
         due:        log of days since the newest over the mean gap (clipped to ±3), 0 where there was one only
         share:      the product's days over all days of the customer
         """
-        rows, _, features = self.told(items, times, now)
+        rows, _, features = self.score_history(items, times, now)
         return rows, features
 
-    def told(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
+    def score_history(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
         """`of` and `features` together: the distinct products, their scores and their features."""
         half_life, rhythm = self._fitted()
-        return _told(_ordered(items, times), now, half_life, rhythm)
+        return _scored(_ordered(items, times), now, half_life, rhythm)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
@@ -199,7 +199,7 @@ def _ordered(items: Ints, times: Longs) -> Longs:
 
 
 @numba.njit(cache=True, nogil=True)
-def _told(key: Longs, now: int, half_life: float, rhythm: float) -> tuple[Ints, Floats, Floats]:
+def _scored(key: Longs, now: int, half_life: float, rhythm: float) -> tuple[Ints, Floats, Floats]:
     """One history's distinct products int32 [m], their scores float32 [m] and `FEATURES` float32 [m, 7], in one pass
     over `_ordered`; a day counts once. What `_weigh` and the definitions of `features` say, for one customer."""
     rows = len(key)

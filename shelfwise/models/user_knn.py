@@ -33,7 +33,7 @@ class Neighbours:
         self.specific = specific
         self.long = long
         self._had = sparse.csr_array((0, 0), dtype=np.float32)  # [n_items, customers]
-        self._told = sparse.csr_array((0, 0), dtype=np.float32)  # [customers, n_items]
+        self._targets = sparse.csr_array((0, 0), dtype=np.float32)  # [customers, n_items]
         self._weight = np.empty(0, np.float32)
 
     def fit(
@@ -53,7 +53,7 @@ class Neighbours:
         had.data[:] = 1
         self._had = sparse.csr_array(had.T)
         share = np.maximum(lengths, 1).astype(np.float32) ** np.float32(-self.long)
-        self._told = sparse.csr_array(sparse.diags_array(share) @ had)
+        self._targets = sparse.csr_array(sparse.diags_array(share) @ had)
         count = np.bincount(train.item, minlength=items.n)
         self._weight = np.maximum(count, 1).astype(np.float32) ** np.float32(-self.specific)
         if progress is not None:
@@ -65,6 +65,6 @@ class Neighbours:
         recent = histories.last(_REACH)
         back = np.repeat(recent.offsets[1:], recent.lengths()) - 1 - np.arange(recent.rows)
         weight = np.float32(self.decay) ** back.astype(np.float32) * self._weight[recent.item]
-        asked = sparse.csr_array((weight, recent.item, recent.offsets), shape=(len(recent), self._had.shape[0]))
-        found: Floats = (asked @ self._had @ self._told).toarray().astype(np.float32, copy=False)
-        return found
+        history = sparse.csr_array((weight, recent.item, recent.offsets), shape=(len(recent), self._had.shape[0]))
+        scores: Floats = (history @ self._had @ self._targets).toarray().astype(np.float32, copy=False)
+        return scores

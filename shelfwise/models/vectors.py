@@ -61,13 +61,13 @@ class VectorCache:
         """(float32 [n, dimensions], bool [n] found); rows not found are zero."""
         kind = _record(dimensions)
         vectors = np.zeros((len(keys), dimensions), np.float32)
-        found = np.zeros(len(keys), np.bool_)
+        cached = np.zeros(len(keys), np.bool_)
         with self._lock:
             try:
                 shelf = self._refreshed(encoder, kind)
             except OSError as error:
                 self._failed(error)
-                return vectors, found
+                return vectors, cached
             wanted: dict[Path, list[tuple[int, int]]] = {}
             for index, key in enumerate(keys):
                 place = shelf.places.get(key)
@@ -82,10 +82,10 @@ class VectorCache:
                     record = shard[row]
                     if _sound(record):
                         vectors[index] = record["vector"]
-                        found[index] = True
+                        cached[index] = True
                     else:
                         shelf.places.pop(keys[index], None)
-        return vectors, found
+        return vectors, cached
 
     def put(self, encoder: str, keys: Sequence[bytes], vectors: Floats) -> None:
         """Keep vectors float32 [n, d] under keys; in the operating system's hands on return."""

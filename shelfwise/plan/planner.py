@@ -199,13 +199,13 @@ class Planner:
             for product in fresh:
                 if strict and product not in known:
                     raise UnknownProduct(product)
-            found, mean = by_analogy(panel, catalogue, fresh, horizon)
+            by_likeness, mean = by_analogy(panel, catalogue, fresh, horizon)
             alike = {product: n for n, product in enumerate(fresh)}
         for n, product in enumerate(products):
             if product in place:
                 quantiles[n], means[n] = made.quantiles[place[product]], made.mean[place[product]]
             else:
-                quantiles[n], means[n] = found[alike[product]], mean[alike[product]]
+                quantiles[n], means[n] = by_likeness[alike[product]], mean[alike[product]]
         return quantiles, means
 
     def _summed(self, panel: Panel, made: Forecast, horizon: int, by: str) -> pl.DataFrame:

@@ -74,11 +74,11 @@ class Column:
     def codes(self) -> Ints:
         """int32 [highest row + 1], -1 where a product has none; made when first asked for."""
         n = max(int(self._rows.max(initial=-1)), max(self._changed, default=-1)) + 1
-        found = np.full(n, -1, np.int32)
-        found[self._rows] = self._codes
+        codes = np.full(n, -1, np.int32)
+        codes[self._rows] = self._codes
         if self._changed:
-            found[np.fromiter(self._changed, np.int64)] = np.fromiter(self._changed.values(), np.int32)
-        return found
+            codes[np.fromiter(self._changed, np.int64)] = np.fromiter(self._changed.values(), np.int32)
+        return codes
 
     def at(self, rows: Ints) -> Ints:
         """Codes of these rows [m]."""

@@ -60,8 +60,8 @@ class DocumentsView:
 
     def row(self, product: str) -> int | None:
         """The row of a product in the catalogue, None when there is none."""
-        found = self.rows.get(product)
-        return None if found is None or found >= self.n or self.sale[found] == GONE else found
+        row = self.rows.get(product)
+        return None if row is None or row >= self.n or self.sale[row] == GONE else row
 
     def all(self) -> Ints:
         """Every row, int32 [n]."""
@@ -86,33 +86,33 @@ class DocumentsView:
         """For each filter that was given, by the facet it narrows: which of these rows [m] pass it. Availability and
         exclusions stand under "availability" and ""."""
         sale = self.sale[rows]
-        found: dict[str, Mask] = {}
+        masks: dict[str, Mask] = {}
         if filters.availability is None:
-            found["availability"] = sale != GONE
+            masks["availability"] = sale != GONE
         else:
             table = np.zeros(len(_AVAILABILITIES) + 1, np.bool_)
             table[[SALE[str(kind)] for kind in filters.availability]] = True
-            found["availability"] = table[sale]
+            masks["availability"] = table[sale]
         if filters.categories:
-            found["category"] = self.having("category", filters.categories, rows)
+            masks["category"] = self.having("category", filters.categories, rows)
         if filters.brands:
-            found["brand"] = self.having("brand", filters.brands, rows)
+            masks["brand"] = self.having("brand", filters.brands, rows)
         if filters.price_min is not None or filters.price_max is not None:
             low = -np.inf if filters.price_min is None else filters.price_min
             high = np.inf if filters.price_max is None else filters.price_max
             price = self.price[rows]
-            found["price"] = (price >= low) & (price <= high)
+            masks["price"] = (price >= low) & (price <= high)
         if filters.exclude:
             excluded = [row for product in filters.exclude if (row := self.rows.get(product)) is not None]
-            found[""] = ~np.isin(rows, excluded)
+            masks[""] = ~np.isin(rows, excluded)
         if isinstance(filters, SearchFilters):
             for name, values in filters.attributes.items():
                 mask = self.having(name, values, rows) if name not in FACETS else np.zeros(len(rows), np.bool_)
-                found[name] = found[name] & mask if name in found else mask
+                masks[name] = masks[name] & mask if name in masks else mask
             for name, (low_, high_) in filters.ranges.items():
                 column = self.attributes.get(name)
                 if column is None:
-                    found[name] = np.zeros(len(rows), np.bool_)
+                    masks[name] = np.zeros(len(rows), np.bool_)
                     continue
                 numbers = column.numbers()[column.at(rows)]
                 mask = ~np.isnan(numbers)
@@ -120,8 +120,8 @@ class DocumentsView:
                     mask &= numbers >= low_
                 if high_ is not None:
                     mask &= numbers <= high_
-                found[name] = found[name] & mask if name in found else mask
-        return found
+                masks[name] = masks[name] & mask if name in masks else mask
+        return masks
 
     def allowed(self, filters: Filters, rows: Ints) -> Mask:
         """Which of these rows [m] pass all filters: bool [m]."""
@@ -188,13 +188,13 @@ class DocumentsView:
 
     def _paths(self, rows: Ints, units: Longs) -> dict[Value, int]:
         """Products by category, each counted in its category and in all above."""
-        found: dict[Value, int] = {}
+        counts: dict[Value, int] = {}
         for code, count in _tally(self.category[rows], units).items():
             levels = str(self.categories.names[code]).split(LEVELS)
             for depth in range(len(levels)):
                 path = LEVELS.join(levels[: depth + 1])
-                found[path] = found.get(path, 0) + count
-        return found
+                counts[path] = counts.get(path, 0) + count
+        return counts
 
     def _table(self, kind: str, values: tuple[str, ...]) -> Mask:
         """bool [names + 1]: is this brand, or this category or one below it, among the values?"""
@@ -302,7 +302,7 @@ def _with(view: DocumentsView, frame: pl.DataFrame) -> tuple[DocumentsView, Ints
     return _replaced(view, n=n, attributes=attributes, **columns), at
 
 
-def _attributes(view: DocumentsView, at: list[int], new: list[bool], told: list[str]) -> dict[str, Column]:
+def _attributes(view: DocumentsView, at: list[int], new: list[bool], texts: list[str]) -> dict[str, Column]:
     names = {name: column.names for name, column in view.attributes.items()}
     changes: dict[str, dict[int, int]] = {}
     # A product that had an attribute and has it no more: every column that knows its row.
@@ -313,7 +313,7 @@ def _attributes(view: DocumentsView, at: list[int], new: list[bool], told: list[
             had = rows[column.at(rows) >= 0].tolist()
             if had:
                 changes[name] = dict.fromkeys(had, -1)
-    for row, text in zip(at, told, strict=True):
+    for row, text in zip(at, texts, strict=True):
         if len(text) <= 2:
             continue
         for name, value in orjson.loads(text).items():
@@ -370,15 +370,15 @@ def _top(counts: Mapping[int, int], names: Sequence[Value]) -> tuple[tuple[Value
 
 def _merged(counts: Mapping[Value, int]) -> tuple[tuple[Value, int], ...]:
     """Most first, ties by name; letter case makes no other value."""
-    found: dict[str, tuple[Value, int]] = {}
+    merged: dict[str, tuple[Value, int]] = {}
     for value, count in counts.items():
         key = shown(value).casefold()
-        kept = found.get(key)
+        kept = merged.get(key)
         if kept is None:
-            found[key] = (value, count)
+            merged[key] = (value, count)
         else:
-            found[key] = (value if count > kept[1] else kept[0], count + kept[1])
-    return tuple(sorted(found.values(), key=lambda pair: (-pair[1], shown(pair[0])))[:MOST_VALUES])
+            merged[key] = (value if count > kept[1] else kept[0], count + kept[1])
+    return tuple(sorted(merged.values(), key=lambda pair: (-pair[1], shown(pair[0])))[:MOST_VALUES])
 
 
 def _bins(price: Floats) -> tuple[tuple[Value, int], ...]:

@@ -24,7 +24,7 @@ class Highlights:
     def terms(self, texts: Iterable[str]) -> frozenset[str]:
         """The index terms that these queries look for."""
         forms = (forms for text in texts if text for forms in self._analyzer.forms(text))
-        return frozenset(term for found in forms for term in found)
+        return frozenset(term for terms in forms for term in terms)
 
     def of(self, title: str, description: str, terms: frozenset[str]) -> dict[str, Spans]:
         """Spans [start, end) of the terms by field: title, else description (its first 400 characters)."""

@@ -83,7 +83,7 @@ def _name(view: DocumentsView, row: int, group: bool) -> str:
 def _mark(request: SearchRequest) -> int:
     """What makes it the same search, whatever the page."""
     filters = request.filters
-    told = (
+    asked_for = (
         request.query.casefold(),
         request.sort,
         request.group,
@@ -96,20 +96,20 @@ def _mark(request: SearchRequest) -> int:
         sorted((name, sorted(map(str, values))) for name, values in filters.attributes.items()),
         sorted(filters.ranges.items(), key=str),
     )
-    return zlib.crc32(repr(told).encode())
+    return zlib.crc32(repr(asked_for).encode())
 
 
 def _token(mark: int, shown: npt.NDArray[np.uint32]) -> str:
-    told = np.concatenate((np.array([mark], np.uint32), shown)).astype("<u4").tobytes()
-    return base64.urlsafe_b64encode(told).decode().rstrip("=")
+    numbers = np.concatenate((np.array([mark], np.uint32), shown)).astype("<u4").tobytes()
+    return base64.urlsafe_b64encode(numbers).decode().rstrip("=")
 
 
 def _seen(token: str, mark: int) -> npt.NDArray[np.uint32]:
     if not token:
         return np.empty(0, np.uint32)
     try:
-        told = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
-        numbers = np.frombuffer(told, "<u4")
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        numbers = np.frombuffer(raw, "<u4")
     except (binascii.Error, ValueError):
         raise InvalidRequest("after", "is no page token; send the `after` of the page before") from None
     if len(numbers) == 0 or int(numbers[0]) != mark:

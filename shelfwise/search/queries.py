@@ -21,7 +21,7 @@ from shelfwise.search.suggest import private
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
+class QueryCount:
     """A query in its commonest spelling, forms that `normal` makes one counted as one. times: how often. people:
     distinct customers, and sessions of nobody known. turned: times its asker turned to a product within the hour."""
 
@@ -37,7 +37,7 @@ class Outcome:
     """How a query is answered now. total: products found; 0 where only popular products could be shown instead.
     corrected: the spelling looked for instead. relaxed: see SearchAnswer."""
 
-    asked: Asked
+    counted: QueryCount
     total: int
     corrected: str = ""
     did_you_mean: str = ""
@@ -53,7 +53,7 @@ class Outcome:
         return "relaxed" if self.relaxed else "found"
 
 
-def asked(events: pl.DataFrame, limit: int = 200) -> list[Asked]:
+def count_queries(events: pl.DataFrame, limit: int = 200) -> list[QueryCount]:
     """The commonest queries of events (EVENT_COLUMNS, searches and what people turned to), most asked first."""
     who = pl.when(pl.col("customer") != "").then("c" + pl.col("customer")).otherwise("s" + pl.col("session"))
     people = events.select("time", "type", "query", "product", who.alias("person"))
@@ -92,23 +92,23 @@ def asked(events: pl.DataFrame, limit: int = 200) -> list[Asked]:
         .head(limit)
     )
     return [
-        Asked(query=query, times=times, people=several, turned=led_to or 0, last=from_micros(last))
-        for _, query, times, several, last, led_to in counted.iter_rows()
+        QueryCount(query=query, times=times, people=several, turned=turned or 0, last=from_micros(last))
+        for _, query, times, several, last, turned in counted.iter_rows()
     ]
 
 
-def outcomes(search: Search, queries: Sequence[Asked]) -> list[Outcome]:
+def outcomes(search: Search, queries: Sequence[QueryCount]) -> list[Outcome]:
     """How each is answered now, for a stranger."""
-    found = []
+    outcomes_now = []
     for one in queries:
         answer = search.search(SearchRequest(query=one.query, k=1, personal=False))
-        found.append(
+        outcomes_now.append(
             Outcome(
-                asked=one,
+                counted=one,
                 total=0 if "popular" in answer.relaxed else answer.total,
                 corrected=answer.corrected,
                 did_you_mean=answer.did_you_mean,
                 relaxed=answer.relaxed,
             )
         )
-    return found
+    return outcomes_now

@@ -206,7 +206,7 @@ class SearchAnswer:
 
 
 def _hit(hit: Hit) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "product": hit.product,
         "score": hit.score,
         "sources": list(hit.sources),
@@ -216,18 +216,18 @@ def _hit(hit: Hit) -> dict[str, Any]:
         "variants": list(hit.variants),
     }
     if hit.parts:
-        told["parts"] = dict(hit.parts)
-    return told
+        fields["parts"] = dict(hit.parts)
+    return fields
 
 
 def _facet(facet: Facet) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    fields: dict[str, Any] = {
         "name": facet.name,
         "values": [{"value": value, "count": count} for value, count in facet.values],
     }
     if facet.low is not None:
-        told |= {"low": facet.low, "high": facet.high}
-    return told
+        fields |= {"low": facet.low, "high": facet.high}
+    return fields
 
 
 def _name(name: object) -> str:
@@ -237,12 +237,12 @@ def _name(name: object) -> str:
 
 
 def _values(name: str, values: object) -> tuple[Value, ...]:
-    found = (values,) if isinstance(values, str | int | float | bool) else values
-    if not isinstance(found, list | tuple | set | frozenset) or not 0 < len(found) <= 1_000:
+    several = (values,) if isinstance(values, str | int | float | bool) else values
+    if not isinstance(several, list | tuple | set | frozenset) or not 0 < len(several) <= 1_000:
         raise InvalidRequest(f"attributes.{name}", "must be a list of 1 to 1000 values")
-    if not all(isinstance(value, str | int | float | bool) for value in found):
+    if not all(isinstance(value, str | int | float | bool) for value in several):
         raise InvalidRequest(f"attributes.{name}", "must hold texts, numbers, true or false")
-    return tuple(found)
+    return tuple(several)
 
 
 def _range(name: str, pair: object) -> Range:

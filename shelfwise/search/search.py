@@ -119,9 +119,9 @@ class Search:
             return plan, scored
         if plan.alternative:
             other = self._plan(replace(request, query=plan.alternative, correct=False))
-            found = self._scored(view, request, other, taste)
-            if found.any:
-                return replace(other, corrected=plan.alternative), found
+            respelled = self._scored(view, request, other, taste)
+            if respelled.any:
+                return replace(other, corrected=plan.alternative), respelled
         for relaxation in RELAXATIONS:
             less = plan.without(relaxation)
             if less is None:

@@ -50,8 +50,8 @@ def stages(
     answer's first 200 hold; meaning asks the text vectors alone. taste: the asker's, see Search.search. Raises
     InvalidRequest."""
     answer = search.search(replace(request, k=MAX_K, after="", explain=True, sort="relevance"), taste)
-    found = [hit for hit in answer.items if hit.parts]
-    ordered = {name: _without(found, parts) for name, parts in WITHOUT.items()}
+    scored = [hit for hit in answer.items if hit.parts]
+    ordered = {name: _without(scored, parts) for name, parts in WITHOUT.items()}
     places = {placed.product: at for at, placed in enumerate(ordered["fused"], 1)}
     shown = tuple(
         Placed(

@@ -74,12 +74,12 @@ def popular_queries(events: pl.DataFrame) -> list[Entry]:
 
     Only customers with an id count: many sessions without one may be one person. Forms that `normal` makes one are one.
     """
-    asked = events.filter(
+    searches = events.filter(
         (pl.col("type") == str(EventType.SEARCH)) & (pl.col("query") != "") & (pl.col("customer") != "")
     ).select("query", "customer")
-    said = {query: normal(query) for query in asked["query"].unique().to_list()}
+    said = {query: normal(query) for query in searches["query"].unique().to_list()}
     counted = (
-        asked.with_columns(pl.col("query").replace_strict(said, default="", return_dtype=pl.String))
+        searches.with_columns(pl.col("query").replace_strict(said, default="", return_dtype=pl.String))
         .group_by("query")
         .agg(pl.col("customer").n_unique().alias("customers"))
         .filter((pl.col("customers") >= MIN_CUSTOMERS) & (pl.col("query").str.len_chars() > 1))
@@ -123,19 +123,19 @@ class _Index:
 
     def find(self, before: Sequence[str], last: str, k: int) -> list[int]:
         """The k best entries that hold all words `before` and a word beginning with `last`."""
-        found = self.holding(last)
+        entries = self.holding(last)
         for word in before:
-            if not len(found):
+            if not len(entries):
                 return []
             theirs = self.holding(word, whole=True)
             if not len(theirs):
                 theirs = self.holding(word)
-            found = np.intersect1d(found, theirs)
-        if len(found) > 8 * k:
-            found = np.unique(np.partition(found, 8 * k)[: 8 * k])
+            entries = np.intersect1d(entries, theirs)
+        if len(entries) > 8 * k:
+            entries = np.unique(np.partition(entries, 8 * k)[: 8 * k])
         else:
-            found = np.unique(found)
-        return [int(at) for at in found[: 4 * k]]
+            entries = np.unique(entries)
+        return [int(at) for at in entries[: 4 * k]]
 
 
 class Suggester:
@@ -204,7 +204,7 @@ class Suggester:
         return tuple(out[:k])
 
     def _complete(self, before: list[str], last: str, k: int) -> list[Suggestion]:
-        found: dict[str, list[tuple[float, Suggestion]]] = {kind: [] for kind in KINDS}
+        best: dict[str, list[tuple[float, Suggestion]]] = {kind: [] for kind in KINDS}
         start = " ".join((*before, last))
         for kind, index in (*self._indexes.items(), ("product", self._recent)):
             current = index is not self._recent
@@ -218,8 +218,8 @@ class Suggester:
                 score = share + (LATE_PENALTY if begins else 0.0)
                 text = entry.text
                 shown = Suggestion(kind, text, entry.id, _highlight(text, (*before, last)))
-                found[kind].append((score, shown))
-        for ranked in found.values():
+                best[kind].append((score, shown))
+        for ranked in best.values():
             ranked.sort(key=lambda pair: (-pair[0], len(pair[1].text), pair[1].text))
         # Room for each kind; what one does not use goes to the products, then to the queries.
         room = {"query": max(1, k // 2), "category": max(1, k // 4), "brand": max(1, k // 4)}
@@ -227,7 +227,7 @@ class Suggester:
         said: set[str] = set()
         for kind in KINDS:
             taken = 0
-            for _, suggestion in found[kind]:
+            for _, suggestion in best[kind]:
                 key = normal(suggestion.text)
                 if taken == room.get(kind, k) or (key in said and kind != "product"):
                     continue
@@ -240,7 +240,7 @@ class Suggester:
         chosen = others[: k - least] + products
         if len(chosen) < k:
             held = {(s.kind, s.text, s.id) for s in chosen}
-            more = [s for kind in KINDS[:3] for _, s in found[kind] if (s.kind, s.text, s.id) not in held]
+            more = [s for kind in KINDS[:3] for _, s in best[kind] if (s.kind, s.text, s.id) not in held]
             chosen += [s for s in more if normal(s.text) not in said]
         return chosen[:k]
 
@@ -265,18 +265,18 @@ class Suggester:
 
 def _keys(text: str, latin: Callable[[str], Iterable[str]] | None) -> set[str]:
     """By what an entry is found: its first words, what follows in Chinese runs, pinyin and initials, TN-2110 whole."""
-    found: set[str] = set()
+    keys: set[str] = set()
     pieces = _WORD.findall(text)[:MAX_WORDS]
     for one, piece in enumerate(pieces):
         if _HAN_RUN.match(piece):
-            found.update(piece[i : i + 12] for i in range(min(len(piece), 24)))
+            keys.update(piece[i : i + 12] for i in range(min(len(piece), 24)))
         else:
-            found.add(piece)
+            keys.add(piece)
             if one and len(pieces[one - 1]) + len(piece) <= 12 and (piece.isdecimal() or pieces[one - 1].isdecimal()):
-                found.add(pieces[one - 1] + piece)
+                keys.add(pieces[one - 1] + piece)
     if latin is not None and not text.isascii():
-        found.update(key for key in latin(text) if len(key) <= 40)
-    return found
+        keys.update(key for key in latin(text) if len(key) <= 40)
+    return keys
 
 
 def _pairs(starts: npt.NDArray[np.int64]) -> list[tuple[int, int]]:

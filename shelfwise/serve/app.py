@@ -125,18 +125,18 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     app.post("/v1/events", summary="Record what shoppers did", **ingest)(service.events)
     ask = described("Answer", 404, body="similar", scope=Scope.READ)
     app.post("/v1/similar", summary="Products like this one", **ask)(service.similar)
-    put = described("Stored", 429, body="products", asked=EMPTY, scope=Scope.INGEST)
+    put = described("Stored", 429, body="products", queries=EMPTY, scope=Scope.INGEST)
     app.put("/v1/products", summary="Add or replace products", **put)(service.put_products)
     patch = described("Stored", 404, 429, body="products", scope=Scope.INGEST)
     app.patch("/v1/products", summary="Change only what is given of known products", **patch)(service.patch_products)
     delete = described("Deleted", 404, 429, scope=Scope.INGEST)
     app.delete("/v1/products/{id:path}", summary="Take a product out", **delete)(service.delete_product)
-    found = described("Found", body="search", scope=Scope.READ)
-    app.post("/v1/search", summary="Products for a query", **found)(service.search)
-    found = described("Found", 409, 429, body="image", scope=Scope.READ)
-    app.post("/v1/search/image", summary="Products that look like a photo", **found)(service.search_image)
-    found = described("Suggestions", 422, asked=SUGGEST, scope=Scope.READ)
-    app.get("/v1/suggest", summary="Completions of what is being typed", **found)(service.suggest)
+    answered = described("Found", body="search", scope=Scope.READ)
+    app.post("/v1/search", summary="Products for a query", **answered)(service.search)
+    answered = described("Found", 409, 429, body="image", scope=Scope.READ)
+    app.post("/v1/search/image", summary="Products that look like a photo", **answered)(service.search_image)
+    answered = described("Suggestions", 422, queries=SUGGEST, scope=Scope.READ)
+    app.get("/v1/suggest", summary="Completions of what is being typed", **answered)(service.suggest)
     _steering(app, service)
     _campaigns(app, service)
     _planning(app, service)
@@ -238,7 +238,7 @@ def _planning(app: FastAPI, service: Service) -> None:
         app.add_api_route(path, handler, methods=[method], summary=summary, name=work.__name__, **described_as)
 
     failures = (404, 422)
-    expected = {"reply": "Forecast", "failures": failures, "asked": FORECAST}
+    expected = {"reply": "Forecast", "failures": failures, "queries": FORECAST}
     route("GET", "/v1/forecast/{product:path}", planning.forecast, "What a product will sell", **expected)
     route("GET", "/v1/stock", planning.stock, "Stock on record", reply="StockList")
     route("PUT", "/v1/stock", planning.put_stock, "Record stock", reply="StockKept", body="stock")
@@ -426,15 +426,15 @@ class Service:
     async def ready(self, request: Request) -> Response:
         checks = await self._readiness.probed(self._seen())
         good, wrong = ready(checks), degraded(checks)
-        told = {
+        state = {
             name: {"ok": check.well, "message": "" if check.well else check.message} for name, check in checks.items()
         }
         status = "not_ready" if not good else "degraded" if wrong else "ready"
         if good:
-            return _done(request, status=status, checks=told)
+            return _done(request, status=status, checks=state)
         request_id = request.scope["state"]["request_id"]
         error = {"code": "not_ready", "message": next(c.message for c in checks.values() if c.needed and not c.well)}
-        content = {"request_id": request_id, "status": status, "checks": told, "error": {**error, "field": None}}
+        content = {"request_id": request_id, "status": status, "checks": state, "error": {**error, "field": None}}
         return Response(orjson.dumps(content), 503, {"retry-after": "5"}, media_type=_JSON)
 
     def _seen(self) -> dict[str, Check]:

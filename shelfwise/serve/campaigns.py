@@ -94,13 +94,13 @@ class Campaigns:
     async def invited(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.READ)
         values = parse_fields(parse_json(await read_body(request, 64 * 1024)), INVITED)
-        found = self._shop.campaigns.offers(values["customer"], values.get("k", 5))
-        return {"campaigns": [one.to_json() for one in found]}
+        offers = self._shop.campaigns.offers(values["customer"], values.get("k", 5))
+        return {"campaigns": [one.to_json() for one in offers]}
 
     async def drafts(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.MERCHANT)
-        found = await asyncio.to_thread(self._shop.campaigns.drafts)
-        return {"campaigns": [one.to_json() for one in found]}
+        drafts = await asyncio.to_thread(self._shop.campaigns.drafts)
+        return {"campaigns": [one.to_json() for one in drafts]}
 
     async def put_drafts(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.MERCHANT)

@@ -176,8 +176,8 @@ async def read_raw(request: Request, limit: int) -> bytes:
     """The request's body, whatever its type, at most `limit` bytes. Raises Refused (400, 408, 413, 415)."""
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(415, "content_encoding", "send the body as it is, without Content-Encoding")
-    told = request.headers.get("content-length", "")
-    if told.isdecimal() and int(told) > limit:
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > limit:
         raise _too_large(limit)
     message = await request.receive()
     if message["type"] == "http.request" and not message.get("more_body", False):

@@ -60,10 +60,10 @@ def run(shop: Shop, arguments: Mapping[str, str], folder: Path, progress: Progre
 def remembered(shop: Shop) -> dict[str, str]:
     """Field → column, as chosen on the console's import page for files like the last."""
     try:
-        told = json.loads((shop.folder / COLUMNS).read_text("utf-8"))
+        columns = json.loads((shop.folder / COLUMNS).read_text("utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
-    return {str(field): str(column) for field, column in told.items()}
+    return {str(field): str(column) for field, column in columns.items()}
 
 
 def _fitting(columns: Mapping[str, str], path: Path) -> dict[str, str]:
@@ -110,10 +110,10 @@ def _preview(store: Store, ids: Iterable[str]) -> list[dict[str, Any]]:
 def read_report(folder: Path) -> QualityReport | None:
     """What `run` wrote; None where it has not (yet)."""
     try:
-        told: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
+        report: dict[str, Any] = json.loads((folder / REPORT).read_text("utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
         return None
-    return QualityReport.from_json(told)
+    return QualityReport.from_json(report)
 
 
 def upload(shop: Shop, name: str) -> Path:

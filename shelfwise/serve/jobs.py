@@ -71,8 +71,8 @@ class Jobs:
         id = f"{time.time_ns() // 1_000:x}{secrets.token_hex(4)}"
         folder = self._shop / JOBS / id
         folder.mkdir(parents=True)
-        told = {"kind": kind, "arguments": dict(arguments), "started": now().isoformat()}
-        (folder / "job.json").write_text(json.dumps(told, ensure_ascii=False), "utf-8")
+        description = {"kind": kind, "arguments": dict(arguments), "started": now().isoformat()}
+        (folder / "job.json").write_text(json.dumps(description, ensure_ascii=False), "utf-8")
         with (folder / "lock").open("w") as lock, (folder / "output.txt").open("wb") as output:
             fcntl.flock(lock, fcntl.LOCK_EX)  # goes over to the child with the open file
             child = subprocess.Popen(
@@ -99,8 +99,8 @@ class Jobs:
         if not (id.isascii() and id.isalnum() and len(id) < 40):
             return None
         folder = self._shop / JOBS / id
-        told = _read(folder / "job.json")
-        if not told:
+        description = _read(folder / "job.json")
+        if not description:
             return None
         running = _held(folder / "lock")  # asked before the outcome is read: it is written before the lock is let go
         outcome = _read(folder / "outcome.json")
@@ -115,10 +115,10 @@ class Jobs:
             state, error = "failed", _why(folder)
         return Job(
             id=id,
-            kind=told["kind"],
-            arguments=told["arguments"],
+            kind=description["kind"],
+            arguments=description["arguments"],
             folder=folder,
-            started=datetime.fromisoformat(told["started"]).astimezone(UTC),
+            started=datetime.fromisoformat(description["started"]).astimezone(UTC),
             state=state,
             done=int(newest.get("done", 0)),
             total=int(newest.get("total", 0)),
@@ -161,7 +161,7 @@ def work(shop: Path, id: str) -> None:
     # Asked to stop, unwind: what is half done is rolled back and scratch files go.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = shop / JOBS / id
-    told = _read(folder / "job.json")
+    description = _read(folder / "job.json")
     last = 0.0
 
     def progress(done: int, total: int, what: str) -> None:
@@ -173,12 +173,12 @@ def work(shop: Path, id: str) -> None:
                 lines.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     outcome: dict[str, str] = {"state": "done"}
-    if told["kind"] == "train":  # its arguments are settings that hold for this training alone
-        os.environ.update({PREFIX + name.upper(): value for name, value in told["arguments"].items()})
+    if description["kind"] == "train":  # its arguments are settings that hold for this training alone
+        os.environ.update({PREFIX + name.upper(): value for name, value in description["arguments"].items()})
     try:
         with Shop(shop) as opened:
-            if told["kind"] == "load":
-                imports.run(opened, told["arguments"], folder, progress)
+            if description["kind"] == "load":
+                imports.run(opened, description["arguments"], folder, progress)
             else:
                 outcome["result"] = opened.train(progress)
     except ShelfwiseError as error:
@@ -219,10 +219,10 @@ def _held(lock: Path) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return {}
-    return told
+    return fields
 
 
 def _newest(path: Path) -> dict[str, Any]:
@@ -231,10 +231,10 @@ def _newest(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - 4_096))
             lines = file.read().split(b"\n")[:-1]
-        told: dict[str, Any] = json.loads(lines[-1])
+        line: dict[str, Any] = json.loads(lines[-1])
     except (FileNotFoundError, IndexError, json.JSONDecodeError):
         return {}
-    return told
+    return line
 
 
 if __name__ == "__main__":

@@ -105,9 +105,9 @@ class Metrics:
         self._events.inc(accepted)
         self._duplicates.inc(duplicates)
 
-    def searched(self, found: int) -> None:
+    def searched(self, products: int) -> None:
         self._searches.inc()
-        if not found:
+        if not products:
             self._empty.inc()
 
     def not_followed(self) -> None:

@@ -424,13 +424,13 @@ def described(
     reply: str,
     *failures: int,
     body: str | None = None,
-    asked: Sequence[Schema] = (),
+    queries: Sequence[Schema] = (),
     scope: Scope | None = None,
 ) -> dict[str, Any]:
-    """Keyword arguments of a FastAPI route that say what it takes and answers. asked: its parameters."""
+    """Keyword arguments of a FastAPI route that say what it takes and answers. queries: its parameters."""
     extra: Schema = {}
-    if asked:
-        extra["parameters"] = list(asked)
+    if queries:
+        extra["parameters"] = list(queries)
     if body == "image":
         extra |= {"requestBody": _PHOTO, "parameters": [_QUESTION]}
         failures = (400, 413, 415, 422, *failures)
@@ -471,8 +471,8 @@ def document(app: FastAPI) -> Schema:
         }
         for path in made["paths"].values():
             for operation in path.values():
-                told = operation["responses"].get("422", {}).get("description")
-                operation["responses"].pop("422", None) if told != _FAILURES[422] else None
+                text = operation["responses"].get("422", {}).get("description")
+                operation["responses"].pop("422", None) if text != _FAILURES[422] else None
         app.openapi_schema = made
     return app.openapi_schema
 

@@ -215,5 +215,5 @@ def _outside(name: bytes, value: bytes, prefix: bytes) -> bytes:
     if name in (b"location", b"hx-redirect") and value.startswith(b"/") and not value.startswith(b"//"):
         return prefix + value
     if name == b"set-cookie":
-        return _COOKIE_PATH.sub(lambda found: found[1] + prefix + (b"" if found[2] == b"/" else found[2]), value)
+        return _COOKIE_PATH.sub(lambda match: match[1] + prefix + (b"" if match[2] == b"/" else match[2]), value)
     return value

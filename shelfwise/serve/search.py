@@ -191,8 +191,8 @@ class Search:
             raise invalid("q", f"is {len(text)} characters long; at most {10 * MAX_QUERY}")
         if not (many.isascii() and many.isdecimal() and 1 <= len(many) <= 3 and 1 <= int(many) <= MAX_SUGGESTIONS):
             raise invalid("k", f"must be a whole number from 1 to {MAX_SUGGESTIONS}")
-        found = self._shop.suggest(text, k=int(many))
-        return {"suggestions": [suggestion.to_json() for suggestion in found]}
+        suggestions = self._shop.suggest(text, k=int(many))
+        return {"suggestions": [suggestion.to_json() for suggestion in suggestions]}
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
@@ -252,10 +252,10 @@ _NAME = re.compile(
 
 def multipart(kind: str, body: bytes) -> dict[str, bytes]:
     """The parts of a form by name (RFC 7578). kind: the Content-Type header. Raises Refused (400)."""
-    found = _BOUNDARY.search(kind)
-    if found is None:
+    boundary = _BOUNDARY.search(kind)
+    if boundary is None:
         raise Refused(400, "bad_form", "multipart/form-data needs its boundary in Content-Type")
-    mark = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
+    mark = b"--" + (boundary[1] or boundary[2]).encode("latin-1", "replace")
     parts: dict[str, bytes] = {}
     pieces = (b"\r\n" + body).split(b"\r\n" + mark)
     if len(pieces) < 3 or not pieces[-1].startswith(b"--"):

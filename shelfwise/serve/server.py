@@ -136,11 +136,11 @@ def _free_address(host: str, port: int) -> str:
     """The numeric address of `host`, when the port is free there. (Workers share the port, so that the
     system would let a second server share it too, and answer half of the first one's requests.)"""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise SettingsError(f"host {host!r} is no address of this machine: {error}") from None
-    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
-    family, kind, protocol, _, address = found[0]
+    addresses.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    family, kind, protocol, _, address = addresses[0]
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -113,8 +113,8 @@ class Steering:
 
     async def suggested(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.MERCHANT)
-        found = await self._beside(self._shop.suggested_synonyms, _PROPOSED)
-        return {"suggestions": [proposal_json(proposal) for proposal in found]}
+        proposals = await self._beside(self._shop.suggested_synonyms, _PROPOSED)
+        return {"suggestions": [proposal_json(proposal) for proposal in proposals]}
 
     async def audit(self, request: Request) -> dict[str, Any]:
         self._access.admit(request, Scope.MERCHANT)

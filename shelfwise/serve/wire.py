@@ -305,7 +305,7 @@ def parse_products(body: bytes) -> list[Product]:
 def parse_given(body: bytes) -> list[Given]:
     """`parse_products`, and which fields each names."""
     rows, lone = many(parse_json(body), "products", MAX_PRODUCTS)
-    found: list[Given] = []
+    given: list[Given] = []
     places: dict[str, int] = {}
     for index, row in enumerate(rows):
         where = "" if lone else f"products[{index}]"
@@ -315,8 +315,8 @@ def parse_given(body: bytes) -> list[Given]:
         places[product.id] = index
         attributes = row.get("attributes")
         keys = None if attributes is None else frozenset(attributes)
-        found.append(Given(product, frozenset(row), keys, where))
-    return found
+        given.append(Given(product, frozenset(row), keys, where))
+    return given
 
 
 def _event(row: Any, where: str, lines: Counter[tuple[str, str]]) -> Event:
@@ -324,8 +324,8 @@ def _event(row: Any, where: str, lines: Counter[tuple[str, str]]) -> Event:
     values = _known(row, EVENT, where)
     kind = values.get("type")
     if kind is None or kind == EventType.RETURNED:
-        told = "is required" if kind is None else f"is {kind!r}, which only the record says; send a refund"
-        raise invalid(_at(where, "type"), f"{told}; use one of {', '.join(_SENT)}")
+        problem = "is required" if kind is None else f"is {kind!r}, which only the record says; send a refund"
+        raise invalid(_at(where, "type"), f"{problem}; use one of {', '.join(_SENT)}")
     order = values.pop("transaction_id", "")
     if order:
         if not isinstance(order, str) or kind not in (EventType.PURCHASE, EventType.REFUND):

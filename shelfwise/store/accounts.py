@@ -183,5 +183,5 @@ def _add(connection: Connection, row: AccountRow) -> bool:
 
 
 def _link(connection: Connection, digest: str, time: int) -> str | None:
-    found = connection.scalar(select(links.c.account).where(links.c.digest == digest, links.c.expires > time))
-    return None if found is None else str(found)
+    account = connection.scalar(select(links.c.account).where(links.c.digest == digest, links.c.expires > time))
+    return None if account is None else str(account)

@@ -45,10 +45,10 @@ def chunks(values: Iterable[_Value], size: int) -> Iterator[list[_Value]]:
 
 def known(connection: Connection, column: Column[Any], values: Collection[str]) -> set[str]:
     """Which of the values the column, a key, holds."""
-    found: set[str] = set()
+    ids: set[str] = set()
     for chunk in chunks(values, _CHUNK):
-        found.update(connection.scalars(select(column).where(column.in_(chunk))))
-    return found
+        ids.update(connection.scalars(select(column).where(column.in_(chunk))))
+    return ids
 
 
 def count_up(connection: Connection, **by: int) -> None:
@@ -121,11 +121,11 @@ def _record(connection: Connection, rows: list[Row]) -> None:
 
 
 def _links(connection: Connection, names: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    links: dict[str, str] = {}
     for chunk in chunks(names, _CHUNK):
         query = select(sessions.c.session, sessions.c.customer).where(sessions.c.session.in_(chunk))
-        found.update((session, customer) for session, customer in connection.execute(query))
-    return found
+        links.update((session, customer) for session, customer in connection.execute(query))
+    return links
 
 
 def _insert(connection: Connection, rows: list[Row]) -> None:

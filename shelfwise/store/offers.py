@@ -52,5 +52,5 @@ class Offers:
     def products(self, ids: Iterable[str]) -> dict[str, Product]:
         """Those of these products that shoppers may see, by id, in the order asked."""
         now = schema.now()
-        found = ((id, product.offered(now)) for id, product in self._store.products(ids).items())
-        return {id: product for id, product in found if product is not None}
+        offered = ((id, product.offered(now)) for id, product in self._store.products(ids).items())
+        return {id: product for id, product in offered if product is not None}

@@ -86,12 +86,12 @@ def some(database: Database, names: Iterable[str]) -> dict[str, Product]:
     """Those there are, by id, in the order given. In the driver's own words: a page shows dozens, and making a
     statement of SQLAlchemy's takes longer than answering it."""
     names = list(dict.fromkeys(names))
-    found: dict[str, Product] = {}
+    products: dict[str, Product] = {}
     for chunk in chunks(names, _CHUNK):
         marks = ", ".join("?" if database.sqlite else "%s" for _ in chunk)
         rows = database.fetch(f"SELECT {_NAMES} FROM products WHERE id IN ({marks}) AND NOT deleted", tuple(chunk))
-        found.update((row[0], product_of(row)) for row in rows)
-    return {name: found[name] for name in names if name in found}
+        products.update((row[0], product_of(row)) for row in rows)
+    return {name: products[name] for name in names if name in products}
 
 
 def retire(connection: Connection, names: Iterable[str]) -> list[str]:

@@ -229,7 +229,7 @@ def _check(frame: pl.DataFrame, rules: dict[str, tuple[pl.Expr, str]], *, ids: t
         (name, pl.col(name).str.contains("\x00", literal=True), "contains a NUL character; remove it") for name in texts
     ]
     broken = frame.select(rule.fill_null(False).any().alias(str(number)) for number, (_, rule, _) in enumerate(checks))
-    for (name, rule, problem), found in zip(checks, broken.row(0), strict=True):
-        if found:
+    for (name, rule, problem), count in zip(checks, broken.row(0), strict=True):
+        if count:
             row = frame.filter(rule).row(0, named=True)
             raise InvalidRecord(name, f"{row[name]!r} {problem} (record {row['id']!r})")

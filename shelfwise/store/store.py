@@ -228,8 +228,8 @@ class Store:
         """How many events of each type name the product, and when the newest was. Reads every event's index entry:
         a third of a second for two million."""
         with self._database.read() as connection:
-            found = events.of_product(connection, product)
-        return {EventType(kind): (count, from_micros(last)) for kind, (count, last) in found.items()}
+            events_by_type = events.of_product(connection, product)
+        return {EventType(kind): (count, from_micros(last)) for kind, (count, last) in events_by_type.items()}
 
     def newest_sequence(self) -> int:
         """The sequence of the newest arrival, 0 without events: where `events_since` starts to follow."""
@@ -243,10 +243,10 @@ class Store:
         with self._database.read() as connection:
             if products is None:
                 return events.sold(connection, without)
-            found: dict[str, float] = {}
+            counts: dict[str, float] = {}
             for some in events.chunks(products, 500):
-                found |= events.sold(connection, without, some)
-            return found
+                counts |= events.sold(connection, without, some)
+            return counts
 
     def event_frames(
         self,

@@ -22,10 +22,10 @@ from shelfwise.models.sequences import Sequences
 _FACTS = "checkpoint.json"
 
 
-def fingerprint(train: Sequences, items: Items, validation: Sequences | None, *told: str) -> str:
+def fingerprint(train: Sequences, items: Items, validation: Sequences | None, *parts: str) -> str:
     """What a checkpoint must agree with to be gone on from: the events, what is known of the products (but for their
     thumbnails, which nothing with checkpoints reads), and all that shapes the fit."""
-    digest = hashlib.sha256(repr(told).encode())
+    digest = hashlib.sha256(repr(parts).encode())
     for name, value in _arrays(train, items, validation):
         digest.update(f"{name} {value.shape} {value.dtype}".encode())
         digest.update(np.ascontiguousarray(value).data)

@@ -54,7 +54,7 @@ def questions_of(
     random = np.random.default_rng(seed)
     model = Complements().count(baskets.before(cut), items, content, cut, progress)
     allowed = ~popular(model, items.n)
-    asked: list[tuple[Ints, Ints, bool]] = []
+    questions: list[tuple[Ints, Ints, bool]] = []
     after = baskets.where((baskets.time >= cut) & (baskets.sizes() > 1))
     for basket in np.tile(random.permutation(len(after)), _EACH):
         held = after.held.indices[after.held.indptr[basket] : after.held.indptr[basket + 1]]
@@ -62,15 +62,15 @@ def questions_of(
         shown = 1 if random.random() < 0.5 else int(random.integers(1, len(held) // 2 + 1))
         wanted = held[shown:][allowed[held[shown:]]]
         if len(wanted):
-            asked.append((held[:shown], wanted, bool(random.random() < _HIDDEN)))
-        if len(asked) == most:
+            questions.append((held[:shown], wanted, bool(random.random() < _HIDDEN)))
+        if len(questions) == most:
             break
-    proposals = (model.propose(seeds, allowed=allowed, hidden=hidden) for seeds, _, hidden in asked)
-    if not asked:
+    proposals = (model.propose(seeds, allowed=allowed, hidden=hidden) for seeds, _, hidden in questions)
+    if not questions:
         empty = np.empty((0, len(FEATURES)), np.float32)
         return Questions(empty, np.empty(0, np.bool_), np.zeros(1, np.int64), np.empty(0, np.int64))
     return collect(
-        ((one.ids, one.features) for one in proposals), [wanted for _, wanted, _ in asked], progress=progress
+        ((one.ids, one.features) for one in proposals), [wanted for _, wanted, _ in questions], progress=progress
     )
 
 

@@ -112,17 +112,17 @@ def _foretell(recall: Content, facts: Mapping[str, Tensor], vectors: Tensor) -> 
     One part after the other, each fitted by ridge regression to what those before left over.
     """
     rest = vectors.clone()
-    for name, told in facts.items():
+    for name, values in facts.items():
         part = getattr(recall, name)
         if name in ("category", "brand"):
             size = len(part.weight)
-            count = torch.bincount(told, minlength=size)[:, None]
-            total = torch.zeros(size, rest.shape[1]).index_add_(0, told, rest)
+            count = torch.bincount(values, minlength=size)[:, None]
+            total = torch.zeros(size, rest.shape[1]).index_add_(0, values, rest)
             part.weight.copy_(total / (count + _SHRINK))
             part.weight[0] = 0
-            rest -= part.weight[told]
+            rest -= part.weight[values]
         else:
-            square = told.T @ told
+            square = values.T @ values
             square += torch.eye(len(square)) * (_SHRINK + 1e-3 * float(square.diagonal().mean()))
-            part.weight.copy_(torch.linalg.solve(square, told.T @ rest).T)
-            rest -= told @ part.weight.T
+            part.weight.copy_(torch.linalg.solve(square, values.T @ rest).T)
+            rest -= values @ part.weight.T

@@ -45,12 +45,12 @@ _LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by th
 class Questions:
     """Candidates of many questions, one after the other.
 
-    features: float32 [rows, f]. found: bool [rows], bought afterwards. offsets: int64 [q + 1].
+    features: float32 [rows, f]. relevance: bool [rows], bought afterwards. offsets: int64 [q + 1].
     relevant: int64 [q], how many products the customer bought afterwards, whether proposed or not.
     """
 
     features: Floats
-    found: Bools
+    relevance: Bools
     offsets: Longs
     relevant: Longs
 
@@ -64,17 +64,19 @@ class Questions:
         sizes = np.diff(self.offsets)
         rows = np.repeat(chosen, sizes)
         offsets = np.concatenate(([0], np.cumsum(sizes[chosen]))).astype(np.int64)
-        return Questions(self.features[rows], self.found[rows], offsets, self.relevant[chosen])
+        return Questions(self.features[rows], self.relevance[rows], offsets, self.relevant[chosen])
 
     def answerable(self) -> int:
         """How many questions have at least one right candidate."""
-        return len(np.unique(np.searchsorted(self.offsets, np.flatnonzero(self.found), side="right")))
+        return len(np.unique(np.searchsorted(self.offsets, np.flatnonzero(self.relevance), side="right")))
 
-    def thinned(self, wrong: int, seed: int) -> Questions:
+    def downsampled(self, wrong: int, seed: int) -> Questions:
         """With about so many wrong candidates a question, by chance, and all right ones."""
-        kept = self.found | (np.random.default_rng(seed).random(len(self.found)) < wrong * len(self) / len(self.found))
+        kept = self.relevance | (
+            np.random.default_rng(seed).random(len(self.relevance)) < wrong * len(self) / len(self.relevance)
+        )
         offsets = np.concatenate(([0], np.cumsum(kept)))[self.offsets]
-        return Questions(self.features[kept], self.found[kept], offsets, self.relevant)
+        return Questions(self.features[kept], self.relevance[kept], offsets, self.relevant)
 
     def joined(self, *others: Questions) -> Questions:
         """These, then those of the others."""
@@ -82,7 +84,7 @@ class Questions:
         sizes = np.concatenate([np.diff(one.offsets) for one in every])
         return Questions(
             np.concatenate([one.features for one in every]),
-            np.concatenate([one.found for one in every]),
+            np.concatenate([one.relevance for one in every]),
             np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
             np.concatenate([one.relevant for one in every]),
         )
@@ -94,18 +96,18 @@ def collect(
     """One question an answer (ids int32 [c], features float32 [c, f]); wanted[i]: the distinct products (inside ids)
     that make answer i right."""
     features: list[Floats] = []
-    found: list[Bools] = []
+    relevance: list[Bools] = []
     sizes: list[int] = []
     for index, ((ids, rows), right) in enumerate(zip(answers, wanted, strict=True)):
         features.append(rows)
-        found.append(np.isin(ids, right))
+        relevance.append(np.isin(ids, right))
         sizes.append(len(ids))
         if progress and index % 100 == 0:
             progress(index, len(wanted), "asking the engine about the past")
     width = features[0].shape[1] if features else 0
     return Questions(
         np.concatenate([*features, np.empty((0, width), np.float32)]).astype(np.float32, copy=False),
-        np.concatenate([*found, np.empty(0, np.bool_)]),
+        np.concatenate([*relevance, np.empty(0, np.bool_)]),
         np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
         np.fromiter((len(right) for right in wanted), np.int64),
     )
@@ -120,7 +122,7 @@ def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
     order = np.argsort(-scores, kind="stable")
     order = order[np.argsort(owner[order], kind="stable")]
     rank = np.arange(len(order)) - np.repeat(questions.offsets[:-1], np.diff(questions.offsets))
-    hit = questions.found[order] & (rank < k)
+    hit = questions.relevance[order] & (rank < k)
     gains = 1 / np.log2(np.arange(2, k + 2))
     gained = np.bincount(owner[hit], gains[rank[hit]], minlength=len(questions))
     ideal = np.cumsum(gains)[np.clip(questions.relevant, 1, k) - 1]
@@ -200,34 +202,34 @@ def _fit_head(
     merits: dict[str, float] = defaultdict(float)
     sizes: dict[str, float] = defaultdict(float)
     rounds = _rounds(windows, growth.seed)
-    asked = sum(len(held) for _, held in rounds)
+    total = sum(len(held) for _, held in rounds)
     while rounds:
         train, held = rounds.pop()
-        lessons, trials = train.thinned(_WRONG, growth.seed), held.thinned(_WRONG, growth.seed)
-        grown = {name: _trees(names, lessons, trials, growth, loss) for name, loss in _LOSSES.items()}
+        fitted_on, validation = train.downsampled(_WRONG, growth.seed), held.downsampled(_WRONG, growth.seed)
+        grown = {name: _trees(names, fitted_on, validation, growth, loss) for name, loss in _LOSSES.items()}
         competitors: dict[str, Head] = {**simple} | {name: trees for name, (trees, _) in grown.items()}
-        competitors["linear"] = _linear(lessons)
+        competitors["linear"] = _linear(fitted_on)
         competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
         for name, head in competitors.items():
-            merits[name] += ndcg(head.score(held.features), held) * len(held) / asked
+            merits[name] += ndcg(head.score(held.features), held) * len(held) / total
         for name, (_, size) in grown.items():
-            sizes[name] += size * len(held) / asked
-        del train, held, lessons, trials  # a few hundred megabytes
+            sizes[name] += size * len(held) / total
+        del train, held, fitted_on, validation  # a few hundred megabytes
     kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
     fit = Fit(best, dict(merits))
     if best in simple:
         return simple[best], fit
     whole = _joined(windows)
-    lessons = whole.thinned(_WRONG, growth.seed)
+    fitted_on = whole.downsampled(_WRONG, growth.seed)
     if best == "linear":
-        return _linear(lessons), fit
-    again = [
-        _trees(names, lessons, None, replace(growth, trees=round(sizes[name])), loss)[0]
+        return _linear(fitted_on), fit
+    refitted = [
+        _trees(names, fitted_on, None, replace(growth, trees=round(sizes[name])), loss)[0]
         for name, loss in _LOSSES.items()
         if best in (name, "sum")
     ]
-    return (_sum(whole, *again) if best == "sum" else again[0]), fit
+    return (_sum(whole, *refitted) if best == "sum" else refitted[0]), fit
 
 
 def _rounds(windows: Sequence[Questions], seed: int) -> list[tuple[Questions, Questions]]:
@@ -252,7 +254,7 @@ def _trees(
     def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
         return lightgbm.Dataset(
             questions.features,
-            questions.found.astype(np.int8),
+            questions.relevance.astype(np.int8),
             group=np.diff(questions.offsets),
             feature_name=list(names),
             reference=reference,
@@ -267,7 +269,7 @@ def _trees(
         "num_leaves": growth.leaves,
         "learning_rate": 0.12,
         # A leaf of a few candidates learns one window by heart.
-        "min_data_in_leaf": int(np.clip(len(train.found) // 1000, 20, 500)),
+        "min_data_in_leaf": int(np.clip(len(train.relevance) // 1000, 20, 500)),
         "lambda_l2": 20.0,
         "feature_fraction": 0.7,
         "bagging_fraction": 0.8,
@@ -283,8 +285,8 @@ def _trees(
         booster = lightgbm.train(parameters, learn, size)
     else:
         curve: dict[str, dict[str, list[float]]] = {}
-        told = [lightgbm.record_evaluation(curve)]
-        booster = lightgbm.train(parameters, learn, size, valid_sets=[dataset(held, learn)], callbacks=told)
+        callbacks = [lightgbm.record_evaluation(curve)]
+        booster = lightgbm.train(parameters, learn, size, valid_sets=[dataset(held, learn)], callbacks=callbacks)
         size = _size(curve["valid_0"]["ndcg@12"])
     return Trees(booster.model_to_string(num_iteration=size)), size
 
@@ -313,8 +315,8 @@ def _linear(questions: Questions) -> Linear:
         column = questions.features[:, place].astype(np.float64)
         spread[place] = max(float(column.std()), 1e-6)
         features[:, place] = (column - column.mean()) / spread[place]
-    found = questions.found.astype(np.float64)
-    share = found / np.repeat(np.maximum(np.add.reduceat(found, starts), 1), sizes)
+    relevance = questions.relevance.astype(np.float64)
+    share = relevance / np.repeat(np.maximum(np.add.reduceat(relevance, starts), 1), sizes)
 
     def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         scores = features @ weights

@@ -49,8 +49,8 @@ class ScoreFusion:
         self._histories, self._relevant, self._now, self._repeats = histories, relevant, now, repeats
         first = np.arange(min(_FIRST, len(histories)))
         some, wanted = histories.select(first), relevant.select(first)
-        found = [self._merit(self._remembered(network, some, keep)[0][:, :_K], wanted) for keep in _KEEPS]
-        self.keep = _KEEPS[int(np.argmax(found))]
+        merits = [self._merit(self._remembered(network, some, keep)[0][:, :_K], wanted) for keep in _KEEPS]
+        self.keep = _KEEPS[int(np.argmax(merits))]
         network.keep.fill_(self.keep)
         self._ids, self._scores, self._query = self._remembered(network, histories, self.keep)
         self.remembered = self._merit(self._ids[:, :_K], relevant)

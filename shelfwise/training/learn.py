@@ -168,11 +168,11 @@ class EngineModel:
             kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed)
             for kind in kinds if window is plan.newest else ("home", "new"):
                 make = kinds[kind]
-                asked = make()
+                of_kind = make()
                 questions = self.executor.run(
                     "candidates",
-                    lambda asked=asked, engine=engine: collect(  # type: ignore[misc]
-                        engine.candidates_many(asked.states, asked.requests), asked.wanted, progress=progress
+                    lambda of_kind=of_kind, engine=engine: collect(  # type: ignore[misc]
+                        engine.candidates_many(of_kind.states, of_kind.requests), of_kind.wanted, progress=progress
                     ),
                 )
                 windows.setdefault(kind, []).append(questions)

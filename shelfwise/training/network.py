@@ -132,8 +132,8 @@ class NetworkRecommender:
         assert self.network is not None, "fit first"
         if now is None:
             now = np.full(len(histories), self._until, np.int64)
-        found: Floats = self.network.encode(histories, now) @ self.network.item_vectors().T
-        return found
+        scores: Floats = self.network.encode(histories, now) @ self.network.item_vectors().T
+        return scores
 
 
 def config_of(settings: Settings, items: Items) -> NetworkConfig:
@@ -191,8 +191,8 @@ class _Training:
 
     def run(self) -> None:
         model = self.model
-        told = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
-        mark = fingerprint(self.train, self.items, self.validation, *told)
+        description = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
+        mark = fingerprint(self.train, self.items, self.validation, *description)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
         network = self._begin(None if resumed is None else resumed[1]["counted"])
@@ -213,7 +213,7 @@ class _Training:
             first, best_epoch, best = self._resume(network, optimizer, resumed)
         else:
             first, best_epoch, best = 1, 0, _learned(network)
-            ndcg = math.nan if self.watched is None else self.join.remembered
+            ndcg = math.nan if self.watched is None else self.fusion.remembered
             self._note(Epoch(epoch=0, loss=math.nan, ndcg=ndcg, items_per_second=0.0, seconds=0.0))
         # The clock starts here: a limit that is not reached changes nothing, however long counting took.
         started = time.perf_counter()
@@ -261,7 +261,7 @@ class _Training:
         return network
 
     @cached_property
-    def join(self) -> ScoreFusion:
+    def fusion(self) -> ScoreFusion:
         """Made when first asked: a fit that is over needs none."""
         assert self.watched is not None
         assert self.model.network is not None
@@ -305,9 +305,9 @@ class _Training:
         )
         if self.watched is None:
             return line
-        found = self.join.choose(network)
-        network.share.copy_(torch.tensor(share_of(found.weight)))
-        return replace(line, ndcg=found.ndcg, learned=found.learned)
+        choice = self.fusion.choose(network)
+        network.share.copy_(torch.tensor(share_of(choice.weight)))
+        return replace(line, ndcg=choice.ndcg, learned=choice.learned)
 
     def _step(self, network: Network, rows: tuple[Longs, Longs], random: np.random.Generator) -> tuple[Tensor, int]:
         starts, lengths = rows

@@ -29,7 +29,9 @@ def fit_perceptron(
     """None where no question has a right candidate. A question with many right ones counts as the root of their
     number, so that large baskets teach more, and do not decide alone."""
     offsets = questions.offsets
-    right = np.add.reduceat(np.append(questions.found, False).astype(np.int64), offsets[:-1]) * (np.diff(offsets) > 0)
+    right = np.add.reduceat(np.append(questions.relevance, False).astype(np.int64), offsets[:-1]) * (
+        np.diff(offsets) > 0
+    )
     useful = np.flatnonzero(right > 0)
     if not len(useful):
         return None
@@ -78,10 +80,10 @@ def _loss(
     owner = torch.from_numpy(np.repeat(np.arange(len(chosen)), sizes))
     values = np.clip((questions.features[rows] - mean) / spread, -REACH, REACH)
     scores = network(torch.from_numpy(values)).squeeze(1)
-    found = torch.from_numpy(questions.found[rows].astype(np.float32))
+    relevance = torch.from_numpy(questions.relevance[rows].astype(np.float32))
     highest = torch.full((len(chosen),), -torch.inf).scatter_reduce(0, owner, scores.detach(), "amax")
     whole = torch.zeros(len(chosen)).index_add(0, owner, torch.exp(scores - highest[owner])).log() + highest
-    right = torch.zeros(len(chosen)).index_add(0, owner, found)
+    right = torch.zeros(len(chosen)).index_add(0, owner, relevance)
     weight = right.clamp(min=1) ** -0.5
-    loss: torch.Tensor = -((scores - whole[owner]) * found * weight[owner]).sum() / len(chosen)
+    loss: torch.Tensor = -((scores - whole[owner]) * relevance * weight[owner]).sum() / len(chosen)
     return loss

@@ -34,7 +34,7 @@ EVERYTHING = Filters(availability=None)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class QuestionBatch:
     """Questions of one kind: row i of each is one question. wanted: distinct inside ids that are right."""
 
     states: list[State]
@@ -81,7 +81,7 @@ def baskets_of(events: Sequences) -> Baskets:
     return Baskets(item[distinct], offsets, owner[at], events.time[at])
 
 
-def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], Asked]]:
+def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], QuestionBatch]]:
     """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits,
     pages and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
     maker = _Maker(window, bundle, memory, seed)
@@ -104,7 +104,7 @@ class _Maker:
         self.usual: Mask = np.zeros(self.n, np.bool_)
         self.usual[bundle.popularity.order[: min(POPULAR, self.n // 20)]] = True
 
-    def home(self, *, new: bool) -> Asked:
+    def home(self, *, new: bool) -> QuestionBatch:
         chosen = self.window.active()
         if len(chosen) > MOST:
             chosen = np.sort(self.random.choice(chosen, MOST, replace=False))
@@ -113,20 +113,20 @@ class _Maker:
         if new:
             wanted = unseen(wanted, before, self.n)
         request = Request(session="training", exclude_purchased=new, filters=EVERYTHING)
-        return self._asked(before, self.window.now[chosen], wanted, request)
+        return self._batch(before, self.window.now[chosen], wanted, request)
 
-    def visit(self) -> Asked:
+    def visit(self) -> QuestionBatch:
         """Where the record has purchases only, a part of a basket stands for what was looked at."""
         if (self.window.after.kind == _PURCHASE).all():
             return self.baskets("home", known=False)
         chosen = self.random.permutation(self.window.active())[:MOST]
         histories, now, wanted = lookers(self.window, chosen, self.n, known=False)
         wanted = wanted.keep(~self.usual[wanted.ids])
-        return self._asked(histories, now, wanted, Request(session="training", filters=EVERYTHING))
+        return self._batch(histories, now, wanted, Request(session="training", filters=EVERYTHING))
 
-    def baskets(self, surface: str, *, known: bool) -> Asked:
+    def baskets(self, surface: str, *, known: bool) -> QuestionBatch:
         """A part of a basket shown on this surface, the rest of it wanted. known: with what its customer did before."""
-        asked = Asked([], [], [])
+        asked = QuestionBatch([], [], [])
         for shown, rest, owner, now in self._parts(surface):
             past = self.window.before.select(slice(owner, owner + 1))
             if known and not past.rows:
@@ -155,9 +155,9 @@ class _Maker:
             if len(rest):
                 yield items[:part], rest, int(baskets.owner[basket]), baskets.time[basket : basket + 1]
 
-    def _asked(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> Asked:
+    def _batch(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> QuestionBatch:
         some = np.flatnonzero(wanted.lengths() > 0)
         histories, now, wanted = histories.select(some), now[some], wanted.select(some)
         states = states_of(histories.last(events_read(self.memory, request.exclude_purchased)), now)
         rows = [wanted.ids[wanted.offsets[at] : wanted.offsets[at + 1]] for at in range(len(wanted))]
-        return Asked(states, [request] * len(states), rows)
+        return QuestionBatch(states, [request] * len(states), rows)

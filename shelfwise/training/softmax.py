@@ -29,11 +29,11 @@ class _Softmax(torch.autograd.Function):
     ) -> Tensor:
         kind = torch.bfloat16 if half else torch.float32
         low, table = query.detach().to(kind), vectors.detach().to(kind)
-        found = vectors.detach()
-        positive = (query.detach() * found[target]).sum(1)
+        vectors_now = vectors.detach()
+        positive = (query.detach() * vectors_now[target]).sum(1)
         # Where a logit may be too large to be exponentiated, each row is lowered by its own highest. (One shift for all
         # would save a pass, but a row far below it would sink to nothing, and its loss to -inf.)
-        wide = float(query.detach().norm(dim=1).max()) * float(found.norm(dim=1).max()) > _SAFE
+        wide = float(query.detach().norm(dim=1).max()) * float(vectors_now.norm(dim=1).max()) > _SAFE
         by_query, by_vector = torch.empty_like(query), torch.zeros_like(vectors)
         total = torch.zeros((), device=query.device)
         step = max(1, CHUNK // max(1, len(vectors)))
@@ -64,7 +64,7 @@ class _Softmax(torch.autograd.Function):
                 total += top.sum(dtype=torch.float32)
             by_query[part] = (raised @ table).float() / mass
             by_vector += (raised.T @ (some / mass).to(kind)).float()
-        by_query -= found[target]
+        by_query -= vectors_now[target]
         by_vector.index_add_(0, target, query.detach(), alpha=-1.0)
         ctx.save_for_backward(by_query, by_vector)
         ctx.count = len(query)

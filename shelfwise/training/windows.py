@@ -1,4 +1,4 @@
-"""Windows: what customers did before a moment and after it, the ranker's lessons.
+"""Windows: what customers did before a moment and after it, what the ranker learns from.
 
 Several, because one may be Thanksgiving: on Complete Journey a ranker fitted on the two ordinary windows before it was
 better in the next two weeks than one fitted on that window.
@@ -36,7 +36,7 @@ class Window:
 def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> list[Window]:
     """Up to `most` windows of `span` seconds, the last starting at `newest`, oldest first. A window counts when at
     least 30 customers are active in it and more events lie before it than in it."""
-    found: list[Window] = []
+    windows: list[Window] = []
     for back in range(most):
         start = newest - back * span
         before = past.before(start)
@@ -44,8 +44,8 @@ def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> 
         window = Window(before, after, np.full(len(past), start, np.int64))
         if before.rows <= after.rows or len(window.active()) < LEAST:
             break
-        found.append(window)
-    return found[::-1]
+        windows.append(window)
+    return windows[::-1]
 
 
 def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[Sequences, Longs, Relevant]:

@@ -79,26 +79,26 @@ class KeyRing:
 
     def find(self, secret: str) -> Key | None:
         """The key behind `secret`, None when there is none."""
-        found: Key | None = None
+        match: Key | None = None
         digest = _digest(secret[:MAX_SECRET])
         for key in self.list():  # all of them, always: the time taken tells nothing
             if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
+                match = key
+        return match
 
     def check(self, secret: str, scope: Scope) -> Key:
         """The key behind `secret`. Raises Forbidden when none was given, it is unknown or lacks `scope`."""
-        found = self.find(secret)
+        key = self.find(secret)
         if not secret:
             raise Forbidden(
                 "this shop asks for a key: send the header `Authorization: Bearer KEY`; "
                 "`shelfwise keys create` makes one"
             )
-        if found is None:
+        if key is None:
             raise Forbidden("the key is unknown or was revoked; `shelfwise keys list` shows the shop's keys")
-        if not found.allows(scope):
-            raise Forbidden(f"the key {found.name!r} lacks the scope {scope}; make one with it")
-        return found
+        if not key.allows(scope):
+            raise Forbidden(f"the key {key.name!r} lacks the scope {scope}; make one with it")
+        return key
 
     def create(self, name: str, scopes: Iterable[str]) -> str:
         """Make a key and return its secret, which is shown here once and never again. Raises InvalidRecord."""

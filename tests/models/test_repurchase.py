@@ -87,7 +87,7 @@ def test_one_history_is_told_as_the_batch_has_it(events: list[tuple[int, int]], 
     items, times = (np.array(column) for column in zip(*events, strict=True))
     now = int(times.max()) + later * DAY
     model = Repurchase(half_life=90, rhythm=0.25).fit(sequences_of([[6]], times=[[0]]), Items(n=7))
-    rows, scores, features = model.told(items.astype(np.int32), times, now)
+    rows, scores, features = model.score_history(items.astype(np.int32), times, now)
     batch = model.scores(sequences_of([items.tolist()], times=[times.tolist()]), now=np.array([now]))[0]
     assert rows.tolist() == sorted(set(items.tolist()))
     np.testing.assert_allclose(scores, batch[rows], rtol=1e-5)

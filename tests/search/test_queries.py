@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from shelfwise.schema import EVENT_COLUMNS, Event, EventType, Product, Synonym, now
-from shelfwise.search.queries import asked, outcomes
+from shelfwise.search.queries import count_queries, outcomes
 from shelfwise.shop import Shop
 
 BEGUN = now() - timedelta(days=3)
@@ -38,18 +38,18 @@ def test_forms_of_a_query_are_one_and_what_it_led_to_is_counted(tmp_path: Path) 
         shop.put_products([Product(id="lamp", title="Desk lamp"), Product(id="sofa", title="Grey sofa")])
         shop.append_events(EVENTS)
         frames = list(shop.store.event_frames())
-        found = asked(pl.concat(frames))
+        found = count_queries(pl.concat(frames))
         told = {one.query.lower(): (one.times, one.people, one.turned) for one in found}
         assert told == {"lamp": (3, 2, 1), "settee": (1, 1, 0), "lapm": (1, 1, 1)}
         assert found[0].last == BEGUN + timedelta(minutes=3)
-        assert [one.query.lower() for one in asked(pl.concat(frames), limit=1)] == ["lamp"]
-        kinds = {one.asked.query.lower(): one.kind for one in outcomes(shop.searching, found)}
+        assert [one.query.lower() for one in count_queries(pl.concat(frames), limit=1)] == ["lamp"]
+        kinds = {one.counted.query.lower(): one.kind for one in outcomes(shop.searching, found)}
         assert kinds == {"lamp": "found", "settee": "none", "lapm": "corrected"}
         shop.store.put_synonyms([Synonym(("settee", "sofa"))], "test")
         shop.refresh()
-        again = {one.asked.query: one for one in outcomes(shop.searching, found)}["settee"]
+        again = {one.counted.query: one for one in outcomes(shop.searching, found)}["settee"]
         assert (again.kind, again.total) == ("found", 1), "what was mended since no longer fails"
 
 
 def test_no_searches_no_queries() -> None:
-    assert asked(pl.DataFrame(schema=EVENT_COLUMNS)) == []
+    assert count_queries(pl.DataFrame(schema=EVENT_COLUMNS)) == []

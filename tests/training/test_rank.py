@@ -22,14 +22,14 @@ def test_ndcg_agrees_with_the_metrics() -> None:
     questions = made(30, 0, "sum")
     scores = questions.features[:, 0] + 0.5 * questions.features[:, 2]
     order = np.argsort(-scores.reshape(30, 40), axis=1)[:, :12].astype(np.int32)
-    relevant = Relevant.of([np.flatnonzero(row) for row in questions.found.reshape(30, 40)])
+    relevant = Relevant.of([np.flatnonzero(row) for row in questions.relevance.reshape(30, 40)])
     assert ndcg(scores, questions) == pytest.approx(np.nanmean(ranking(order, relevant, [12])["ndcg@12"]))
 
 
 def test_what_was_not_proposed_counts_as_missed() -> None:
     ids = np.array([4, 7], np.int32)
     questions = collect([(ids, np.eye(2, dtype=np.float32))], [np.array([7, 9], np.int32)])
-    assert questions.found.tolist() == [False, True]
+    assert questions.relevance.tolist() == [False, True]
     assert questions.relevant.tolist() == [2]
     assert ndcg(np.array([0.0, 1.0], np.float32), questions) == pytest.approx(1 / (1 + 1 / np.log2(3)))
 
@@ -46,10 +46,12 @@ def test_questions_of_which_nothing_is_left_teach_nothing_and_break_nothing() ->
     """Few wrong candidates are learned from: of one without a right one, none may be."""
     large = made(100, 0, "sum")
     alone = Questions(large.features[:1], np.zeros(1, np.bool_), np.array([0, 1]), np.array([1]))
-    padded = Questions(np.tile(large.features, (20, 1)), np.tile(large.found, 20), large.offsets * 20, large.relevant)
+    padded = Questions(
+        np.tile(large.features, (20, 1)), np.tile(large.relevance, 20), large.offsets * 20, large.relevant
+    )
     window = padded.joined(*[alone] * 50)
-    thinned = window.thinned(120, 0)
-    assert (np.diff(thinned.offsets) == 0).any()
+    fewer = window.downsampled(120, 0)
+    assert (np.diff(fewer.offsets) == 0).any()
     ranker, fits = fit_ranker("xyz", {"home": [window], "new": [window]})
     assert np.isfinite(list(fits["home"].ndcg.values())).all()
     assert np.isfinite(ranker.score(large.features)).all()

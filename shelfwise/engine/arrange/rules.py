@@ -48,10 +48,10 @@ class Rules:
         """The rules for this query and these categories (the answer's filter, paths) at `now` (seconds), by id."""
         if not self._spans:
             return ()
-        found: list[Rule] = []
+        rules: list[Rule] = []
         paths = [_path(category) for category in categories]
         if self._by_query and query:
-            found += [
+            rules += [
                 rule
                 for rule in self._by_query.get(self._key(query), ())
                 if not rule.category.strip() or any(_inside(path, _path(rule.category)) for path in paths)
@@ -59,9 +59,9 @@ class Rules:
         if self._by_category:
             above = {path[:end] for path in paths for end in _levels(path)}
             for name in above:
-                found += self._by_category.get(name, ())
+                rules += self._by_category.get(name, ())
         moment = int(now * 1_000_000)
-        there = [rule for rule in found if self._spans[rule.id][0] <= moment < self._spans[rule.id][1]]
+        there = [rule for rule in rules if self._spans[rule.id][0] <= moment < self._spans[rule.id][1]]
         return tuple(sorted(there, key=lambda rule: rule.id))
 
     def _key(self, query: str) -> str:

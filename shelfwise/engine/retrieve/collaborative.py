@@ -68,8 +68,8 @@ class Collaborative(Source):
         allowed = np.zeros(view.n, np.bool_)
         allowed[rows] = True
         hits, _ = view.vector_index.search(vector[None], _MOST, allowed=allowed)
-        found: Ints = hits[0][hits[0] >= 0].astype(np.int32)
-        return found
+        near: Ints = hits[0][hits[0] >= 0].astype(np.int32)
+        return near
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         vector, _ = customer_vector(context)

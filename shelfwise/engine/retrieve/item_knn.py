@@ -56,7 +56,7 @@ class ItemKnn(Source):
         """The event whose neighbour this is most."""
         if not values["item_knn"] > 0:
             return None
-        items, weights = self._asked(context)
+        items, weights = self._weighted(context)
         graph = self.bundle.cooccurrence
         parts = weights_to(graph.indptr, graph.ids, graph.weights, items, weights, int(context.view.proxy[row]))
         crowd = context.crowd
@@ -67,7 +67,7 @@ class ItemKnn(Source):
         newest = len(parts) - 1 - int(parts[::-1].argmax())
         return named(context, len(context.items) - len(parts) + newest) if parts[newest] > 0 else None
 
-    def _asked(self, context: Context) -> tuple[Ints, Floats]:
+    def _weighted(self, context: Context) -> tuple[Ints, Floats]:
         """The newest events' rows, and how much each counts."""
         weights = self._fades[moments_back(context.times[-READ:])]
         if context.likeness is not None:
@@ -77,18 +77,20 @@ class ItemKnn(Source):
     def _sums(self, context: Context) -> tuple[Ints, Floats]:
         """Distinct neighbours int32 [m] and their sums float32 [m]."""
 
-        def found() -> tuple[Ints, Floats]:
+        def computed() -> tuple[Ints, Floats]:
             if not context.view.known or not len(context.items):
                 return NO_ROWS, np.empty(0, np.float32)
             graph = self.bundle.cooccurrence
-            return add_neighbours(graph.indptr, graph.ids, graph.weights, *self._asked(context), context.scratch.total)
+            return add_neighbours(
+                graph.indptr, graph.ids, graph.weights, *self._weighted(context), context.scratch.total
+            )
 
-        return context.once(ItemKnn, found)
+        return context.once(ItemKnn, computed)
 
     def _late(self, context: Context) -> tuple[Ints, Floats]:
         """The same of what followed these events since the bundle was learned."""
 
-        def found() -> tuple[Ints, Floats]:
+        def computed() -> tuple[Ints, Floats]:
             graph = context.crowd
             items = context.items[-READ:]
             counted = items < len(graph.indptr) - 1
@@ -97,7 +99,7 @@ class ItemKnn(Source):
             fades = self._fades[moments_back(context.times[-READ:])][counted]
             return add_neighbours(graph.indptr, graph.ids, graph.weights, items[counted], fades, context.scratch.total)
 
-        return context.once((ItemKnn, "late"), found)
+        return context.once((ItemKnn, "late"), computed)
 
     @staticmethod
     def _at(context: Context, sums: tuple[Ints, Floats], rows: Ints) -> Floats:

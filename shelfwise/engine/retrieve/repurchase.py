@@ -70,7 +70,7 @@ class RepurchaseSource(Source):
             if context.request.exclude_purchased or context.question == "similar" or not context.bought.any():
                 return NO_ROWS, np.empty(0, np.float32), np.empty((0, len(Repurchase.FEATURES)), np.float32)
             items, times = context.items[context.bought], context.times[context.bought]
-            return self.bundle.repurchase.told(items, times, context.now)
+            return self.bundle.repurchase.score_history(items, times, context.now)
 
         return context.once(RepurchaseSource, made)
 

@@ -354,7 +354,7 @@ def _choose_offers(
         listed = [product for product, _ in mine]
         shown.append((listed + [product for product in ranked[code] if product not in listed])[:_SHOWN])
         first.append(mine[0] if mine else None)
-    found = store.products(list({pair[0] for pair in first if pair}))
-    titles = {id: product.title or id for id, product in found.items()}
+    records = store.products(list({pair[0] for pair in first if pair}))
+    titles = {id: product.title or id for id, product in records.items()}
     reasons = ["popular" if pair is None else f"bought {pair[1]}x: {titles.get(pair[0], pair[0])}" for pair in first]
     return best, shown, reasons

@@ -74,8 +74,8 @@ class Desk:
         return self._running.for_customer(customer, moment or now(), k, self._sellable)
 
     def _sellable(self, product: str) -> bool:
-        found = self._store.product(product)
-        return found is not None and found.availability is not Availability.OUT_OF_STOCK
+        record = self._store.product(product)
+        return record is not None and record.availability is not Availability.OUT_OF_STOCK
 
     def _history(self) -> History:
         with self._lock:

@@ -143,8 +143,8 @@ def put(store: Store, draft: Draft) -> None:
 
 def drafts(store: Store) -> list[Draft]:
     """Newest start first."""
-    found = [Draft.from_json(orjson.loads(text)) for text in store.campaign_record.plans().values()]
-    return sorted(found, key=lambda one: (one.start, one.id), reverse=True)
+    saved = [Draft.from_json(orjson.loads(text)) for text in store.campaign_record.plans().values()]
+    return sorted(saved, key=lambda one: (one.start, one.id), reverse=True)
 
 
 def draft(store: Store, id: str) -> Draft:
@@ -170,11 +170,11 @@ def sellable(store: Store, offers: Sequence[Offer]) -> dict[str, tuple[str, ...]
     }
     free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden)))
     ids = set(free["id"])
-    found: dict[str, tuple[str, ...]] = {}
+    by_category: dict[str, tuple[str, ...]] = {}
     for offer in offers:
         products = [product for product in offer.products if product in ids]
         for category in offer.categories:
             inside = (pl.col("product_type") == category) | pl.col("product_type").str.starts_with(f"{category} > ")
             products += free.filter(inside)["id"].to_list()
-        found[offer.code] = tuple(dict.fromkeys(products))
-    return found
+        by_category[offer.code] = tuple(dict.fromkeys(products))
+    return by_category

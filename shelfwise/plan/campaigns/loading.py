@@ -243,14 +243,14 @@ def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
     contacts = store.campaign_record.contacts()
     sent = contacts.filter(pl.col("arm") == SENT).group_by("campaign").agg("customer")
     addressed: dict[str, list[str]] = dict(sent.iter_rows())
-    found = {
+    columns = {
         one.id: _offered(one, offers.get(one.id) or {"offer-1": list(one.products)})
         for one in store.campaigns()
         if one.start and one.end
     }
     for plan in drafts(store):
         parts = {offer.code: offer.products for offer in plan.offers if offer.products}
-        found[plan.id] = Offered(
+        columns[plan.id] = Offered(
             id=plan.id, start=plan.start, end=plan.end, customers=tuple(addressed.get(plan.id, ())), offers=parts
         )
     answers = store.campaign_record.answers()
@@ -258,7 +258,7 @@ def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
         old = store.table("coupon_redemptions").select("campaign", "customer", offer="coupon", time="time")
         answers = pl.concat([answers, old.select(*ANSWER_COLUMNS).cast(pl.Schema(ANSWER_COLUMNS))]).unique()
     kinds = store.products_frame().select(product="id", kind="product_type", list_price="price")
-    return History(read_purchases(store) if purchases is None else purchases, kinds, list(found.values()), answers)
+    return History(read_purchases(store) if purchases is None else purchases, kinds, list(columns.values()), answers)
 
 
 def _offered(one: Campaign, offers: Mapping[str, list[str]]) -> Offered:

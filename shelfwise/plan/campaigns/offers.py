@@ -54,7 +54,7 @@ class Running:
         self, customer: str, moment: datetime, k: int, sellable: Callable[[str], bool]
     ) -> list[Invitation]:
         """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring."""
-        found = []
+        offers = []
         for contact in self._store.campaign_record.contacts_of(customer):
             draft = self._drafts.get(contact["campaign"])
             if draft is None or contact["arm"] != SENT or not draft.runs(moment):
@@ -66,7 +66,7 @@ class Running:
             products = tuple(product for product in listed if sellable(product))
             if not products:
                 continue
-            found.append(
+            offers.append(
                 Invitation(
                     campaign=draft.id,
                     title=draft.name,
@@ -78,6 +78,6 @@ class Running:
                     reason=contact["reason"],
                 )
             )
-        if found and not self._store.campaign_record.willing(customer):
+        if offers and not self._store.campaign_record.willing(customer):
             return []
-        return sorted(found, key=lambda one: (-(one.profit or 0.0), one.campaign))[:k]
+        return sorted(offers, key=lambda one: (-(one.profit or 0.0), one.campaign))[:k]

@@ -77,7 +77,7 @@ class History:
     def describe(self, customers: Sequence[str], products: Sequence[str], moment: datetime) -> Floats:
         """float [customers, features] as of the moment, nothing of later in it."""
         now = to_micros(moment)
-        asked = pl.DataFrame({"customer": list(customers)}, schema={"customer": pl.String}).with_row_index("place")
+        places = pl.DataFrame({"customer": list(customers)}, schema={"customer": pl.String}).with_row_index("place")
         wanted = pl.DataFrame({"product": list(products)}, schema={"product": pl.String}).unique()
         kinds = wanted.join(self.kinds, on="product").select("kind").unique()
         ago = (now - pl.col("time")) / _DAY
@@ -88,7 +88,7 @@ class History:
         )
         past = (
             self.purchases.filter(pl.col("time") < now)
-            .join(asked.select("customer"), on="customer", how="semi")
+            .join(places.select("customer"), on="customer", how="semi")
             .join(wanted.with_columns(mine=pl.lit(value=True)), on="product", how="left")
             .join(kinds.with_columns(alike=pl.lit(value=True)), on="kind", how="left")
             .with_columns(ago=ago, mine=mine, alike=alike, basket=basket)
@@ -122,7 +122,7 @@ class History:
         )
         received = self._mailings.filter(pl.col("start") < now).group_by("customer").agg(received=pl.len())
         row = (
-            asked.join(past, on="customer", how="left")
+            places.join(past, on="customer", how="left")
             .join(answered, on="customer", how="left")
             .join(received, on="customer", how="left")
             .sort("place")
@@ -248,8 +248,8 @@ def describe_offers(
     past = history.purchases.filter(pl.col("time") < now).with_columns(
         fresh=0.5 ** ((now - pl.col("time")) / _DAY / _HALF_LIFE)
     )
-    asked = pl.DataFrame({"customer": list(customers)}, schema={"customer": pl.String}).with_row_index("place")
-    own = past.join(asked, on="customer")
+    places = pl.DataFrame({"customer": list(customers)}, schema={"customer": pl.String}).with_row_index("place")
+    own = past.join(places, on="customer")
     out = np.zeros((len(customers), len(codes), 4))
     direct = own.join(owned, on="product").group_by("place", "code").agg(pl.len())
     out[direct["place"].to_numpy(), direct["code"].to_numpy(), 0] = direct["len"]

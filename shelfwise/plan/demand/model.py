@@ -101,8 +101,8 @@ def forecast(
         first, last = (np.tile([part[j] for part in parts], len(index)) for j in (0, 1))
         rows = train.features.rows(series, np.full(len(series), panel.periods), first, last)
         points, width = fitted.points(rows)
-        found = settled.combine(points, width, classes[series])
-        quantiles[index] = found.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
+        combined = settled.combine(points, width, classes[series])
+        quantiles[index] = combined.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
     say(3, 3, "done")
     return Forecast(quantiles=quantiles, mean=mean_of(quantiles), weights=settled.words())
 
@@ -242,14 +242,14 @@ class _Fitted:
 
     def points(self, rows: Rows) -> tuple[dict[str, Array], Array]:
         """Each member's forecast of the mean [rows], and the absolute error to expect [rows]."""
-        found = {"methods": rows.base} | {name: np.maximum(rows.methods[m], 0.0) for m, name in enumerate(METHODS)}
+        points = {"methods": rows.base} | {name: np.maximum(rows.methods[m], 0.0) for m, name in enumerate(METHODS)}
         for name, booster in self.boosters.items():
             z = np.asarray(booster.predict(rows.x, num_threads=1))
-            found[name] = np.maximum(z * rows.scale + (rows.base if name == "residual" else 0.0), 0.0)
+            points[name] = np.maximum(z * rows.scale + (rows.base if name == "residual" else 0.0), 0.0)
         if self.error is None:
-            return found, np.maximum(0.8 * rows.base, 0.3 * rows.scale)
+            return points, np.maximum(0.8 * rows.base, 0.3 * rows.scale)
         spread = np.asarray(self.error.predict(rows.x, num_threads=1))
-        return found, np.maximum(spread, 0.02) * rows.scale
+        return points, np.maximum(spread, 0.02) * rows.scale
 
 
 def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fitted:
@@ -326,7 +326,7 @@ def _settle(
 ) -> _Settled:
     weight = (scale**-0.25)[:, None]  # between what the sum of errors weighs and what each series alike does
     half = series % 2  # each half is judged by how demand lay about the forecasts of the other
-    found: dict[str, Array] = {}
+    settled: dict[str, Array] = {}
     for name, point in points.items():
         made = np.zeros((len(target), len(LEVELS)))
         for side in (0, 1):
@@ -335,8 +335,8 @@ def _settle(
                 other = mine = np.ones(len(half), dtype=bool)
             pool = _Pooled(point[other], width[other], target[other], classes[other])
             made[mine] = pool.predict(point[mine], width[mine], classes[mine])
-        found[name] = made
-    losses = {name: pinball(made, target) * weight[:, 0] for name, made in found.items()}
+        settled[name] = made
+    losses = {name: pinball(made, target) * weight[:, 0] for name, made in settled.items()}
     weights: dict[int, dict[str, float]] = {}
     for k in range(4):
         mine = np.flatnonzero(classes == k)
@@ -347,23 +347,23 @@ def _settle(
             return (1 - lean) * own + lean * float(loss.mean())
 
         order = sorted(METHODS, key=lambda name: score(losses[name]))
-        members = [name for name in ("ratio", "residual", "methods") if name in found] + order[:2]
-        weights[k] = _mix(members, found, target, weight[:, 0], score)
+        members = [name for name in ("ratio", "residual", "methods") if name in settled] + order[:2]
+        weights[k] = _mix(members, settled, target, weight[:, 0], score)
     used = {name for shares in weights.values() for name in shares}
     return _Settled(weights, {name: _Pooled(points[name], width, target, classes) for name in used})
 
 
 def _mix(
-    members: list[str], found: dict[str, Array], target: Array, weight: Array, score: Callable[[Array], float]
+    members: list[str], points: dict[str, Array], target: Array, weight: Array, score: Callable[[Array], float]
 ) -> dict[str, float]:
     """Greedy averaging (Caruana et al. 2004): eight times the member that lowers the loss of the average most."""
-    total = np.zeros_like(found[members[0]])
+    total = np.zeros_like(points[members[0]])
     counts: dict[str, int] = dict.fromkeys(members, 0)
     for step in range(8):
-        best = min(members, key=lambda m: score(pinball((total + found[m]) / (step + 1), target) * weight))
-        total = total + found[best]
+        best = min(members, key=lambda m: score(pinball((total + points[m]) / (step + 1), target) * weight))
+        total = total + points[best]
         counts[best] += 1
-    even = [name for name in ("ratio", "residual", "methods") if name in found]
+    even = [name for name in ("ratio", "residual", "methods") if name in points]
     weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
     for name in even:  # what validation prefers by chance costs less so
         weights[name] = weights.get(name, 0.0) + 0.25 / len(even)

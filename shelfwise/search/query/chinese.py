@@ -108,10 +108,10 @@ class Segmenter:
         Pairs of neighbouring characters find what was cut otherwise in the query; a word's last character is
         often its noun (杯 finds 保温杯).
         """
-        found = {(start, end) for _, start, end in self._jieba.tokenize(run, "search")}
-        found.update((end - 1, end) for start, end in list(found) if end - start > 1)
-        found.update((at, at + 2) for at in range(len(run) - 1))
-        return sorted(found, key=lambda span: (span[0], -span[1]))
+        spans = {(start, end) for _, start, end in self._jieba.tokenize(run, "search")}
+        spans.update((end - 1, end) for start, end in list(spans) if end - start > 1)
+        spans.update((at, at + 2) for at in range(len(run) - 1))
+        return sorted(spans, key=lambda span: (span[0], -span[1]))
 
     def parts(self, word: str) -> list[str]:
         """The known words that `word` consists of, in order and together all of it; itself if it is one."""

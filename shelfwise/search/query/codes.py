@@ -32,17 +32,17 @@ def codes_of(text: str) -> list[str]:
 
 def codes_of_product(id: str, title: str, gtin: str, mpn: str) -> list[str]:
     """Every code a product is found by."""
-    found = dict.fromkeys(code for each in (id, gtin, mpn) if each for code in codes_of(each))
+    codes = dict.fromkeys(code for each in (id, gtin, mpn) if each for code in codes_of(each))
     digits = gtin.translate(_SEPARATORS)
     if _BARCODE.fullmatch(digits):
-        found[_barcode(digits)] = None
+        codes[_barcode(digits)] = None
     name = normal(title)
     for word in (mpn and normal(mpn), *_WORD.findall(name)):
         if word and any(c.isdigit() for c in word) and any(c.isalpha() for c in word):
-            found.update(dict.fromkeys(_parts(word)))
-    found.update(dict.fromkeys(_sizes(name)))
-    found.update(dict.fromkeys(f"joint:{word}" for word in _joints(name)))
-    return list(found)[: 4 * _MOST]
+            codes.update(dict.fromkeys(_parts(word)))
+    codes.update(dict.fromkeys(_sizes(name)))
+    codes.update(dict.fromkeys(f"joint:{word}" for word in _joints(name)))
+    return list(codes)[: 4 * _MOST]
 
 
 def codes_in(query: str) -> list[str]:
@@ -50,15 +50,15 @@ def codes_in(query: str) -> list[str]:
     query = normal(query)
     words = query.split()
     said = [*words, *(a + b for a, b in pairwise(words))][:40]
-    found = dict.fromkeys(code for word in said for code in codes_of(word))
-    found = dict.fromkeys(code for code in found if len(code) > 3 and any(c.isdigit() for c in code))
-    for code in list(found):
+    codes = dict.fromkeys(code for word in said for code in codes_of(word))
+    codes = dict.fromkeys(code for code in codes if len(code) > 3 and any(c.isdigit() for c in code))
+    for code in list(codes):
         if code.isdecimal() and _BARCODE.fullmatch(code):
-            found[_barcode(code)] = None
+            codes[_barcode(code)] = None
         elif len(code) >= _LEAST:
-            found[f"part:{code}"] = None
-    found.update(dict.fromkeys(_sizes(query)))
-    return list(found)[:_MOST]
+            codes[f"part:{code}"] = None
+    codes.update(dict.fromkeys(_sizes(query)))
+    return list(codes)[:_MOST]
 
 
 def whole_code(query: str) -> list[str]:

@@ -202,10 +202,10 @@ class Pinyin:
         letters = prefix.replace(" ", "").replace("'", "")
         if not letters.isascii() or not letters.isalpha():
             return []
-        found = {self._full[key] for key in _beginning(self._sorted_full, letters)}
+        texts = {self._full[key] for key in _beginning(self._sorted_full, letters)}
         if len(letters) > 1:
-            found |= {self._initials[key] for key in _beginning(self._sorted_initials, letters)}
-        return sorted(found, key=lambda text: (-self._count[text], len(text), text))[:k]
+            texts |= {self._initials[key] for key in _beginning(self._sorted_initials, letters)}
+        return sorted(texts, key=lambda text: (-self._count[text], len(text), text))[:k]
 
     def _group(self, tokens: list[str], last: bool) -> PinyinReading | None:
         """Fewest and surest words that together spell all `tokens`; spaces between them are only a hint."""
@@ -224,15 +224,15 @@ class Pinyin:
                 continue
             for end in range(start + 1, min(size, start + self._longest + 1) + 1):
                 aligned = start in borders and end in borders
-                found = self._word(letters[start:end], aligned, whole=start == 0 and end == size)
+                word = self._word(letters[start:end], aligned, whole=start == 0 and end == size)
                 partial = False
-                if last and end == size and end - start >= _LETTERS_TYPED and (found is None or found[1] > _COMPLETED):
+                if last and end == size and end - start >= _LETTERS_TYPED and (word is None or word[1] > _COMPLETED):
                     longer = self.complete(letters[start:end], 1)
                     if longer:
-                        found, partial = (longer[0], _COMPLETED), True
-                if found is None:
+                        word, partial = (longer[0], _COMPLETED), True
+                if word is None:
                     continue
-                text, slips = found
+                text, slips = word
                 cost = here[0] + 1.0 + slips - 0.02 * math.log1p(self._count[text])
                 old = best[end]
                 if old is None or cost < old[0]:

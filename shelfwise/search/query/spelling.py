@@ -184,17 +184,17 @@ class Spelling:
         where they are rare and look mistyped themselves, and then never for certain."""
         self._settle()
         typed = normal(query)
-        found = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(typed)][:MAX_TOKENS]
-        latin = [w for w, _, _ in found if not han(w)]
+        tokens = [(m.group(), m.start(), m.end()) for m in _WORD.finditer(typed)][:MAX_TOKENS]
+        latin = [w for w, _, _ in tokens if not han(w)]
         given = [self._ids[w] for w in latin if self.count(w)]
         out: list[tuple[int, int, str, bool]] = []
         i = 0
-        while i < len(found):
-            word, start, end = found[i]
+        while i < len(tokens):
+            word, start, end = tokens[i]
             if han(word):
                 pass
-            elif i + 1 < len(found) and (joined := self._joined(typed, found[i], found[i + 1])):
-                out.append((start, found[i + 1][2], *joined))
+            elif i + 1 < len(tokens) and (joined := self._joined(typed, tokens[i], tokens[i + 1])):
+                out.append((start, tokens[i + 1][2], *joined))
                 i += 1
             elif not self.exists(word):
                 best = None if self._part_of_model(typed, start, end) else self._latin(word, given)

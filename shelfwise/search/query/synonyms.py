@@ -69,13 +69,13 @@ class Phrases(Generic[T]):
 
     def find(self, text: str) -> Iterator[tuple[int, int, T]]:
         """(start, end, value) of the phrases in a normal text, from left to right, none overlapping."""
-        found = units(text)
+        pieces = units(text)
         i = 0
-        while i < len(found):
-            for size in range(min(self._longest.get(found[i][0], 0), len(found) - i), 0, -1):
-                value = self._values.get(tuple(u for u, _, _ in found[i : i + size]))
+        while i < len(pieces):
+            for size in range(min(self._longest.get(pieces[i][0], 0), len(pieces) - i), 0, -1):
+                value = self._values.get(tuple(u for u, _, _ in pieces[i : i + size]))
                 if value is not None:
-                    yield found[i][1], found[i + size - 1][2], value
+                    yield pieces[i][1], pieces[i + size - 1][2], value
                     i += size - 1
                     break
             i += 1
@@ -134,10 +134,10 @@ def mined(events: pl.DataFrame, known: Iterable[Synonym] = (), limit: int = 100)
     events: EVENT_COLUMNS. Each proposal rests on at least MIN_CUSTOMERS customers with an id: sessions without one may
     all be one person. Likely misspellings and queries that only narrow ("phone", "phone case") are left out.
     """
-    asked = _queries(events)
-    if asked.is_empty():
+    searches = _queries(events)
+    if searches.is_empty():
         return []
-    pairs = [*_reformulated(asked), *_same_products(asked)]
+    pairs = [*_reformulated(searches), *_same_products(searches)]
     taken = {_pair(a, b) for record in known for a in record.terms for b in (record.means or record.terms)}
     gathered: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[str, set[str]]] = {}
     examples: dict[tuple[tuple[str, ...], tuple[str, ...]], dict[tuple[str, str], None]] = {}
@@ -191,9 +191,9 @@ def _queries(events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _reformulated(asked: pl.DataFrame) -> Iterator[tuple[str, str, str, set[str]]]:
+def _reformulated(searches: pl.DataFrame) -> Iterator[tuple[str, str, str, set[str]]]:
     """A query that led to nothing, then another within ten minutes that led to a product."""
-    each = asked.group_by("customer", "time", "said", maintain_order=True).agg(pl.col("product").drop_nulls().len())
+    each = searches.group_by("customer", "time", "said", maintain_order=True).agg(pl.col("product").drop_nulls().len())
     then = each.with_columns(
         pl.col("said").shift(-1).over("customer").alias("then"),
         (pl.col("time").shift(-1).over("customer") - pl.col("time")).alias("gap"),
@@ -208,13 +208,13 @@ def _reformulated(asked: pl.DataFrame) -> Iterator[tuple[str, str, str, set[str]
         yield one, other, "reformulated", set(customers)
 
 
-def _same_products(asked: pl.DataFrame, least: float = 0.5) -> Iterator[tuple[str, str, str, set[str]]]:
+def _same_products(searches: pl.DataFrame, least: float = 0.5) -> Iterator[tuple[str, str, str, set[str]]]:
     """Two queries whose customers turned to the same products: cosine of their counts of customers at least `least`.
 
     Only what a query leads to more often than queries at large do counts: what everybody buys after whatever search
     makes no two queries alike. (With few queries these very two are the queries at large, and little is taken off.)
     """
-    led = asked.drop_nulls("product").select("said", "product", "customer").unique()
+    led = searches.drop_nulls("product").select("said", "product", "customer").unique()
     people = led.group_by("said").agg(pl.col("customer").unique())
     often = people.filter(pl.col("customer").list.len() >= MIN_CUSTOMERS)
     who = {said: set(customers) for said, customers in often.iter_rows()}
@@ -248,8 +248,8 @@ def _difference(one: str, other: str) -> tuple[str, str] | None:
     return None if close else (left, right)
 
 
-def _rest(text: str, found: Sequence[tuple[str, int, int]], shared: set[str]) -> str:
-    chinese = any(len(unit) == 1 and not unit.isascii() for unit, _, _ in found)
+def _rest(text: str, pieces: Sequence[tuple[str, int, int]], shared: set[str]) -> str:
+    chinese = any(len(unit) == 1 and not unit.isascii() for unit, _, _ in pieces)
     if chinese:  # characters are no words: only whole runs differ
         return text if not shared else " ".join(p for p in text.split() if not {u for u, _, _ in units(p)} <= shared)
-    return " ".join(text[start:end] for unit, start, end in found if unit not in shared)
+    return " ".join(text[start:end] for unit, start, end in pieces if unit not in shared)

@@ -196,34 +196,34 @@ class Analyzer:
     def tokens(self, text: str) -> list[Token]:
         """Every index term of `text`, overlapping ones too, by where they start in `text` as it was given."""
         spelled, starts, ends = _spelled(text)
-        found = []
+        spans = []
         before: re.Match[str] | None = None
         for match in _CHUNK.finditer(spelled):
             at = match.start()
             if before is not None and _model_number(before[0], match[0]):
-                found.append((before[0] + match[0], before.start(), match.end()))
-            found += [(term, at + start, at + end) for term, start, end in self._spans(match[0])]
+                spans.append((before[0] + match[0], before.start(), match.end()))
+            spans += [(term, at + start, at + end) for term, start, end in self._spans(match[0])]
             before = match
         if starts is None:
-            return [Token(*span) for span in found]
-        return [Token(term, starts[start], ends[end - 1]) for term, start, end in found]
+            return [Token(*span) for span in spans]
+        return [Token(term, starts[start], ends[end - 1]) for term, start, end in spans]
 
     def terms(self, text: str) -> list[str]:
         """`tokens` without offsets, several times as fast: what an index is filled with."""
-        found: list[str] = []
+        out: list[str] = []
         known = self._terms_of
         before = ""
         for chunk in _CHUNK.findall(text.lower() if text.isascii() else text.translate(_TABLE)):
             if before and _model_number(before, chunk):
-                found.append(before + chunk)
+                out.append(before + chunk)
             terms = known.get(chunk)
             if terms is None:
                 terms = tuple(term for term, _, _ in self._spans(chunk))
                 if len(known) < _CACHE:
                     known[chunk] = terms
-            found += terms
+            out += terms
             before = chunk
-        return found
+        return out
 
     def forms(self, text: str) -> list[tuple[str, ...]]:
         """Of a query: an entry for each thing wanted, with the index terms any of which is it, best first."""
@@ -256,24 +256,24 @@ class Analyzer:
     def phrases(self, text: str) -> list[tuple[str, ...]]:
         """Chinese words of `text`, alone and in twos and threes as they follow one another."""
         spelled = normal(text)
-        found: list[tuple[str, ...]] = []
+        phrases: list[tuple[str, ...]] = []
         for run in _CHUNK.findall(spelled):
             if _IS_HAN.match(run):
                 words = self._segmenter.words(run[:_MAX_RUN])
-                found += [tuple(words[at : at + n]) for n in (1, 2, 3) for at in range(len(words) - n + 1)]
-                found += [(part,) for word in words for part in self._segmenter.parts(word) if len(word) > 2]
-        return found
+                phrases += [tuple(words[at : at + n]) for n in (1, 2, 3) for at in range(len(words) - n + 1)]
+                phrases += [(part,) for word in words for part in self._segmenter.parts(word) if len(word) > 2]
+        return phrases
 
     def latin(self, text: str) -> list[str]:
         """Pinyin of Chinese `text`: words and neighbouring words, spelled out and by initials, each once."""
-        found: dict[str, None] = {}
+        spellings: dict[str, None] = {}
         for words in self.phrases(text):
             spoken = [s for word in words for s in syllables(word)]
             if spoken:
-                found["".join(spoken)] = None
+                spellings["".join(spoken)] = None
                 if len(spoken) > 1:
-                    found["".join(s[0] for s in spoken)] = None
-        return list(found)
+                    spellings["".join(s[0] for s in spoken)] = None
+        return list(spellings)
 
     def _spans(self, chunk: str) -> tuple[_Span, ...]:
         """Terms of one chunk with offsets in it; the whole first."""

@@ -46,7 +46,7 @@ class Titles:
         self._analyzer = analyzer
         self._writing = threading.Lock()
         self._ids: dict[str, int] = {}
-        self._told: list[str] = []
+        self._terms: list[str] = []
         self._kept = _Kept(np.empty(0, np.int32), np.empty(0, np.int64), np.empty(0, np.int32))
         self._used = 0
         self._narrow: Floats = np.zeros(1, np.float32)
@@ -64,7 +64,7 @@ class Titles:
             ids = self._ids
             for term in {term for each in terms for term in each}:
                 if term not in ids:
-                    self._told.append(term)
+                    self._terms.append(term)
                     ids[term] = len(ids)
             flat = np.fromiter((ids[term] for each in terms for term in each), np.int32)
             sizes = np.fromiter(map(len, terms), np.int32, len(terms))
@@ -117,7 +117,7 @@ class Titles:
         any_two = (float(total @ total) - len(rows)) / (len(rows) * (len(rows) - 1))
         mean = (squares - counts) / np.maximum(counts * (counts - 1.0), 1)
         narrow = np.clip((mean - any_two) / max(1e-6, (1 - any_two) * _NARROW), 0, 1)
-        worded = np.fromiter((term.isalpha() for term in self._told[: len(counts)]), np.bool_, len(counts))
+        worded = np.fromiter((term.isalpha() for term in self._terms[: len(counts)]), np.bool_, len(counts))
         narrow[(counts < _LEAST) | ~worded] = 0
         self._narrow = np.append(narrow, 0).astype(np.float32)  # the last: of terms that came later
 

@@ -56,13 +56,15 @@ class Clicks:
     def __init__(self, ignored: Iterable[str] = ()) -> None:
         self._ignored = frozenset(ignored)
         self._lock = threading.Lock()
-        self._asked: OrderedDict[str, tuple[str, int]] = OrderedDict()  # person → query, when
+        self._last_query: OrderedDict[str, tuple[str, int]] = OrderedDict()  # person → query, when
         self._places: OrderedDict[str, dict[str, int]] = OrderedDict()  # request_id → product → place
-        self._done: OrderedDict[str, dict[str, dict[str, float]]] = OrderedDict()  # query → product → person → worth
+        self._evidence: OrderedDict[str, dict[str, dict[str, float]]] = (
+            OrderedDict()
+        )  # query → product → person → worth
 
     def __len__(self) -> int:
         """Queries with evidence."""
-        return len(self._done)
+        return len(self._evidence)
 
     def learn(self, events: pl.DataFrame) -> None:
         """Events (EVENT_COLUMNS) in their order; later calls go on from earlier ones."""
@@ -73,7 +75,7 @@ class Clicks:
                 if customer and customer in self._ignored:
                     continue
                 if kind == EventType.SEARCH:
-                    _put(self._asked, person, (normal(query), time), _PEOPLE)
+                    _put(self._last_query, person, (normal(query), time), _PEOPLE)
                 elif kind == EventType.VIEW_ITEM_LIST:
                     if answer and product:
                         places = self._places.get(answer)
@@ -89,16 +91,16 @@ class Clicks:
     def _clicked(self, person: str, time: int, product: str, query: str, answer: str, worth: float) -> None:
         said = normal(query)
         if not said:
-            last = self._asked.get(person)
+            last = self._last_query.get(person)
             if last is None or not 0 <= time - last[1] <= WITHIN:
                 return
             said = last[0]
         place = self._places.get(answer, {}).get(product, 0)
         value = worth / _PLACES[min(place, len(_PLACES) - 1)]
-        products = self._done.get(said)
+        products = self._evidence.get(said)
         if products is None:
             products = {}
-            _put(self._done, said, products, _QUERIES)
+            _put(self._evidence, said, products, _QUERIES)
         people = products.get(product)
         if people is None:
             if len(products) >= _PRODUCTS:
@@ -108,14 +110,14 @@ class Clicks:
             people[person] = max(value, people.get(person, 0.0))
 
     def _given_back(self, person: str, product: str) -> None:
-        for products in self._done.values():
+        for products in self._evidence.values():
             people = products.get(product)
             if people is not None and people.pop(person, None) is not None and not people:
                 del products[product]
 
     def of(self, query: str) -> dict[str, float]:
         """Product → evidence from 0 to 1 for a (normal) query: its share of all the clicks, as far as they are many."""
-        products = self._done.get(query)
+        products = self._evidence.get(query)
         if not products:
             return {}
         with self._lock:

@@ -50,13 +50,13 @@ class ShopEncoders:
         self._folder = folder
         self._settings = settings
         self._cache = cache
-        self._asked = lru_cache(maxsize=_ASKED)(self._encoded)
+        self._query_vector = lru_cache(maxsize=_ASKED)(self._encoded)
 
     def products(self, frame: pl.DataFrame) -> tuple[Floats | None, Floats | None]:
         return encode_products(frame, self._folder, self._settings, self._cache)
 
     def query(self, text: str) -> Floats | None:
-        return None if self._settings.text_encoder == "none" else self._asked(text)
+        return None if self._settings.text_encoder == "none" else self._query_vector(text)
 
     def photo(self, image: bytes) -> Floats:
         return np.asarray(image_encoder(self._settings.threads).encode([image])[0], np.float32)
@@ -129,16 +129,16 @@ class Nearest:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         if allowed is not None and len(allowed) < state.n:  # of a view older than these vectors
             allowed = np.pad(allowed, (0, state.n - len(allowed)))
-        asked = vector @ state.axes
+        short = vector @ state.axes
         if state.index is not None:
             mask = None if allowed is None else allowed[: state.indexed]
-            found, _ = state.index.search(asked[None], _PROPOSED * k, allowed=mask)
-            rows = found[0][found[0] >= 0]
+            proposed, _ = state.index.search(short[None], _PROPOSED * k, allowed=mask)
+            rows = proposed[0][proposed[0] >= 0]
             late = state.changed
             rows = rows[~np.isin(rows, late)] if len(late) else rows
         else:
             late = _NO_ROWS
-            cosine = state.short @ asked
+            cosine = state.short @ short
             if allowed is not None:
                 cosine[~allowed[: state.indexed]] = -2
             many = _PROPOSED * k
@@ -159,8 +159,8 @@ class Nearest:
         if state is None:
             return np.zeros(len(rows), np.float32)
         there = rows < state.n
-        found = state.vectors[np.where(there, rows, 0)] @ vector
-        return np.where(there, found, 0).astype(np.float32)
+        cosines = state.vectors[np.where(there, rows, 0)] @ vector
+        return np.where(there, cosines, 0).astype(np.float32)
 
     def mean(self, rows: Ints) -> Floats | None:
         """The direction between these rows' vectors, a unit row; None where there is none."""

@@ -118,10 +118,10 @@ class WordIndex:
             hits = searcher.search(Query.term_query(self._schema, "meta", _META), 1).hits
             if not hits:
                 return -1
-            told = orjson.loads(searcher.doc(hits[0][1]).get_first("told") or "{}")
+            mark = orjson.loads(searcher.doc(hits[0][1]).get_first("told") or "{}")
         except (OSError, ValueError):
             return -1
-        return int(told["revision"]) if {k: told.get(k) for k in self._mark} == self._mark else -1
+        return int(mark["revision"]) if {k: mark.get(k) for k in self._mark} == self._mark else -1
 
     def __len__(self) -> int:
         """Products in it."""
@@ -243,25 +243,25 @@ class WordIndex:
         if path:
             document.add_text("category", " ".join(terms(path)))
         if len(attributes) > 2:
-            document.add_text("attributes", " ".join(self._told(orjson.loads(attributes))))
+            document.add_text("attributes", " ".join(self._attribute_terms(orjson.loads(attributes))))
         if described:
             document.add_text("description", described)
         for code in codes_of_product(id, title, gtin, mpn):
             document.add_text("sku", code)
         return document
 
-    def _told(self, attributes: Mapping[str, Any]) -> Iterable[str]:
+    def _attribute_terms(self, attributes: Mapping[str, Any]) -> Iterable[str]:
         """Terms of attributes, each once: their values, and the names of those that are true."""
-        found: dict[str, None] = {}
+        once: dict[str, None] = {}
         terms = self._analyzer.terms
         for name, value in attributes.items():
             if value is True:
-                found.update(dict.fromkeys(terms(name.replace("_", " "))))
+                once.update(dict.fromkeys(terms(name.replace("_", " "))))
             elif isinstance(value, str):
-                found.update(dict.fromkeys(terms(value)))
-            if len(found) > _MOST_TERMS:
+                once.update(dict.fromkeys(terms(value)))
+            if len(once) > _MOST_TERMS:
                 break
-        return found
+        return once
 
     def _opened(self) -> Index:
         """The index there is, or an empty one where there is none that can be read."""

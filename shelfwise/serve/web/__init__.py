@@ -38,7 +38,7 @@ def mount(app: FastAPI, service: Service) -> None:
     """Add every page to the app."""
     app.add_api_route("/static/{name:path}", _static, methods=["GET", "HEAD"], include_in_schema=False)
     for kind in (Refused, HTTPException, ShelfwiseError):
-        app.add_exception_handler(kind, _told(app.exception_handlers.get(kind)))
+        app.add_exception_handler(kind, _explained(app.exception_handlers.get(kind)))
     images.mount(app, service)
     window.mount(app, service)
     console.mount(app, service)
@@ -54,12 +54,12 @@ async def _static(request: Request) -> Response:
     return FileResponse(path, headers={"cache-control": FOREVER})
 
 
-def _told(
+def _explained(
     before: Callable[[Request, Exception], Awaitable[Response] | Response] | None,
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     """A page for people, `before` (or the gate) for programs."""
 
-    async def told(request: Request, error: Exception) -> Response:
+    async def explained(request: Request, error: Exception) -> Response:
         people = "text/html" in request.headers.get("accept", "") or request.url.path.startswith("/console")
         if request.url.path.startswith(_PROGRAMS) or not people:
             if before is None:
@@ -73,4 +73,4 @@ def _told(
         page.headers.update(refused.headers)
         return page
 
-    return told
+    return explained

@@ -149,13 +149,13 @@ def scale(low: float, high: float) -> tuple[float, float, list[float]]:
 
 def _told_apart(low: float, high: float, number: Format) -> tuple[float, float, list[float]]:
     """`scale`, wide enough for every tick to read differently: what is less than a digit apart is no story."""
-    found = scale(low, high)
+    ticks = scale(low, high)
     for _ in range(60):
-        if len({number(tick) for tick in found[2]}) == len(found[2]):
+        if len({number(tick) for tick in ticks[2]}) == len(ticks[2]):
             break
-        more = (found[1] - found[0]) / 2
-        found = scale(found[0] - more, found[1] + more)
-    return found
+        more = (ticks[1] - ticks[0]) / 2
+        ticks = scale(ticks[0] - more, ticks[1] + more)
+    return ticks
 
 
 def _finite(line: Line) -> Line:
@@ -195,10 +195,10 @@ def _x_labels(places: list[float], across: Place, text: Format, height: int) -> 
 def _ends(drawn: Sequence[Line], across: Place, down: Place, number: Format, height: int) -> list[Markup]:
     """A dot at every line's end; its letter beside it, letters moved apart; a line alone tells its last value."""
     ends = [(line, *line.points[-1]) for line in drawn if line.points]
-    found = []
+    labels = []
     dot = Markup('<circle class="chart-dot" cx="{}%" cy="{}" r="3.5"/>')
     for _, x, y in ends:
-        found.append(dot.format(f"{across(x):.2f}", f"{down(y):.1f}"))
+        labels.append(dot.format(f"{across(x):.2f}", f"{down(y):.1f}"))
     if len(drawn) == 1 and ends:
         _, x, y = ends[0]
         points = drawn[0].points
@@ -206,26 +206,26 @@ def _ends(drawn: Sequence[Line], across: Place, down: Place, number: Format, hei
         below = (falls and down(y) + 20 < height - _BOTTOM) or down(y) < 2 * _TOP
         at = down(y) + 20 if below else down(y) - 9
         said = Markup('<text class="chart-end" x="{}%" y="{}" text-anchor="{}">{}</text>')
-        return [*found, said.format(f"{across(x):.2f}", f"{at:.1f}", "end" if across(x) > 50 else "middle", number(y))]
+        return [*labels, said.format(f"{across(x):.2f}", f"{at:.1f}", "end" if across(x) > 50 else "middle", number(y))]
     heights = _apart([down(y) for _, _, y in ends], 15.0, height - _BOTTOM)
     said = Markup('<text class="chart-end" x="{}%" y="{}" dx="8">{}</text>')
     for (line, x, _), y in zip(ends, heights, strict=True):
-        found.append(said.format(f"{across(x):.2f}", f"{y + 4:.1f}", line.letter))
-    return found
+        labels.append(said.format(f"{across(x):.2f}", f"{y + 4:.1f}", line.letter))
+    return labels
 
 
 def _apart(heights: Sequence[float], gap: float, most: float) -> list[float]:
     """The heights, moved as little as it takes for them to be `gap` apart, in the same order; none below `most` as
     long as all fit."""
     order = sorted(range(len(heights)), key=heights.__getitem__)
-    found = [heights[i] for i in order]
-    for i in range(1, len(found)):
-        found[i] = max(found[i], found[i - 1] + gap)
-    if found and found[-1] > most:
-        found[-1] = most
-        for i in range(len(found) - 2, -1, -1):
-            found[i] = min(found[i], found[i + 1] - gap)
-    placed = dict(zip(order, found, strict=True))
+    ordered = [heights[i] for i in order]
+    for i in range(1, len(ordered)):
+        ordered[i] = max(ordered[i], ordered[i - 1] + gap)
+    if ordered and ordered[-1] > most:
+        ordered[-1] = most
+        for i in range(len(ordered) - 2, -1, -1):
+            ordered[i] = min(ordered[i], ordered[i + 1] - gap)
+    placed = dict(zip(order, ordered, strict=True))
     return [placed[i] for i in range(len(heights))]
 
 
@@ -237,7 +237,7 @@ def _bar(bar: Bar, top: int, end: float, number: Format, hatch: str) -> list[Mar
     said = Markup('<text class="chart-value" x="100%" y="{}" text-anchor="end">{}</text>')
     interval = _interval(bar, number)
     words = f"{_said(bar.value, number)}  ({interval})" if interval else _said(bar.value, number)
-    found = [
+    rects = [
         name.format(" chart-ours" if bar.ours else "", top + 15, bar.name),
         said.format(top + 15, words),
         Markup('<rect class="chart-track" x="0" y="{}" width="100%" height="12" rx="2"/>').format(top + 23),
@@ -245,14 +245,14 @@ def _bar(bar: Bar, top: int, end: float, number: Format, hatch: str) -> list[Mar
     if math.isfinite(bar.value):
         fill = Markup(' fill="{}"').format(hatch) if not bar.ours else Markup("")
         shape = Markup('<rect class="{}" x="0" y="{}" width="{}" height="12" rx="2"{}/>')
-        found.append(shape.format("chart-bar" if bar.ours else "chart-other", top + 23, across(bar.value), fill))
+        rects.append(shape.format("chart-bar" if bar.ours else "chart-other", top + 23, across(bar.value), fill))
     if interval:
         middle = top + 29
         stroke = Markup('<line class="{}" x1="{}" x2="{}" y1="{}" y2="{}"/>')
         for kind in ("chart-whisker-ground", "chart-whisker"):  # seen on the bar and beside it, light and dark
-            found.append(stroke.format(kind, across(bar.low), across(bar.high), middle, middle))
-            found += [stroke.format(kind, across(x), across(x), middle - 5, middle + 5) for x in (bar.low, bar.high)]
-    return found
+            rects.append(stroke.format(kind, across(bar.low), across(bar.high), middle, middle))
+            rects += [stroke.format(kind, across(x), across(x), middle - 5, middle + 5) for x in (bar.low, bar.high)]
+    return rects
 
 
 def _interval(bar: Bar, number: Format) -> str:
@@ -285,6 +285,6 @@ def _svg(mark: str, kind: str, title: str, description: str, parts: Sequence[str
     return head + Markup("").join(parts) + Markup("</svg>")
 
 
-def _mark(*told: str) -> str:
+def _mark(*parts: str) -> str:
     """An id for what a chart refers to within itself; two charts of one page that say the same may share it."""
-    return "chart-" + hashlib.blake2b("\0".join(told).encode(), digest_size=5).hexdigest()
+    return "chart-" + hashlib.blake2b("\0".join(parts).encode(), digest_size=5).hexdigest()

@@ -61,13 +61,13 @@ def picture(shop: Path, product: Product, size: int) -> tuple[bytes, str]:
         stamp = path.stat()
     except (OSError, ValueError):
         return tile(product), "image/svg+xml"
-    told = f"{link}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode("utf-8", "surrogatepass")
-    kept = shop / FOLDER / f"{hashlib.sha256(told).hexdigest()[:32]}-{size}.webp"
+    identity = f"{link}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode("utf-8", "surrogatepass")
+    kept = shop / FOLDER / f"{hashlib.sha256(identity).hexdigest()[:32]}-{size}.webp"
     if not kept.exists():
-        found, problem = Photos(shop).find(link)
-        if problem or not found:
+        content, problem = Photos(shop).find(link)
+        if problem or not content:
             return tile(product), "image/svg+xml"
-        with Image.open(found) as photo:
+        with Image.open(content) as photo:
             photo.draft("RGB", (2 * size, 2 * size))
             small = ImageOps.exif_transpose(photo).convert("RGB")
             small.thumbnail((size, size), Image.Resampling.LANCZOS)

@@ -134,10 +134,10 @@ def coded(text: str) -> Markup:
 @functools.cache
 def _texts() -> dict[str, dict[str, str]]:
     """Key -> language -> text, of all files."""
-    found: dict[str, dict[str, str]] = {}
+    texts: dict[str, dict[str, str]] = {}
     for path in sorted(Path(__file__).with_name("locale").glob("*.json")):
-        found |= json.loads(path.read_text("utf-8"))
-    return found
+        texts |= json.loads(path.read_text("utf-8"))
+    return texts
 
 
 @functools.lru_cache(200)

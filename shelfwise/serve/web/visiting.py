@@ -131,8 +131,8 @@ class Visitors:
 
     def collect(self, visitor: Visitor, body: bytes) -> int:
         """Record what a page tells of its own visitor, as far as it may; how many. Raises Refused for no such body."""
-        told = parse_json(body)
-        rows = told.get("events") if isinstance(told, dict) else None
+        body_fields = parse_json(body)
+        rows = body_fields.get("events") if isinstance(body_fields, dict) else None
         if not isinstance(rows, list) or len(rows) > MAX_EVENTS:
             raise Refused(422, "invalid", f'send {{"events": [...]}} with at most {MAX_EVENTS} events')
         if not (visitor.back and visitor.consent):
@@ -166,14 +166,14 @@ class Visitors:
             return None
 
     def _likes(self, customer: str) -> str:
-        found: Counter[str] = Counter()
+        counts: Counter[str] = Counter()
         events = self._shop.last_events(customer=customer, n=_LIKED)
         products = self._shop.offers.products(event.product for event in events)
         for event in events:
             product = products.get(event.product)
             if product is not None and product.product_type:
-                found[product.product_type.rpartition(" > ")[2]] += 1
-        return found.most_common(1)[0][0] if found else ""
+                counts[product.product_type.rpartition(" > ")[2]] += 1
+        return counts.most_common(1)[0][0] if counts else ""
 
 
 def kept(response: Response, visitor: Visitor) -> Response:

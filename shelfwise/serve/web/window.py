@@ -98,12 +98,12 @@ class Window:
         return kept(render(await asyncio.to_thread(page), request), visitor)
 
     async def search(self, request: Request) -> Response:
-        visitor, asked = self._visitors.of(request), request.query_params
-        query = _plain(asked.get("q", ""), MAX_QUERY)
-        category, brand = (_plain(asked.get(name, ""), MAX_TITLE) for name in ("category", "brand"))
-        undo, after = tuple(asked.getlist("undo"))[:20], asked.get("after", "")
+        visitor, params = self._visitors.of(request), request.query_params
+        query = _plain(params.get("q", ""), MAX_QUERY)
+        category, brand = (_plain(params.get(name, ""), MAX_TITLE) for name in ("category", "brand"))
+        undo, after = tuple(params.getlist("undo"))[:20], params.get("after", "")
         currency = self._shop.settings.currency
-        low, high = (_plain(asked.get(name, ""), MAX_PRICE) for name in ("min", "max"))
+        low, high = (_plain(params.get(name, ""), MAX_PRICE) for name in ("min", "max"))
         price = PriceRange.read(low, high, currency)
 
         def page() -> SearchPage:
@@ -129,7 +129,7 @@ class Window:
             return SearchPage(
                 frame=self._frame(visitor, self._visitors.past(visitor), query),
                 answer=answer,
-                found=self._hits(answer.items),
+                products=self._hits(answer.items),
                 categories=facets["category"],
                 brands=facets["brand"],
                 category=category,
@@ -144,8 +144,8 @@ class Window:
 
     async def suggest(self, request: Request) -> Response:
         typed = _plain(request.query_params.get("q", ""), MAX_QUERY)
-        found = await asyncio.to_thread(lambda: self._shop.suggest(typed, k=6)) if typed else []
-        return render(Suggestions(found=tuple(found)), request)
+        suggestions = await asyncio.to_thread(lambda: self._shop.suggest(typed, k=6)) if typed else []
+        return render(Suggestions(suggestions=tuple(suggestions)), request)
 
     async def product(self, request: Request) -> Response:
         visitor, id = self._visitors.of(request), request.path_params["id"]
@@ -181,9 +181,9 @@ class Window:
 
     async def why(self, request: Request) -> Response:
         """A fragment: the events behind a product's place on the page."""
-        visitor, asked = self._visitors.of(request), request.query_params
-        because = Because(product=asked.get("because", "")[:MAX_ID], query=asked.get("query", "")[:MAX_QUERY])
-        page = await asyncio.to_thread(self._why, visitor, asked.get("product", "")[:MAX_ID], because)
+        visitor, params = self._visitors.of(request), request.query_params
+        because = Because(product=params.get("because", "")[:MAX_ID], query=params.get("query", "")[:MAX_QUERY])
+        page = await asyncio.to_thread(self._why, visitor, params.get("product", "")[:MAX_ID], because)
         return render(page, request)
 
     async def collect(self, request: Request) -> Response:
@@ -211,20 +211,20 @@ class Window:
         visitor = self._visitors.of(request)
 
         def page(path: Path | None, wrong: str = "") -> PhotoPage:
-            found: tuple[Shown, ...] = ()
+            products: tuple[Shown, ...] = ()
             try:
                 if path is not None:
                     photo = path.read_bytes()
                     check_photo(photo)
                     answer = self._shop.search_image(photo, k=FOUND, customer=visitor.customer, session=visitor.session)
                     self._metrics.searched(answer.total)
-                    found = self._hits(answer.items)
+                    products = self._hits(answer.items)
             except (Refused, EncodingError, InvalidRequest) as error:
                 wrong = str(error)
             finally:
                 if path is not None:
                     path.unlink(missing_ok=True)
-            return PhotoPage(frame=self._frame(visitor, self._visitors.past(visitor)), found=found, wrong=wrong)
+            return PhotoPage(frame=self._frame(visitor, self._visitors.past(visitor)), products=products, wrong=wrong)
 
         path, wrong = None, ""
         try:
@@ -285,18 +285,18 @@ class Window:
         """Each product once: what stands in a row is left out of those below."""
         seen = self._seen(known)
         cart = tuple(id for id in known.cart if self._shop.knows(id))[:10]
-        asked: list[tuple[str, dict[str, Any]]] = [("for_you" if known.events else "popular", {})]
+        plans: list[tuple[str, dict[str, Any]]] = [("for_you" if known.events else "popular", {})]
         if seen:
-            asked.append(("because", {"surface": "product", "seeds": (seen[0].product.id,)}))
+            plans.append(("because", {"surface": "product", "seeds": (seen[0].product.id,)}))
         if cart:
-            asked.append(("fits", {"surface": "cart", "seeds": cart}))
-        asked.append(("new_for_you" if known.events else "more", {"new": True}))
+            plans.append(("fits", {"surface": "cart", "seeds": cart}))
+        plans.append(("new_for_you" if known.events else "more", {"new": True}))
         rows: list[Row] = []
-        for name, how in asked:
+        for name, how in plans:
             there = {one.product.id for row in rows for one in row.products}
-            found = self._recommended(name, visitor, besides=there, **how)
-            if found is not None and found.products:
-                rows.append(found)
+            products = self._recommended(name, visitor, besides=there, **how)
+            if products is not None and products.products:
+                rows.append(products)
         return (*rows, Row(name="seen", products=seen)) if seen else tuple(rows)
 
     def _recommended(
@@ -345,11 +345,11 @@ class Window:
 
         if because.query:
             near |= set(self._shop.finds(because.query))
-        told: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
+        events: dict[tuple[str, str, EventType], Event] = {}  # the newest of each kind
         for event in reversed(self._visitors.events(visitor)):
             if named(event) or event.product in near:
-                told.setdefault((event.product, event.query.casefold(), event.type), event)
-        newest = sorted(told.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
+                events.setdefault((event.product, event.query.casefold(), event.type), event)
+        newest = sorted(events.values(), key=lambda event: (named(event), event.time), reverse=True)[:BEHIND]
         products = self._shop.offers.products(event.product for event in newest)
         titles = {id: product.title or id for id, product in products.items()}
         return WhyPage(
@@ -359,9 +359,9 @@ class Window:
     def _items(self, items: Iterable[Item], k: int, beside: Product | None = None) -> tuple[Shown, ...]:
         """The first k, one of each group of variants."""
         groups = {beside.item_group_id or beside.id} if beside else set()
-        found: list[Shown] = []
+        shown: list[Shown] = []
         waiting = {item.product: item for item in items}
-        while waiting and len(found) < k:
+        while waiting and len(shown) < k:
             ids = list(islice(waiting, 2 * k))  # as a rule enough
             products = self._shop.offers.products(ids)
             for id in ids:
@@ -370,7 +370,7 @@ class Window:
                 if product is None or group in groups:
                     continue
                 groups.add(group)
-                found.append(
+                shown.append(
                     Shown(
                         product=product,
                         title=_whole(product),
@@ -380,7 +380,7 @@ class Window:
                         because=item.because,
                     )
                 )
-        return tuple(found[:k])
+        return tuple(shown[:k])
 
     def _hits(self, hits: Iterable[Hit]) -> tuple[Shown, ...]:
         marks = {hit.product: hit.highlights.get("title", ()) for hit in hits}

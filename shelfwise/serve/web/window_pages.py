@@ -27,8 +27,8 @@ class Shown:
 
     def why(self) -> str:
         """The address that tells the events behind it."""
-        asked = {"product": self.product.id, "because": self.because.product, "query": self.because.query}
-        return f"/why?{urlencode({name: value for name, value in asked.items() if value})}"
+        options = {"product": self.product.id, "because": self.because.product, "query": self.because.query}
+        return f"/why?{urlencode({name: value for name, value in options.items() if value})}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,8 +98,8 @@ class PriceRange:
 
 def _amount(text: str, currency: str) -> float:
     """-1 for what is no price."""
-    found = parse_money(text, currency)
-    return found[0] if found is not None and found[0] >= 0 else -1.0
+    money = parse_money(text, currency)
+    return money[0] if money is not None and money[0] >= 0 else -1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,7 +109,7 @@ class SearchPage:
     template: ClassVar[str] = "window/search.html"
     frame: Frame
     answer: SearchAnswer
-    found: tuple[Shown, ...]
+    products: tuple[Shown, ...]
     categories: Facet
     brands: Facet
     category: str
@@ -119,7 +119,7 @@ class SearchPage:
     undo: tuple[str, ...]
     later: bool
 
-    def asked(self, *without: str) -> list[tuple[str, str]]:
+    def params(self, *without: str) -> list[tuple[str, str]]:
         """What the address says, but for some of it: q, category, brand, undo, price."""
         said = [("q", "q", self.frame.query), ("category", "category", self.category), ("brand", "brand", self.brand)]
         said += [("undo", "undo", id) for id in self.undo]
@@ -129,7 +129,7 @@ class SearchPage:
 
     def address(self, *without: str, **more: str) -> str:
         """The address of the same search without some of it, or with more."""
-        return f"/search?{urlencode([*self.asked(*without), *more.items()])}"
+        return f"/search?{urlencode([*self.params(*without), *more.items()])}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,11 +155,11 @@ class CartPage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhotoPage:
-    """found: what looks like the photo that was sent. wrong: why it cannot be looked at."""
+    """products: what looks like the photo that was sent. wrong: why it cannot be looked at."""
 
     template: ClassVar[str] = "window/photo.html"
     frame: Frame
-    found: tuple[Shown, ...] = ()
+    products: tuple[Shown, ...] = ()
     wrong: str = ""
 
 
@@ -184,4 +184,4 @@ class WhyPage:
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Suggestions:
     template: ClassVar[str] = "window/suggest.html"
-    found: tuple[Suggestion, ...]
+    suggestions: tuple[Suggestion, ...]

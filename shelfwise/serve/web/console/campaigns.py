@@ -85,12 +85,12 @@ class Pages:
 
     async def add(self, request: Request) -> Response:
         _, form = await submitted(request)
-        told = {name: str(form.get(name, ""))[:10_000] for name in FORM}
+        fields = {name: str(form.get(name, ""))[:10_000] for name in FORM}
         try:
-            draft = _draft(told)
+            draft = _draft(fields)
             await asyncio.to_thread(self._shop.campaigns.put, [draft])
         except InvalidRecord as error:
-            return await self._all(request, form=told, wrong=str(error), status=422)
+            return await self._all(request, form=fields, wrong=str(error), status=422)
         return _to(draft.id)
 
     async def _all(self, request: Request, *, status: int = 200, **said: Any) -> Response:
@@ -100,8 +100,8 @@ class Pages:
     async def one(self, request: Request) -> Response:
         require(request)
         given = {name: request.query_params.get(name, "")[:20] for name in RULES}
-        asked = request.query_params.get("see") == "1"
-        return await self._one(request, given, see=asked, done=request.query_params.get("done", "")[:20])
+        wants_list = request.query_params.get("see") == "1"
+        return await self._one(request, given, see=wants_list, done=request.query_params.get("done", "")[:20])
 
     async def export(self, request: Request) -> Response:
         _, form = await submitted(request)

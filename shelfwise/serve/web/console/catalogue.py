@@ -112,14 +112,14 @@ def products_page(
         raise InvalidRequest("show", f"is {show[:40]!r}; use one of {', '.join(SHOWS)}")
     engine = _engine(shop)
     if show in ("all", "out_of_stock"):
-        found, total, following, facets = _searched(shop, query, show, category, after)
+        products, total, following, facets = _searched(shop, query, show, category, after)
     else:
-        found, total, following, facets = _listed(shop, query, show, category, after, engine)
+        products, total, following, facets = _listed(shop, query, show, category, after, engine)
     return ProductsPage(
         query=query,
         show=show,
         category=category,
-        rows=tuple(_row(product, engine) for product in found),
+        rows=tuple(_row(product, engine) for product in products),
         total=total,
         products=shop.counts().products,
         after=following,
@@ -146,10 +146,10 @@ def _searched(
     named = shop.store.product(query.strip()) if query.strip() and not after else None
     if query and "popular" in answer.relaxed:
         return ([named], 1, "", ()) if named else ([], 0, "", ())
-    found = list(shop.store.products(hit.product for hit in answer.items).values())
+    products = list(shop.store.products(hit.product for hit in answer.items).values())
     if named is not None:
-        found = [named, *(product for product in found if product.id != named.id)]
-    return found, answer.total, answer.after, answer.facets
+        products = [named, *(product for product in products if product.id != named.id)]
+    return products, answer.total, answer.after, answer.facets
 
 
 def _listed(
@@ -177,9 +177,9 @@ def _listed(
     values = tuple((str(name), int(count)) for name, count in kinds.iter_rows() if name)
     start = int(after or 0)
     ids = frame["id"][start : start + PAGE].to_list()
-    found = list(shop.store.products(ids).values())
+    products = list(shop.store.products(ids).values())
     more = str(start + PAGE) if frame.height > start + PAGE else ""
-    return found, frame.height, more, (Facet(name="category", values=values),)
+    return products, frame.height, more, (Facet(name="category", values=values),)
 
 
 def product_page(shop: Shop, id: str, language: str = "") -> ProductPage:

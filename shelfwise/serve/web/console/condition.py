@@ -116,11 +116,11 @@ class Condition:
 
     def _lacking(self) -> tuple[tuple[str, int, str], ...]:
         """Counts over the whole catalogue, made again when it has changed, at most once in FRESH seconds."""
-        made, of, told = self._counted
+        made, of, counts = self._counted
         moment, current = time.monotonic(), (self._shop.store.product_revision(), self._shop.bundle_version)
         if of != current and moment - made > FRESH:
             frame = self._shop.store.products_frame()
-            told = (
+            counts = (
                 ("photo", frame.filter(pl.col("image_link") == "").height, "no_photo"),
                 ("text", frame.filter((pl.col("title") == "") | (pl.col("description") == "")).height, "no_text"),
                 ("price", frame["price"].null_count(), ""),
@@ -128,8 +128,8 @@ class Condition:
                 ("stock", frame.filter(pl.col("availability") == Availability.OUT_OF_STOCK).height, "out_of_stock"),
                 *self._cold(),
             )
-            self._counted = (moment, current, told)
-        return told
+            self._counted = (moment, current, counts)
+        return counts
 
     def _cold(self) -> tuple[tuple[str, int, str], ...]:
         """As the list of cold products counts them."""
@@ -163,8 +163,8 @@ class Condition:
         """Of `shelfwise check`."""
         path = self._shop.folder / "reports" / "quality.json"
         try:
-            told = json.loads(path.read_text("utf-8"))
-            counts = {name: int(told[name]) for name in ("read", "kept", "dropped", "flagged")}
+            report = json.loads(path.read_text("utf-8"))
+            counts = {name: int(report[name]) for name in ("read", "kept", "dropped", "flagged")}
             made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
         except (OSError, ValueError, KeyError, TypeError):
             return None

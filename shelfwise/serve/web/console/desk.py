@@ -11,7 +11,7 @@ import polars as pl
 
 from shelfwise.errors import InvalidRequest
 from shelfwise.schema import EVENT_COLUMNS, MAX_QUERY, EventType, Rule, now
-from shelfwise.search.queries import Asked, Outcome, asked, outcomes
+from shelfwise.search.queries import Outcome, QueryCount, count_queries, outcomes
 from shelfwise.search.query.synonyms import TURNED_TO
 from shelfwise.search.query.text import normal
 from shelfwise.search.request import Chip, SearchFilters, SearchRequest
@@ -39,7 +39,7 @@ class DeskPage:
     relaxed: tuple[str, ...] = ()
     chips: tuple[Chip, ...] = ()
     rules: tuple[Rule, ...] = ()
-    popular: tuple[Asked, ...] = ()
+    popular: tuple[QueryCount, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ class QueriesPage:
     section: ClassVar[str] = "queries"
     days: int
     choices: ClassVar[tuple[int, ...]] = DAYS
-    asked: int
+    searches: int
     top: tuple[Outcome, ...]
     failing: tuple[Outcome, ...]
     corrected: tuple[Outcome, ...]
@@ -63,17 +63,17 @@ def desk_page(shop: Shop, *, query: str = "", category: str = "", customer: str 
     """Raises InvalidRequest."""
     query = query.strip()[:MAX_QUERY]
     if not query:
-        return DeskPage(query="", category=category, customer=customer, popular=tuple(_asked(shop, 90)[:8]))
+        return DeskPage(query="", category=category, customer=customer, popular=tuple(_counted(shop, 90)[:8]))
     request = SearchRequest(
         query=query, customer=customer, filters=SearchFilters(categories=(category,) if category else ())
     )
-    answer, found = stages(shop.searching, request, SHOWN, taste=shop.taste(request))
+    answer, shown_stages = stages(shop.searching, request, SHOWN, taste=shop.taste(request))
     key = _key(query)
     return DeskPage(
         query=query,
         category=category,
         customer=customer,
-        stages=found,
+        stages=shown_stages,
         total=answer.total,
         corrected=answer.corrected,
         did_you_mean=answer.did_you_mean,
@@ -106,23 +106,23 @@ class Queries:
 
 def queries_page(shop: Shop, days: int) -> QueriesPage:
     """The queries of the last days before the newest event, each asked again."""
-    found = outcomes(shop.searching, _asked(shop, days))
+    answered = outcomes(shop.searching, _counted(shop, days))
 
     def of(kind: str) -> tuple[Outcome, ...]:
-        return tuple(one for one in found if one.kind == kind)[:30]
+        return tuple(one for one in answered if one.kind == kind)[:30]
 
     return QueriesPage(
         days=days,
-        asked=sum(one.asked.times for one in found),
-        top=tuple(found[:30]),
+        searches=sum(one.counted.times for one in answered),
+        top=tuple(answered[:30]),
         failing=of("none"),
         corrected=of("corrected"),
         relaxed=of("relaxed"),
-        unloved=tuple(one for one in found if one.total and one.asked.times >= 3 and not one.asked.turned)[:30],
+        unloved=tuple(one for one in answered if one.total and one.counted.times >= 3 and not one.counted.turned)[:30],
     )
 
 
-def _asked(shop: Shop, days: int) -> list[Asked]:
+def _counted(shop: Shop, days: int) -> list[QueryCount]:
     """Counted back from the newest event: a shop of old data has a last month too."""
     until = shop.counts().last or now()
     since = until - timedelta(days=days)
@@ -135,7 +135,7 @@ def _asked(shop: Shop, days: int) -> list[Asked]:
         frame.join(who, on=["customer", "session"], how="semi")
         for frame in shop.store.event_frames(types=kinds, since=since)
     ]
-    return asked(pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *frames]), MOST_QUERIES)
+    return count_queries(pl.concat([pl.DataFrame(schema=EVENT_COLUMNS), *frames]), MOST_QUERIES)
 
 
 def _key(query: str) -> str:

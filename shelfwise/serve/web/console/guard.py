@@ -121,8 +121,8 @@ def _accounts(request: Request) -> Accounts:
 
 
 async def _to_login(request: Request, _: Exception) -> Response:
-    asked = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    to = "/console/login" + (f"?{urlencode({'next': asked})}" if request.method == "GET" else "")
+    address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    to = "/console/login" + (f"?{urlencode({'next': address})}" if request.method == "GET" else "")
     if request.headers.get("hx-request"):
         return Response(headers={"hx-redirect": "/console/login"})
     return RedirectResponse(to, status_code=303)

@@ -157,7 +157,7 @@ def bundles_grid(measured: Sequence[tuple[str, Evaluation]], lang: str, title: s
     rows = [row for _, one in measured if (row := ours(one.tables[0])) is not None]
     if not rows:
         return Grid(title=title, head=(), rows=())
-    found = []
+    lines = []
     for name in (*(one for one in rows[0].metrics if one.endswith(("@10", "@1"))), *BEYOND):
         estimates = [{**row.metrics, **row.beyond}.get(name) for row in rows]
         means = [one.mean for one in estimates if one is not None and math.isfinite(one.mean)]
@@ -166,9 +166,9 @@ def bundles_grid(measured: Sequence[tuple[str, Evaluation]], lang: str, title: s
             ("–", "", False) if one is None else (figure(one.mean, name), interval(one, name), one.mean == best)
             for one in estimates
         )
-        found.append((metric_name(name, lang), cells))
+        lines.append((metric_name(name, lang), cells))
     return Grid(
-        title=title, head=(saying(lang)("console.compare.metric"), *(n for n, _ in measured)), rows=tuple(found)
+        title=title, head=(saying(lang)("console.compare.metric"), *(n for n, _ in measured)), rows=tuple(lines)
     )
 
 
@@ -186,8 +186,8 @@ def over_bundles(entries: Sequence[Mapping[str, Any]], lang: str) -> tuple[Chart
         return ()
     charts = []
     for name in (MAIN, *BEYOND):
-        found = [(x, {**row.metrics, **row.beyond}.get(name)) for x, (_, row) in enumerate(measured)]
-        there = [(float(x), one) for x, one in found if one is not None]
+        points = [(x, {**row.metrics, **row.beyond}.get(name)) for x, (_, row) in enumerate(measured)]
+        there = [(float(x), one) for x, one in points if one is not None]
         charts.append(
             lines(
                 [

@@ -119,14 +119,14 @@ class Pages:
         self._streams += 1
         try:
             yield "retry: 5000\n\n"
-            told, spoke = "", time.monotonic()
+            last, spoke = "", time.monotonic()
             while not ending():
                 part = await asyncio.to_thread(self._part, request)
                 if part is None:
                     yield "event: end\ndata: \n\n"
                     return
-                if part != told:
-                    told, spoke = part, time.monotonic()
+                if part != last:
+                    last, spoke = part, time.monotonic()
                     yield "".join(f"data: {line}\n" for line in part.splitlines()) + "\n"
                 elif time.monotonic() - spoke > QUIET:
                     spoke = time.monotonic()
@@ -244,13 +244,13 @@ def _charts(reading: Reading, say: Say) -> tuple[Chart, ...]:
         "events": lambda step: step.events,
         "requests": lambda step: step.answers.count,
     }
-    found = []
+    charts = []
     for name, count in counted.items():
         points = [(place(step), count(step) * 60 / step.seconds) for step in steps]
         if len(points) > 1 and any(y for _, y in points):
-            found.append(chart(name, [Line(name=say(f"console.overview.{name}"), points=points)], "{:,.0f}".format))
+            charts.append(chart(name, [Line(name=say(f"console.overview.{name}"), points=points)], "{:,.0f}".format))
     if sum(step.answers.count > 0 for step in steps) > 1:
-        found.append(
+        charts.append(
             chart(
                 "latency",
                 [
@@ -264,4 +264,4 @@ def _charts(reading: Reading, say: Say) -> tuple[Chart, ...]:
                 took,
             )
         )
-    return tuple(found)
+    return tuple(charts)

@@ -149,13 +149,13 @@ class Pages:
 
     async def products(self, request: Request) -> Response:
         require(request)
-        asked = {
+        options = {
             "query": _given(request, "q", MAX_QUERY),
             "show": _given(request, "show", 20) or "all",
             "category": _given(request, "category", MAX_TITLE),
             "after": request.query_params.get("after", ""),
         }
-        return render(await asyncio.to_thread(lambda: catalogue.products_page(self._shop, **asked)), request)
+        return render(await asyncio.to_thread(lambda: catalogue.products_page(self._shop, **options)), request)
 
     async def product(self, request: Request) -> Response:
         require(request)
@@ -171,12 +171,12 @@ class Pages:
 
     async def desk(self, request: Request) -> Response:
         require(request)
-        asked = {
+        options = {
             "query": _given(request, "q", MAX_QUERY),
             "category": _given(request, "category", MAX_TITLE),
             "customer": _given(request, "customer", MAX_ID),
         }
-        return render(await asyncio.to_thread(lambda: desk.desk_page(self._shop, **asked)), request)
+        return render(await asyncio.to_thread(lambda: desk.desk_page(self._shop, **options)), request)
 
     async def queries(self, request: Request) -> Response:
         require(request)
@@ -193,12 +193,12 @@ class Pages:
 
     async def add_rule(self, request: Request) -> Response:
         signed, form = await submitted(request)
-        told = {name: str(form.get(name, "")) for name in rules.FORM}
+        fields = {name: str(form.get(name, "")) for name in rules.FORM}
         try:
-            rule = await asyncio.to_thread(rules.rule_of, self._shop, told)
+            rule = await asyncio.to_thread(rules.rule_of, self._shop, fields)
             await self._changed(self._shop.store.put_rules, [rule], signed.account)
         except InvalidRecord as error:
-            return await self._rules_page(request, form=told, wrong=(error.field, error.problem), status=422)
+            return await self._rules_page(request, form=fields, wrong=(error.field, error.problem), status=422)
         return _to("/console/rules", done="added")
 
     async def end_rule(self, request: Request) -> Response:
@@ -251,14 +251,14 @@ class Pages:
 
     async def customers(self, request: Request) -> Response:
         require(request)
-        asked = {
+        options = {
             "id": _given(request, "id", MAX_ID),
             "kind": _given(request, "kind", 10),
             "language": language(request),
         }
         new = request.query_params.get("new") == "1"
         page = await asyncio.to_thread(
-            lambda: customer.customer_page(self._shop, **asked, new=new, done=_done(request))
+            lambda: customer.customer_page(self._shop, **options, new=new, done=_done(request))
         )
         return render(page, request)
 

@@ -125,15 +125,15 @@ def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsP
 
 def sources(shop: Shop) -> tuple[Source, ...]:
     """What was measured of the bundle in use, then evaluations of the shop (`shelfwise evaluate`), the newest first."""
-    found = [
+    folders = [
         Source(name=entry["version"], bundle=True, made=datetime.fromisoformat(entry["created"]))
         for entry in shop.bundles()
         if entry["current"] and entry["metrics"].get("evaluation", {}).get("tables")
     ]
     for path in sorted((shop.folder / "reports").glob("evaluation-*/evaluation.json"), reverse=True)[:SOURCES]:
         made = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        found.append(Source(name=path.parent.name, bundle=False, made=made))
-    return tuple(found)
+        folders.append(Source(name=path.parent.name, bundle=False, made=made))
+    return tuple(folders)
 
 
 def read(shop: Shop, source: Source) -> Evaluation | None:
@@ -141,8 +141,8 @@ def read(shop: Shop, source: Source) -> Evaluation | None:
     if source.bundle:
         evaluation = next((evaluation_of(entry) for entry in shop.bundles() if entry["version"] == source.name), None)
     else:
-        told = json.loads((shop.folder / "reports" / source.name / "evaluation.json").read_text("utf-8"))
-        evaluation = Evaluation.from_json(told)
+        fields = json.loads((shop.folder / "reports" / source.name / "evaluation.json").read_text("utf-8"))
+        evaluation = Evaluation.from_json(fields)
     return evaluation if evaluation is not None and evaluation.tables else None
 
 
@@ -176,7 +176,7 @@ def _figures(evaluation: Evaluation, lang: str) -> tuple[tuple[str, str], ...]:
 
 def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
     words, say = WORDS[lang], saying(lang)
-    found = []
+    parts = []
     for table in evaluation.tables:
         key = "everything_any" if table.key == "everything" and evaluation.facts.relevant == "any" else table.key
         mine = [row.name for row in table.rows if not row.baseline]
@@ -196,7 +196,7 @@ def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
                 top=top if math.isfinite(top) else 0.0,
             )
             segments.append((f"{size} · {words['n_customers'].format(n=f'{part.n:,}')}", chart))
-        found.append(
+        parts.append(
             Part(
                 title=words[key],
                 note=words[f"{key}_note"].format(n=f"{table.n:,}"),
@@ -205,7 +205,7 @@ def _parts(evaluation: Evaluation, lang: str) -> tuple[Part, ...]:
                 segments=tuple(segments),
             )
         )
-    return tuple(found)
+    return tuple(parts)
 
 
 _COLUMNS: dict[str, pl.DataType] = {
@@ -237,7 +237,7 @@ class Record:
             self._known = mark, self._measured()
             self._until = time.monotonic() + FRESH
         say, words = saying(lang), WORDS[lang]
-        found = []
+        charts = []
         series = self._known[1]
         spans = sorted({when for _, times, _ in series for when in times})
         place = {when: float(at) for at, when in enumerate(spans)}
@@ -251,7 +251,7 @@ class Record:
                 for letter, (kind, times, values) in zip("AB", series, strict=False)
             ]
             if any(len(line.points) > 1 for line in drawn):
-                found.append(
+                charts.append(
                     lines(
                         drawn,
                         title=words[name],
@@ -262,7 +262,7 @@ class Record:
                         height=190,
                     )
                 )
-        return tuple(found)
+        return tuple(charts)
 
     def _events(self, since: datetime | None) -> pl.DataFrame:
         """How often who turned to which product, or was shown it: span, kind, product, who, len."""
@@ -311,14 +311,14 @@ class Record:
         fame = events.group_by("product").agg(pl.col("who").n_unique().alias("fame"))
         table = events.group_by("kind", "span", "product").agg(pl.col("len").sum())
         table = table.join(fame, on="product").join(category, on="product", how="left").sort("kind", "span")
-        found = []
+        measured = []
         for kind in ("shown", "chosen"):
             spans = table.filter(pl.col("kind") == kind).partition_by("span", maintain_order=True)
             if spans:
                 rows = [_spread(one, crowd, max(products.height, 1)) for one in spans]
                 times = [one["span"][0].replace(tzinfo=UTC) for one in spans]
-                found.append((kind, times, {name: [row[name] for row in rows] for name in BEYOND}))
-        return found
+                measured.append((kind, times, {name: [row[name] for row in rows] for name in BEYOND}))
+        return measured
 
 
 def _spread(rows: pl.DataFrame, crowd: int, products: int) -> dict[str, float]:

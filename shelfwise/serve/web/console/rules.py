@@ -136,10 +136,10 @@ def rule_of(shop: Shop, form: Mapping[str, str]) -> Rule:
 
 def changes(shop: Shop, kind: str) -> tuple[ChangeRow, ...]:
     """The newest of one kind. One can be undone while its record is as the change left it."""
-    found = [change for change in shop.store.audit(1_000) if change.kind == kind]
+    edits = [change for change in shop.store.audit(1_000) if change.kind == kind]
     newest: dict[str, str] = {}
     rows = []
-    for change in found:
+    for change in edits:
         current = newest.setdefault(change.id, change.after)
         rows.append(
             ChangeRow(
@@ -148,14 +148,14 @@ def changes(shop: Shop, kind: str) -> tuple[ChangeRow, ...]:
                 who=change.who,
                 kind=kind,
                 did="added" if not change.before else "ended" if not change.after else "changed",
-                what=_told(change),
+                what=_described(change),
                 undoable=current == change.after,
             )
         )
     return tuple(rows[:CHANGES])
 
 
-def _told(change: Change) -> str:
+def _described(change: Change) -> str:
     record = orjson.loads(change.after or change.before)
     if change.kind == "synonym":
         return str(Synonym(tuple(record["terms"]), tuple(record["means"])))

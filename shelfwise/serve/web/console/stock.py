@@ -92,30 +92,30 @@ def mount(app: FastAPI, service: Service) -> None:
 def stock_page(shop: Shop) -> StockPage:
     stocked = not shop.planner.stock().is_empty()
     try:
-        found = shop.orders() if stocked else []
+        orders = shop.orders() if stocked else []
     except NotEnoughData as error:
         return StockPage(counts={}, stocked=True, problem=str(error))
-    wanted = [line for line in found if line.quantity > 0 or line.status == "runs_out"]
-    slow = [line for line in found if line.status in ("overstock", "dead")]
+    wanted = [line for line in orders if line.quantity > 0 or line.status == "runs_out"]
+    slow = [line for line in orders if line.status in ("overstock", "dead")]
     shown = [*wanted[:SHOWN], *slow[:SHOWN]]
     titles = {id: product.title for id, product in shop.store.products([line.product for line in shown]).items()}
     return StockPage(
         orders=tuple((line, titles.get(line.product) or line.product) for line in wanted[:SHOWN]),
         slow=tuple((line, titles.get(line.product) or line.product) for line in slow[:SHOWN]),
         more=max(0, len(wanted) - SHOWN),
-        counts={name: sum(line.status == name for line in found) for name in STATUSES},
-        assumed=tuple(sorted({name for line in found for name in line.assumed})),
+        counts={name: sum(line.status == name for line in orders) for name in STATUSES},
+        assumed=tuple(sorted({name for line in orders for name in line.assumed})),
         simulated=shop.settings.simulated,
         stocked=stocked,
     )
 
 
-def order_csv(found: list[Order], changed: Mapping[str, str]) -> str:
+def order_csv(orders: list[Order], changed: Mapping[str, str]) -> str:
     """The list to send, with the quantities that were changed; a quantity that is no amount is left as it was."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(["product", "supplier", "quantity", "cost", "on_hand", "on_order", "why"])
-    for line in found:
+    for line in orders:
         quantity = _amount(changed.get(line.product), line.quantity)
         if quantity <= 0:
             continue

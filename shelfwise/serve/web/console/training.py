@@ -151,17 +151,17 @@ class Fit:
     epoch: int = 0
 
 
-def fits_of(told: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> list[Fit]:
+def fits_of(lines: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> list[Fit]:
     """The lines of progress.jsonl as learning curves: training fits the network several times, one after another."""
-    found: list[Fit] = []
-    for line in told:
+    fits: list[Fit] = []
+    for line in lines:
         match = _EPOCH.match(line["what"])
         if match is None:
             continue
         number, epochs = int(match[1]), int(match[2])
-        if not found or number < found[-1].epoch:
-            found.append(Fit())
-        fit = found[-1]
+        if not fits or number < fits[-1].epoch:
+            fits.append(Fit())
+        fit = fits[-1]
         fit.epoch = number
         if number and match[4] not in (None, "nan") and line["total"]:
             at, loss = round(epochs * line["done"] / line["total"], 3), float(match[4])
@@ -172,16 +172,16 @@ def fits_of(told: Iterator[Mapping[str, Any]] | Sequence[Mapping[str, Any]]) -> 
         if match[6]:
             # A line from within an epoch repeats what the one before reached.
             fit.ndcg.setdefault(float(number if match[3] else number - 1), float(match[6]))
-    return found
+    return fits
 
 
-def seconds_left(told: Sequence[Mapping[str, Any]]) -> float | None:
+def seconds_left(lines: Sequence[Mapping[str, Any]]) -> float | None:
     """Until the newest step ends, at the pace it had so far."""
-    if not told or not told[-1]["total"]:
+    if not lines or not lines[-1]["total"]:
         return None
-    last, first = told[-1], told[-1]
+    last, first = lines[-1], lines[-1]
     share = last["done"] / last["total"]
-    for line in reversed(told):
+    for line in reversed(lines):
         if not line["total"] or _kind(line["what"]) != _kind(last["what"]):
             break
         if line["done"] / line["total"] > first["done"] / first["total"]:
@@ -237,18 +237,18 @@ def chosen(settings: Settings, form: Mapping[str, str]) -> dict[str, str]:
 
 
 def job_page(job: Job, lang: str, kind: type[JobPage] = JobPage) -> JobPage:
-    told = list(_lines(job.folder / "progress.jsonl"))
-    fits = fits_of(told)
+    lines = list(_lines(job.folder / "progress.jsonl"))
+    fits = fits_of(lines)
     return kind(
         id=job.id,
         state=job.state,
         started=job.started,
         error=job.error,
         result=job.result,
-        step=_step(told[-1]["what"] if told else "", lang),
+        step=_step(lines[-1]["what"] if lines else "", lang),
         done=job.done,
         total=job.total,
-        left=seconds_left(told) if job.state == "running" else None,
+        left=seconds_left(lines) if job.state == "running" else None,
         speed=fits[-1].speed if fits else 0.0,
         settings=tuple(job.arguments.items()),
         charts=_live(fits, lang),
