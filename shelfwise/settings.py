@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import json
+import logging
 import os
 import re
 import tomllib
@@ -26,7 +27,11 @@ from shelfwise.errors import SettingsError
 FILE = "shelfwise.toml"
 PREFIX = "SHELFWISE_"
 #: Variables that share the prefix and are no settings.
-NOT_SETTINGS = frozenset({"SHELFWISE_SHOP", "SHELFWISE_DATA", "SHELFWISE_KEY"})
+NOT_SETTINGS = frozenset({"SHELFWISE_SHOP", "SHELFWISE_DATA", "SHELFWISE_KEY", "SHELFWISE_CASES"})
+#: Settings of earlier versions, and why they are no more: a shop that still has one runs on, and is told.
+FORMER = {"baseline_minutes": "training measures no baselines that need minutes of their own"}
+
+log = logging.getLogger(__name__)
 
 
 class Settings(BaseSettings):
@@ -194,11 +199,12 @@ def load_settings(folder: Path) -> Settings:
         values: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
-    for key in values:
-        _check_known(key, str(path))
+    for key in list(values):
+        if not _is_setting(key, str(path)):
+            del values[key]
     for variable in os.environ:
         if variable.startswith(PREFIX) and variable not in NOT_SETTINGS:
-            _check_known(variable.removeprefix(PREFIX).lower(), "the environment")
+            _is_setting(variable.removeprefix(PREFIX).lower(), "the environment")
     try:
         return Settings(**values)
     except UnreadableVariable as error:
@@ -209,10 +215,15 @@ def load_settings(folder: Path) -> Settings:
         raise SettingsError(f"{path}: {name}: {first['msg']} (it is {first['input']!r})") from None
 
 
-def _check_known(key: str, where: str) -> None:
+def _is_setting(key: str, where: str) -> bool:
+    """False for a setting of an earlier version, which is said. Raises SettingsError for what never was one."""
+    if key in FORMER:
+        log.warning("%s: the setting %s is no more and is ignored: %s", where, key, FORMER[key])
+        return False
     if key not in Settings.model_fields:
         near = difflib.get_close_matches(key, Settings.model_fields, n=1, cutoff=0.0)
         raise SettingsError(f"{where}: unknown setting {key!r}; did you mean {near[0]!r}?")
+    return True
 
 
 def template(chosen: Mapping[str, Any] | None = None) -> str:
@@ -221,7 +232,7 @@ def template(chosen: Mapping[str, Any] | None = None) -> str:
     Raises SettingsError for an unknown name."""
     chosen = chosen or {}
     for key in chosen:
-        _check_known(key, "new shop")
+        _is_setting(key, "new shop")
     lines = ["# Settings of this shop. Remove the # of a line to change it.", ""]
     for name, spec in Settings.model_fields.items():
         line = f"{name} = {_toml(chosen.get(name, spec.default))}"

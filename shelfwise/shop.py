@@ -134,6 +134,7 @@ class Shop:
                 full=(self.settings.retire_most if retire_most is None else retire_most) if full else None,
                 progress=progress,
             )
+        self._changed()
         return self.keep_report(report)
 
     def restore_products(self) -> int:

@@ -32,6 +32,14 @@ def test_an_unknown_variable_is_an_error_too(tmp_path, monkeypatch):
         load_settings(tmp_path)
 
 
+def test_a_setting_of_an_earlier_version_is_said_and_ignored(tmp_path, monkeypatch, caplog):
+    """Cases 30 to 36 name SHELFWISE_BASELINE_MINUTES, which no later version may stop at."""
+    (tmp_path / FILE).write_text("baseline_minutes = 3\nminutes = 2\n")
+    monkeypatch.setenv("SHELFWISE_BASELINE_MINUTES", "0")
+    assert load_settings(tmp_path).minutes == 2
+    assert caplog.text.count("baseline_minutes is no more") == 2
+
+
 @pytest.mark.parametrize("line", ["port = 0", 'port = "x"', 'network = "cnn"', "dropout = 1.0", "width = 4"])
 def test_a_value_out_of_range_names_its_setting(tmp_path, line):
     (tmp_path / FILE).write_text(line)

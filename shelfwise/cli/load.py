@@ -132,7 +132,10 @@ def load_dataset(
 
 
 #: Facts of a load that a person should see at once.
-_SAID = ("format", "encoding", "between fields", "line ends", "update", "retired")
+_SAID = (
+    *("format", "encoding", "between fields", "line ends", "update", "retired"),
+    *("dates", "type of every row", "lists"),
+)
 
 
 def show_quality(report: Any, as_json: bool) -> None:

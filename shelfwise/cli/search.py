@@ -131,6 +131,8 @@ def show_found(shop: Shop, answer: SearchAnswer, explain: bool) -> None:
 
 def nothing_has(answer: SearchAnswer) -> str:
     """Why what follows is not, or is nothing of, what was looked for; "" where it is."""
+    if "stock" in answer.relaxed:
+        return f"{answer.query!r} is not in stock: it comes first, then others."
     if "popular" in answer.relaxed:
         return f"Nothing matches {answer.query!r}; these are others."
     if answer.relaxed:

@@ -123,6 +123,10 @@ class DocumentsView:
                 masks[name] = masks[name] & mask if name in masks else mask
         return masks
 
+    def availability(self, row: int) -> Availability:
+        """Of a row in the catalogue."""
+        return _AVAILABILITIES[int(self.sale[row])]
+
     def allowed(self, filters: Filters, rows: Ints) -> Mask:
         """Which of these rows [m] pass all filters: bool [m]."""
         return _all(self.masks(filters, rows).values(), len(rows))

@@ -9,6 +9,9 @@ REASONS = {
         "words": "Matches your search",
         "partly": "Matches part of your search",
         "outside": "Matches your words, not your limits",
+        "out_of_stock": "Sold out at present",
+        "preorder": "To be ordered in advance",
+        "backorder": "Ordered for you: not in stock at present",
         "browse": "From the catalogue",
         "rules": "Chosen by the shop",
         "popular": "Popular here",
@@ -19,6 +22,9 @@ REASONS = {
         "words": "符合您的搜索",
         "partly": "部分符合您的搜索",
         "outside": "符合搜索词，但不在所限范围内",
+        "out_of_stock": "暂时缺货",
+        "preorder": "可预订",
+        "backorder": "可订购：暂时无现货",
         "browse": "全部商品",
         "rules": "店家推荐",
         "popular": "热门商品",
@@ -30,6 +36,7 @@ REASONS = {
 def reason_of(source: str, relaxed: Sequence[str], sold: bool) -> str:
     """The key of REASONS. source: how the product was found. relaxed: what was given up to find it. sold: whether
     anybody bought it: else it is not popular."""
+    relaxed = [step for step in relaxed if step != "stock"]
     if source == "words" and relaxed:
         return "partly" if "words" in relaxed else "outside"
     if source == "popular" and not sold:

@@ -172,8 +172,8 @@ class SearchAnswer:
 
     reading: what was read from the query. did_you_mean: another spelling worth a link. corrected: the spelling that
     was looked for instead of the query's, "" when as typed. relaxed: what was given up to find anything, in order:
-    filters, words, meaning, popular. after: token of the next page, "" on the last. pages_to: a page's address a rule
-    sends this query to, "" for none.
+    stock (what it names cannot be bought now, and comes first), filters, words, popular. after: token of the next page,
+    "" on the last.
     """
 
     request_id: str

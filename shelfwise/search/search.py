@@ -31,6 +31,7 @@ from shelfwise.search.request import SearchAnswer, SearchRequest
 from shelfwise.search.retrieve.candidates import named_exactly, retrieve
 from shelfwise.search.retrieve.dense import Encoders
 from shelfwise.search.suggest import Suggestion
+from shelfwise.search.unsold import unsold, with_unsold
 
 _ALIKE = 500  # products proposed for a photo
 
@@ -115,6 +116,8 @@ class Search:
         """The first plan that finds something, and what it finds: as read, in its other spelling, with less and less
         insisted on. What the caller filters by is always kept."""
         scored = self._scored(view, request, plan, taste)
+        if (first := unsold(view, request, plan, scored)) is not None:
+            return with_unsold(*self._less(view, request, plan, taste, scored), first)
         if scored.any:
             return plan, scored
         if plan.alternative:
@@ -122,6 +125,14 @@ class Search:
             respelled = self._scored(view, request, other, taste)
             if respelled.any:
                 return replace(other, corrected=plan.alternative), respelled
+        return self._less(view, request, plan, taste, scored)
+
+    def _less(
+        self, view: DocumentsView, request: SearchRequest, plan: QueryPlan, taste: Taste | None, scored: Scored
+    ) -> tuple[QueryPlan, Scored]:
+        """The plan, given up step by step until something is found. scored: what it finds as it is."""
+        if scored.any:
+            return plan, scored
         for relaxation in RELAXATIONS:
             less = plan.without(relaxation)
             if less is None:

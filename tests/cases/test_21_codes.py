@@ -11,6 +11,7 @@ import pytest
 
 from shelfwise.cli.search import nothing_has
 from shelfwise.schema import Availability
+from shelfwise.search.request import SearchFilters
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
@@ -97,6 +98,35 @@ def test_a_mended_query_can_be_taken_as_typed(hardware: Shop) -> None:
     assert mended.corrected or mended.did_you_mean or mended.items
     typed = hardware.search("stel screw hex", undo=("spelling",))
     assert (typed.corrected, typed.did_you_mean) == ("", "")
+
+
+def test_what_is_sold_out_is_found_by_its_name_where_nothing_else_fits(tmp_path: Path, new_shop: NewShop) -> None:
+    shop = new_shop()
+    (tmp_path / "feed.csv").write_text(
+        "id,title,availability,price,sku\nTS-1001,Teesieb,sold out,3,S-77\nk2,Teekanne blau,preorder,9,\n"
+        "k3,Teekanne rot,in stock,12,\nk4,Geheimes Sieb,sold out,1,\n",
+        "utf-8",
+    )
+    shop.load_products(tmp_path / "feed.csv")
+    for query, found, reason in (
+        ("Teesieb", ["TS-1001"], "Sold out at present"),
+        ("teekanne blau", ["k2"], "To be ordered in advance"),
+        ("TS-1001", ["TS-1001"], "Sold out at present"),
+    ):
+        answer = shop.search(query)
+        assert [hit.product for hit in answer.items][:1] == found, query
+        assert answer.relaxed[0] == "stock"
+        assert answer.items[0].reason == reason
+        assert {hit.product for hit in answer.items[1:]} <= {"k3"}  # what else is shown can be bought
+        assert (answer.did_you_mean, answer.corrected) == ("", "")
+        assert nothing_has(answer).startswith(repr(query) + " is not in stock")
+    assert [hit.product for hit in shop.search("teekanne").items] == ["k3"]
+    assert shop.search("teekanne").relaxed == ()
+    only = SearchFilters(availability=(Availability.IN_STOCK,))
+    assert "TS-1001" not in [hit.product for hit in shop.search("Teesieb", filters=only).items]
+    (tmp_path / "feed.csv").write_text("id,status\nTS-1001,draft\n")
+    shop.load_products(tmp_path / "feed.csv")
+    assert "TS-1001" not in [hit.product for hit in shop.search("Teesieb").items]
 
 
 def test_what_is_sold_out_is_not_suggested(hardware: Shop) -> None:

@@ -200,7 +200,9 @@ def test_products_come_and_go(shop: Shop) -> None:
     assert shop.search("zebra").relaxed
     assert not ids(shop, "mug", filters=SearchFilters(attributes={"new_attribute": ("striped",)}))
     shop.put_products([Product(id="z", title="Plain mug", availability=Availability.OUT_OF_STOCK)])
-    assert "z" not in ids(shop, "plain mug")
+    assert "z" not in ids(shop, "mug")
+    told = shop.search("plain mug")  # by its name it is found, as sold out, where nothing else has all of it
+    assert (told.items[0].product, told.items[0].reason) == ("z", "Sold out at present")
     shop.delete_product("lamp")
     assert "lamp" not in ids(shop, "desk lamp", filters=SearchFilters(availability=None))
 
