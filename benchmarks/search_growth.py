@@ -49,7 +49,7 @@ class Simulated:
             f"{words[29_000 + b]} {' '.join(words[w] for w in row)} {words[k]} {COLOURS[i % 8]} {i % 997}"
             for i, (b, row, k) in enumerate(zip(brand.tolist(), picked.tolist(), self.kind.tolist(), strict=True))
         ]
-        told = {
+        columns = {
             "id": [f"p{i}" for i in range(n)],
             "title": titles,
             "description": [title[::-1][:60] for title in titles],
@@ -60,8 +60,12 @@ class Simulated:
             "created": draw.integers(1, 10**15, n),
             "attributes": [f'{{"colour": "{COLOURS[i % 8]}", "weight": {i % 500}}}' for i in range(n)],
         }
-        empty = {name: [""] * n for name in PRODUCT_COLUMNS if name not in told}
-        self.frame = pl.DataFrame(told | empty, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
+        empty: dict[str, list[Any]] = {
+            name: ["" if kind == pl.String else None] * n
+            for name, kind in PRODUCT_COLUMNS.items()
+            if name not in columns
+        }
+        self.frame = pl.DataFrame(columns | empty, schema_overrides=PRODUCT_COLUMNS).select(list(PRODUCT_COLUMNS))
         self.titles = titles
 
     def product_revision(self) -> int:
@@ -105,7 +109,8 @@ class Clusters:
 def one(n: int) -> dict[str, Any]:
     import numpy as np
 
-    from shelfwise.search.request import SearchFilters, SearchRequest
+    from shelfwise.catalogue.filters import SearchFilters
+    from shelfwise.search.request import SearchRequest
     from shelfwise.search.search import Search
 
     record = Simulated(n)

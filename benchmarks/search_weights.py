@@ -27,9 +27,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.evaluation.search_benchmark import Judgments, ndcg, read_judgments
 from shelfwise.search.rank.score import WEIGHTS
-from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.request import SearchRequest
 from shelfwise.search.search import Search
 
 DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -61,7 +62,7 @@ class Question:
 
 def questions(search: Search, judgments: Judgments) -> list[Question]:
     """Of the queries with a relevant product."""
-    known = search.indexes.documents.view.rows
+    known = search.indexes.products.view.rows
     made = []
     for query, ratings in judgments.items():
         ratings = {product: rating for product, rating in ratings.items() if product in known}

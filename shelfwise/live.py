@@ -12,10 +12,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from shelfwise.catalogue.products import Products
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
@@ -106,6 +107,10 @@ class Live:
         """Search over the products; its index is opened, or built, when first asked for."""
         return self._search or self.open_search()
 
+    @property
+    def _searched(self) -> Products | None:
+        return None if self._search is None else self._search.indexes.products
+
     def open_search(self, progress: Progress | None = None) -> Search:
         if self._search is None:
             with self._searching:
@@ -116,8 +121,10 @@ class Live:
                     self._shoppers = Shoppers(self._store, self._settings.ignored_customers)
                     self._shoppers.begin(search.indexes)
                     search.steer(self._store.rules(), self._store.synonyms())
-                    self._search = search
-                    self._steered = -1
+                    with self._refreshing:  # the products are as search read them: the engine follows from there
+                        self._search = search
+                        self._revision = min(self._revision, search.indexes.revision)
+                        self._steered = -1
         return self._search
 
     def _opened_search(self, progress: Progress | None) -> Search:
@@ -126,13 +133,14 @@ class Live:
         from shelfwise.search.search import Search
 
         encoders = ShopEncoders(self._folder, self._settings, self._cache)
-        language = self._settings.language
+        held = None if self._engine is None else self._engine.catalogue.products
+        options: dict[str, Any] = {"products": held, "language": self._settings.language, "progress": progress}
         try:
-            return Search(self._offers, self._folder / "search", encoders, language=language, progress=progress)
+            return Search(self._offers, self._folder / "search", encoders, **options)
         except (OSError, ValueError) as error:  # tantivy raises ValueError for what the disk refuses
             log.error("the word index is kept in memory, for %s cannot be written: %s", self._folder / "search", error)
             self.problems["index"] = "the word index cannot be written and is kept in memory: see disk and rights"
-            return Search(self._offers, None, encoders, language=language, progress=progress)
+            return Search(self._offers, None, encoders, **options)
 
     def refresh(self, most: int | None = None) -> bool:
         """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
@@ -232,7 +240,7 @@ class Live:
         frame = self._offers.products_frame()
         # The bundle brings the vectors of the products it knows.
         known = bundle.items.inside_all(frame["id"]) >= 0
-        catalogue = Catalogue(bundle, frame=frame.filter(known))
+        catalogue = Catalogue(bundle, frame=frame.filter(known), beside=self._searched)
         late = frame.filter(~known)
         catalogue.upsert(late)
         self._unencoded = dict.fromkeys(late["id"].to_list())
@@ -296,7 +304,8 @@ class Live:
 
         revision, arrived = self._store.product_revision(), self._store.newest_sequence()
         bundle = unlearned(self._store, self._folder, self._settings, self._cache)
-        self._use(bundle, Catalogue(bundle, frame=self._offers.products_frame()), revision)
+        catalogue = Catalogue(bundle, frame=self._offers.products_frame(), beside=self._searched)
+        self._use(bundle, catalogue, revision)
         self._counted = arrived
         self._begun = time.monotonic(), arrived
 

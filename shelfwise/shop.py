@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import polars as pl
 
+from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.request import Answer, Filters, Request
+from shelfwise.engine.request import Answer, Request
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
 from shelfwise.live import Live
 from shelfwise.models.bundle import Bundle
@@ -41,6 +42,7 @@ log = logging.getLogger("shelfwise")
 _LOADS = 20  # reports of loads that `check` shows
 
 if TYPE_CHECKING:
+    from shelfwise.catalogue.filters import SearchFilters
     from shelfwise.evaluation.results import Evaluation
     from shelfwise.intake import QualityReport
     from shelfwise.plan.campaigns.desk import Desk
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from shelfwise.plan.planner import Planner
     from shelfwise.search.query.synonyms import Proposal
     from shelfwise.search.rank.personal import Taste
-    from shelfwise.search.request import SearchAnswer, SearchFilters, SearchRequest
+    from shelfwise.search.request import SearchAnswer, SearchRequest
     from shelfwise.search.search import Search
     from shelfwise.search.suggest import Suggestion
 
@@ -499,7 +501,8 @@ class Shop:
 
         Records nothing: a search that should change the next recommendation is an event of type `search`.
         """
-        from shelfwise.search.request import SearchFilters, SearchRequest
+        from shelfwise.catalogue.filters import SearchFilters
+        from shelfwise.search.request import SearchRequest
 
         request = SearchRequest(query=query, filters=filters or SearchFilters(), **options)
         return self.searching.search(request, self.taste(request))
@@ -514,7 +517,8 @@ class Shop:
 
     def search_image(self, photo: bytes, *, filters: SearchFilters | None = None, **options: Any) -> SearchAnswer:
         """Products that look like a photo (JPEG, PNG or WebP). options: as in `search`. Raises EncodingError."""
-        from shelfwise.search.request import SearchFilters, SearchRequest
+        from shelfwise.catalogue.filters import SearchFilters
+        from shelfwise.search.request import SearchRequest
 
         return self.searching.by_photo(photo, SearchRequest(filters=filters or SearchFilters(), **options))
 

@@ -48,7 +48,7 @@ class Shoppers:
             bought = events.filter(pl.col("type").is_in(_SALES))["product"].unique().to_list()
             if bought:
                 self._sold |= dict.fromkeys(bought, 0.0) | self._store.sold(self._ignored, products=bought)
-                indexes.sold.put(indexes.documents.view, {name: self._sold[name] for name in bought})
+                indexes.sold.put(indexes.products.view, {name: self._sold[name] for name in bought})
             self._stale |= events["type"].is_in([str(EventType.SEARCH)]).any()
         if forgotten:
             self.begin(indexes)

@@ -28,15 +28,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fallback": {"schema", "errors", "settings", "store", "models"},
     "models": {"schema", "errors", "settings"},
     "metrics": {"models"},
-    "search": {"schema", "errors", "settings", "models", "engine"},
-    "engine": {"schema", "errors", "settings", "models"},
-    "training": {"schema", "errors", "settings", "store", "models", "engine", "metrics"},
-    "evaluation": {"schema", "errors", "settings", "store", "models", "engine", "metrics", "search", "training"},
+    "catalogue": {"schema", "errors", "settings", "models"},
+    "search": {"schema", "errors", "settings", "models", "catalogue", "engine"},
+    "engine": {"schema", "errors", "settings", "models", "catalogue"},
+    "training": {"schema", "errors", "settings", "store", "models", "catalogue", "engine", "metrics"},
+    "evaluation": {"schema", "errors", "settings", "store", "models", "catalogue", "engine", "metrics", "search"},
     "plan": {"schema", "errors", "settings", "store", "models", "metrics"},
     "testing": {"schema", "errors", "settings", "store", "models"},
 }
+MAY_IMPORT["evaluation"] |= {"training"}
 MAY_IMPORT["shoppers"] = {"schema", "store", "search"}
-MAY_IMPORT["live"] = {"fallback", "shoppers", "schema", "errors", "settings", "store", "models", "engine", "search"}
+MAY_IMPORT["live"] = {"fallback", "shoppers", "schema", "errors", "settings", "store", "models", "catalogue"}
+MAY_IMPORT["live"] |= {"engine", "search"}
 #: Above them all: these put the parts together.
 MAY_IMPORT["shop"] = set(MAY_IMPORT)
 MAY_IMPORT["serve"] = {
@@ -47,6 +50,7 @@ MAY_IMPORT["serve"] = {
     "store",
     "intake",
     "models",
+    "catalogue",
     "engine",
     "search",
     "plan",

@@ -27,7 +27,7 @@ def recommend(
     as_json: AsJson = False,
 ) -> None:
     """What to show a customer now, each product with its sources and its reason."""
-    from shelfwise.engine.request import Filters
+    from shelfwise.catalogue.filters import Filters
 
     with open_shop(shop) as opened:
         answer = opened.recommend(

@@ -50,7 +50,7 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Search as a shopper would: typos, Chinese, prices and colours in words. Needs no training."""
-    from shelfwise.search.request import SearchFilters
+    from shelfwise.catalogue.filters import SearchFilters
 
     filters = SearchFilters(
         categories=tuple(category or ()),

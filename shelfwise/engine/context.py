@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.engine.catalogue import Mask, View
+from shelfwise.catalogue.columns import Mask
+from shelfwise.engine.catalogue import View
 from shelfwise.engine.crowd import Counts
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import PURCHASE, Searched

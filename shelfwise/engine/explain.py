@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.engine.catalogue import GONE, View
+from shelfwise.catalogue.products import GONE
+from shelfwise.engine.catalogue import View
 from shelfwise.engine.context import Context
 from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.retrieve.source import Candidates, Reason, Source

@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.arrange.ranked import Ranked
 from shelfwise.engine.arrange.rules import Rules
 from shelfwise.engine.arrange.steps import STEPS
@@ -26,7 +27,7 @@ from shelfwise.engine.explain import LANGUAGES, RULED, Explainer
 from shelfwise.engine.features import DESCRIPTIVE, describe
 from shelfwise.engine.kernels import distinct
 from shelfwise.engine.rank import COLUMN, FEATURES, best, rank
-from shelfwise.engine.request import Answer, Because, Filters, Item, Request
+from shelfwise.engine.request import Answer, Because, Item, Request
 from shelfwise.engine.retrieve.source import Candidates
 from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.engine.state import PURCHASE, SEARCH, Searched, State, extended, rows_of, state_of, with_searches

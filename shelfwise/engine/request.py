@@ -2,65 +2,17 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from shelfwise.catalogue.filters import Filters, texts
 from shelfwise.errors import InvalidRecord, InvalidRequest
-from shelfwise.schema import MAX_ID, MAX_TITLE, SELLS, Availability, check_text, check_time, is_nobody
+from shelfwise.schema import MAX_ID, check_text, check_time, is_nobody
 
 SURFACES = ("home", "product", "similar", "cart", "category")
 MAX_K = 200
 MAX_SEEDS = 100
-MAX_VALUES = 1_000  # entries of one filter
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Filters:
-    """What an answer may contain. Raises InvalidRequest.
-
-    availability: allowed states, by default what sells (SELLS); None allows all.
-    categories:   paths as in `product_type`; a product passes in one of them or below it. Letter case is ignored.
-    brands:       names; letter case is ignored.
-    price_min, price_max: inclusive, in the catalogue's currency; products without a price fail either.
-    exclude:      product ids that must not be shown; unknown ones are ignored.
-    """
-
-    availability: tuple[Availability, ...] | None = SELLS
-    categories: tuple[str, ...] = ()
-    brands: tuple[str, ...] = ()
-    price_min: float | None = None
-    price_max: float | None = None
-    exclude: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, limit in (("categories", MAX_TITLE), ("brands", MAX_TITLE), ("exclude", MAX_ID)):
-            _set(self, name, _texts(name, getattr(self, name), limit))
-        if self.availability is not None:
-            try:
-                _set(self, "availability", tuple(Availability(str(kind)) for kind in _texts_of(self.availability)))
-            except ValueError:
-                raise InvalidRequest(
-                    "availability", f"use some of {', '.join(Availability)}, or none for all"
-                ) from None
-        for name in ("price_min", "price_max"):
-            price = getattr(self, name)
-            if price is None:
-                continue
-            if isinstance(price, bool) or not isinstance(price, int | float) or not math.isfinite(price) or price < 0:
-                raise InvalidRequest(name, f"must be a number of at least 0, not {price!r}")
-        if self.price_min is not None and self.price_max is not None and self.price_min > self.price_max:
-            raise InvalidRequest("price_min", f"is above price_max ({self.price_min:g} > {self.price_max:g})")
-
-    @property
-    def narrow(self) -> bool:
-        """Do they leave only a part of the catalogue, so that candidates must be sought inside it?"""
-        return bool(self.categories or self.brands or self.price_min is not None or self.price_max is not None)
-
-    def shared(self) -> Filters:
-        """The same for everybody, so that what matches can be remembered."""
-        return replace(self, exclude=()) if self.exclude else self
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +55,7 @@ class Request:
                 object.__setattr__(self, name, "")
         if self.surface not in SURFACES:
             raise InvalidRequest("surface", f"is {self.surface!r}; use one of {', '.join(SURFACES)}")
-        object.__setattr__(self, "seeds", _texts("seeds", self.seeds, MAX_ID))
+        object.__setattr__(self, "seeds", texts("seeds", self.seeds, MAX_ID))
         if len(self.seeds) > MAX_SEEDS:
             raise InvalidRequest("seeds", f"has {len(self.seeds)} entries; at most {MAX_SEEDS} are allowed")
         check_k(self.k)
@@ -165,26 +117,3 @@ def check_language(language: str) -> None:
 def check_k(k: object) -> None:
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= MAX_K:
         raise InvalidRequest("k", f"is {k!r}; it must be a whole number from 1 to {MAX_K}")
-
-
-def _set(filters: Filters, name: str, value: object) -> None:
-    object.__setattr__(filters, name, value)
-
-
-def _texts_of(values: object) -> tuple[object, ...]:
-    if isinstance(values, str) or not isinstance(values, list | tuple | set | frozenset):
-        raise ValueError
-    return tuple(values)
-
-
-def _texts(name: str, values: object, limit: int) -> tuple[str, ...]:
-    try:
-        texts = _texts_of(values)
-    except ValueError:
-        raise InvalidRequest(name, "must be a list of texts") from None
-    if len(texts) > MAX_VALUES:
-        raise InvalidRequest(name, f"has {len(texts)} entries; at most {MAX_VALUES} are allowed")
-    for value in texts:
-        if not isinstance(value, str) or not value or len(value) > limit:
-            raise InvalidRequest(name, f"must hold texts of 1 to {limit} characters")
-    return tuple(str(value) for value in texts)

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shelfwise.engine.catalogue import AVAILABILITIES, Catalogue
+from shelfwise.catalogue.filters import Filters
+from shelfwise.catalogue.products import AVAILABILITIES
+from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import FEATURES
-from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.errors import BundleError
 from shelfwise.evaluation.protocols import QuestionSet

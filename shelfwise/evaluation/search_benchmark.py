@@ -18,10 +18,11 @@ import numpy as np
 import polars as pl
 import Stemmer
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.errors import UnreadableFile
 from shelfwise.models.encoders import VectorCache
 from shelfwise.schema import PRODUCT_COLUMNS
-from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.request import SearchRequest
 from shelfwise.search.retrieve.dense import ShopEncoders
 from shelfwise.search.search import Search
 from shelfwise.settings import Settings
@@ -67,7 +68,7 @@ def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> di
 
     def cosines(query: str, products: list[str]) -> Any:
         vector = search.indexes.meaning.of(query)
-        rows = np.array([search.indexes.documents.view.rows[product] for product in products], np.int32)
+        rows = np.array([search.indexes.products.view.rows[product] for product in products], np.int32)
         return np.zeros(len(rows)) if vector is None else search.indexes.meaning.texts.cosines(vector, rows)
 
     def meaning(query: str) -> list[str]:
@@ -75,7 +76,7 @@ def search_benchmark(search: Search, frame: pl.DataFrame, judgments: Path) -> di
         if vector is None:
             return []
         return [
-            search.indexes.documents.view.ids[row]
+            search.indexes.products.view.ids[row]
             for row in search.indexes.meaning.texts.near(vector, DEPTH)[0].tolist()
         ]
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelfwise.catalogue.columns import Mask
+from shelfwise.catalogue.facets import facets_of
+from shelfwise.catalogue.products import ProductsView, passing
 from shelfwise.engine.arrange.rules import Rules, arranged
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import SELLS
 from shelfwise.search import paging
-from shelfwise.search.columns import Mask
-from shelfwise.search.documents import DocumentsView
-from shelfwise.search.filters import passing
 from shelfwise.search.highlights import Highlights
 from shelfwise.search.indexes import Indexes
 from shelfwise.search.plan import QueryPlan
@@ -36,12 +36,12 @@ class Scored:
     @property
     def any(self) -> bool:
         """Whether some product passes every filter."""
-        return bool(passing(self.masks, len(self.rows)).any())
+        return bool(passing(self.masks.values(), len(self.rows)).any())
 
 
 def answered(
     indexes: Indexes,
-    view: DocumentsView,
+    view: ProductsView,
     request: SearchRequest,
     plan: QueryPlan,
     scored: Scored,
@@ -50,7 +50,7 @@ def answered(
     language: str,
 ) -> SearchAnswer:
     """The page of what was found, with all that is said about it. Raises InvalidRequest for a foreign page token."""
-    kept = np.flatnonzero(passing(scored.masks, len(scored.rows)))
+    kept = np.flatnonzero(passing(scored.masks.values(), len(scored.rows)))
     sort = request.sort if request.sort != "relevance" else plan.sort or "relevance"
     rows, scores, ruled = _ordered(indexes, view, request, scored.rows[kept], scored.scores[kept], sort, rules)
     page = paging.page(view, request, rows, scores)
@@ -80,7 +80,7 @@ def answered(
         query=request.query,
         items=tuple(hits),
         total=page.total,
-        facets=tuple(view.facets(request.facets, scored.masks, scored.rows, group=request.group)),
+        facets=tuple(facets_of(view, request.facets, scored.masks, scored.rows, group=request.group)),
         reading=plan.chips,
         did_you_mean=plan.alternative,
         corrected=plan.corrected,
@@ -91,7 +91,7 @@ def answered(
 
 def _ordered(
     indexes: Indexes,
-    view: DocumentsView,
+    view: ProductsView,
     request: SearchRequest,
     rows: Ints,
     scores: Floats,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 
+from shelfwise.catalogue.columns import Mask
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Ints
-from shelfwise.search.columns import Mask
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.indexes import Indexes
 from shelfwise.search.plan import Intent, QueryPlan
 from shelfwise.search.request import SearchRequest
@@ -18,7 +16,7 @@ _SAID_IN = ("title", "category", "attributes")  # fields where an excluded word 
 
 
 def masks_of(
-    indexes: Indexes, view: DocumentsView, request: SearchRequest, plan: QueryPlan, rows: Ints
+    indexes: Indexes, view: ProductsView, request: SearchRequest, plan: QueryPlan, rows: Ints
 ) -> dict[str, Mask]:
     """By facet, which of these rows [m] pass what the caller and the query filter by."""
     masks = view.masks(request.filters, rows)
@@ -31,15 +29,7 @@ def masks_of(
     return masks
 
 
-def passing(masks: Mapping[str, Mask], n: int) -> Mask:
-    """Which of n products pass every mask."""
-    kept = np.ones(n, np.bool_)
-    for mask in masks.values():
-        kept &= mask
-    return kept
-
-
-def fits(view: DocumentsView, intent: Intent, rows: Ints) -> Mask:
+def fits(view: ProductsView, intent: Intent, rows: Ints) -> Mask:
     """Which rows [m] are as the intent says."""
     if intent.field == "price":
         low, high = intent.low, intent.high

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
+from shelfwise.catalogue.products import Products, frame_of
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Ints
 from shelfwise.schema import Product
-from shelfwise.search.documents import Documents, frame_of
 from shelfwise.search.query.lexicon import Lexicon
 from shelfwise.search.query.text import Analyzer
 from shelfwise.search.rank.sold import Sold
@@ -50,8 +50,9 @@ class Indexes:
     """Any number of readers; `follow`, `encode` and `learn` by one thread at a time.
 
     folder: where the word index is kept; None for memory only. encoders: of texts and photos; None for words alone.
-    patience: seconds to wait for the vectors of products; what is not encoded by then comes while words answer already.
-    progress: called with how many products are indexed and encoded; all of them when it is given.
+    products: held already, by the engine; None for search's own. patience: seconds to wait for the vectors of products;
+    what is not encoded by then comes while words answer already. progress: called with how many products are indexed
+    and encoded; all of them when it is given.
     """
 
     def __init__(
@@ -60,13 +61,18 @@ class Indexes:
         folder: Path | None,
         encoders: Encoders | None = None,
         *,
+        products: Products | None = None,
         patience: float = 30,
         progress: Progress | None = None,
     ) -> None:
         self._record = record
         self.revision = record.product_revision()
         frame = record.products_frame()
-        self.documents = Documents(frame)
+        self.products = products or Products()
+        if self.products.described:
+            self.products.upsert(frame)
+        else:
+            self.products.describe(frame)
         brands = frame["brand"].unique().to_list()
         categories = {level for path in frame["product_type"].unique().to_list() for level in path.split(" > ")}
         self.analyzer = Analyzer({*brands, *categories} - {""})
@@ -74,9 +80,9 @@ class Indexes:
         self._keys = KeyedRows()
         self._put_keys(frame["id"].to_list())
         self._index(frame, progress)
-        self.lexicon = Lexicon(self.documents.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
+        self.lexicon = Lexicon(self.products.view, self.analyzer, lambda term: self.words.frequency(term) > 0)
         self.titles = Titles(self.analyzer)
-        self.titles.put(range(frame.height), frame["title"].to_list())
+        self.titles.put(self._rows(frame["id"].to_list()).tolist(), frame["title"].to_list())
         self.clicks = Clicks()
         self.sold = Sold()
         self.meaning = Meaning(encoders)
@@ -130,7 +136,7 @@ class Indexes:
 
     def learn(self, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """What shoppers did: popular queries (suggest.popular_queries), and how often each product was bought."""
-        view = self.documents.view
+        view = self.products.view
         self.sold.put(view, sold, anew=True)
         self.lexicon.follow(view, queries, sold)
 
@@ -138,8 +144,8 @@ class Indexes:
         revision, changes = self._record.product_changes(self.revision)
         frame = frame_of([change.product for change in changes if change.product is not None])
         gone = [change.id for change in changes if change.product is None]
-        self.documents.upsert(frame)
-        self.documents.delete(gone)
+        self.products.upsert(frame)
+        self.products.delete(gone)
         self._put_keys(frame["id"].to_list())
         for change in changes:
             self._unencoded.pop(change.id, None)  # the newest stand last
@@ -150,7 +156,7 @@ class Indexes:
             self._index(None)
             self._unindexed = False
         finally:
-            self.lexicon.learn(self.documents.view, frame, gone)
+            self.lexicon.learn(self.products.view, frame, gone)
             self.titles.put(self._rows(frame["id"].to_list()).tolist(), frame["title"].to_list())
 
     def _index(self, frame: pl.DataFrame | None, progress: Progress | None = None) -> None:
@@ -183,7 +189,7 @@ class Indexes:
             self.titles.measure(vectors)
 
     def _rows(self, ids: Sequence[str]) -> Ints:
-        rows = self.documents.view.rows
+        rows = self.products.view.rows
         return np.array([rows[name] for name in ids], np.int32)
 
     def _put_keys(self, ids: Sequence[str]) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.errors import InvalidRequest
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.request import SearchRequest
 
 _DEEPEST = 10_000  # products shown through page tokens
@@ -31,7 +31,7 @@ class Page:
     after: str
 
 
-def page(view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats) -> Page:
+def page(view: ProductsView, request: SearchRequest, rows: Ints, scores: Floats) -> Page:
     """The page of a request among the rows [m] that passed its filters, best first, with their scores float32 [m].
 
     Raises InvalidRequest for a token of another search.
@@ -54,7 +54,7 @@ def page(view: DocumentsView, request: SearchRequest, rows: Ints, scores: Floats
     return Page(items, len(unique), after)
 
 
-def order(view: DocumentsView, sort: str, rows: Ints, scores: Floats, sold: Floats) -> npt.NDArray[np.intp]:
+def order(view: ProductsView, sort: str, rows: Ints, scores: Floats, sold: Floats) -> npt.NDArray[np.intp]:
     """Positions of rows [m] best first by one of request.SORTS; ties by relevance, then by row.
 
     scores: float32 [m], how relevant. sold: float32, by row, what was sold of it; it may be shorter than the catalogue.
@@ -70,12 +70,12 @@ def order(view: DocumentsView, sort: str, rows: Ints, scores: Floats, sold: Floa
     return np.lexsort((rows, -scores))
 
 
-def _hashes(view: DocumentsView, rows: Ints, group: bool) -> npt.NDArray[np.uint32]:
+def _hashes(view: ProductsView, rows: Ints, group: bool) -> npt.NDArray[np.uint32]:
     """What a shown product (its group, where grouped) is remembered by: uint32 [m]."""
     return np.fromiter((zlib.crc32(_name(view, row, group).encode()) for row in rows.tolist()), np.uint32, len(rows))
 
 
-def _name(view: DocumentsView, row: int, group: bool) -> str:
+def _name(view: ProductsView, row: int, group: bool) -> str:
     code = int(view.group[row]) if group else -1
     return f"group {view.groups.names[code]}" if code >= 0 else view.ids[row]
 

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from shelfwise.engine.request import Filters, check_k
+from shelfwise.catalogue.facets import Facet
+from shelfwise.catalogue.filters import MAX_FACETS, SearchFilters
+from shelfwise.engine.request import check_k
 from shelfwise.errors import InvalidRecord, InvalidRequest
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, check_text, check_time, is_nobody
 
 SORTS = ("relevance", "price", "price_desc", "newest", "best_selling")
-#: Facets that are no attributes.
-FACETS = ("brand", "category", "price", "availability")
-MAX_FACETS = 50
 MAX_UNDO = 50
 MAX_TOKEN = 100_000  # characters of a page token
 
-Value = str | float | bool
-Range = tuple[float | None, float | None]
-
-
 SPELLING = "spelling"  # what `undo` takes for a mended query
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchFilters(Filters):
-    """What an answer may contain. Raises InvalidRequest.
-
-    attributes: name → values, any of which will do; letter case is ignored.
-    ranges:     name of a numeric attribute → (lowest, highest), inclusive, None for no bound.
-    """
-
-    attributes: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)
-    ranges: Mapping[str, Range] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        # slots=True makes a new class: super() without arguments would look for the old one.
-        Filters.__post_init__(self)
-        if not isinstance(self.attributes, Mapping) or len(self.attributes) > MAX_FACETS:
-            raise InvalidRequest("attributes", f"must map at most {MAX_FACETS} names to lists of values")
-        if not isinstance(self.ranges, Mapping) or len(self.ranges) > MAX_FACETS:
-            raise InvalidRequest("ranges", f"must map at most {MAX_FACETS} names to pairs of numbers")
-        object.__setattr__(self, "attributes", {_name(n): _values(n, v) for n, v in self.attributes.items()})
-        object.__setattr__(self, "ranges", {_name(n): _range(n, v) for n, v in self.ranges.items()})
-
-    def __hash__(self) -> int:
-        return hash((self.availability, self.categories, self.brands, self.price_min, self.price_max, self.exclude))
-
-    @property
-    def narrow(self) -> bool:
-        """Do they leave only a part of the catalogue, so that candidates must be sought inside it?"""
-        return bool(
-            self.categories
-            or self.brands
-            or self.attributes
-            or self.ranges
-            or self.price_min is not None
-            or self.price_max is not None
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,16 +102,6 @@ class Hit:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Facet:
-    """Values with how many products found have them, most first; of numbers also the lowest and highest found."""
-
-    name: str
-    values: tuple[tuple[Value, int], ...] = ()
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Chip:
     """Something read from the query and applied: kind price, brand, category, attribute, without, audience, sort.
     effect: filter or boost. id: what `undo` takes."""
@@ -228,32 +175,3 @@ def _facet(facet: Facet) -> dict[str, Any]:
     if facet.low is not None:
         fields |= {"low": facet.low, "high": facet.high}
     return fields
-
-
-def _name(name: object) -> str:
-    if not isinstance(name, str) or not 0 < len(name) <= MAX_ID:
-        raise InvalidRequest("attributes", f"names must be texts of 1 to {MAX_ID} characters")
-    return name
-
-
-def _values(name: str, values: object) -> tuple[Value, ...]:
-    several = (values,) if isinstance(values, str | int | float | bool) else values
-    if not isinstance(several, list | tuple | set | frozenset) or not 0 < len(several) <= 1_000:
-        raise InvalidRequest(f"attributes.{name}", "must be a list of 1 to 1000 values")
-    if not all(isinstance(value, str | int | float | bool) for value in several):
-        raise InvalidRequest(f"attributes.{name}", "must hold texts, numbers, true or false")
-    return tuple(several)
-
-
-def _range(name: str, pair: object) -> Range:
-    if not isinstance(pair, list | tuple) or len(pair) != 2:
-        raise InvalidRequest(f"ranges.{name}", "must be a pair: lowest, highest; null for no bound")
-    for bound in pair:
-        if bound is not None and (
-            isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound)
-        ):
-            raise InvalidRequest(f"ranges.{name}", f"must hold finite numbers, not {bound!r}")
-    low, high = pair
-    if low is not None and high is not None and low > high:
-        raise InvalidRequest(f"ranges.{name}", f"starts above its end ({low:g} > {high:g})")
-    return low, high

@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from shelfwise.catalogue.products import Products, ProductsView
 from shelfwise.engine.arrange.rules import Rules
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import Rule, Synonym
 from shelfwise.search.answer import Scored, answered
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.filters import masks_of
 from shelfwise.search.highlights import Highlights
 from shelfwise.search.indexes import Indexes, Record
@@ -48,11 +48,12 @@ class Search:
         folder: Path | None,
         encoders: Encoders | None = None,
         *,
+        products: Products | None = None,
         language: str = "en",
         patience: float = 30,
         progress: Progress | None = None,
     ) -> None:
-        self.indexes = Indexes(record, folder, encoders, patience=patience, progress=progress)
+        self.indexes = Indexes(record, folder, encoders, products=products, patience=patience, progress=progress)
         self._language = language
         self._highlights = Highlights(self.indexes.analyzer)
         self._rules = Rules()
@@ -71,13 +72,13 @@ class Search:
 
         taste: what the asker turned to and would be recommended (`personal.py`); None for a stranger.
         """
-        view = self.indexes.documents.view
+        view = self.indexes.products.view
         plan, scored = self._relaxed(view, request, self._plan(request), taste)
         return self._answer(view, request, plan, scored)
 
     def by_photo(self, photo: bytes, request: SearchRequest) -> SearchAnswer:
         """Products whose photo looks like this one. Raises EncodingError for what is no photo."""
-        view, meaning = self.indexes.documents.view, self.indexes.meaning
+        view, meaning = self.indexes.products.view, self.indexes.meaning
         vector = meaning.seen(photo)
         rows, cosine = np.empty(0, np.int32), np.empty(0, np.float32)
         if vector is not None:
@@ -90,7 +91,7 @@ class Search:
     def parts(self, query: str, products: Sequence[str]) -> dict[str, Floats]:
         """What each feature (score.FEATURES) adds to the scores of these products beside all that is found for a query,
         whether they would be found or not: float32 [m] each."""
-        view = self.indexes.documents.view
+        view = self.indexes.products.view
         request = SearchRequest(query=query, k=200)
         plan = self.indexes.lexicon.plan(request, self._language)
         rows = np.array([view.rows[name] for name in products], np.int32)
@@ -111,7 +112,7 @@ class Search:
         return self.indexes.lexicon.plan(request, request.language or self._language)
 
     def _relaxed(
-        self, view: DocumentsView, request: SearchRequest, plan: QueryPlan, taste: Taste | None
+        self, view: ProductsView, request: SearchRequest, plan: QueryPlan, taste: Taste | None
     ) -> tuple[QueryPlan, Scored]:
         """The first plan that finds something, and what it finds: as read, in its other spelling, with less and less
         insisted on. What the caller filters by is always kept."""
@@ -128,7 +129,7 @@ class Search:
         return self._less(view, request, plan, taste, scored)
 
     def _less(
-        self, view: DocumentsView, request: SearchRequest, plan: QueryPlan, taste: Taste | None, scored: Scored
+        self, view: ProductsView, request: SearchRequest, plan: QueryPlan, taste: Taste | None, scored: Scored
     ) -> tuple[QueryPlan, Scored]:
         """The plan, given up step by step until something is found. scored: what it finds as it is."""
         if scored.any:
@@ -148,7 +149,7 @@ class Search:
 
     def _scored(
         self,
-        view: DocumentsView,
+        view: ProductsView,
         request: SearchRequest,
         plan: QueryPlan,
         taste: Taste | None,
@@ -166,6 +167,6 @@ class Search:
         masks = masks_of(self.indexes, view, request, plan, rows)
         return Scored(rows, score(parts, len(rows)), parts, masks)
 
-    def _answer(self, view: DocumentsView, request: SearchRequest, plan: QueryPlan, scored: Scored) -> SearchAnswer:
+    def _answer(self, view: ProductsView, request: SearchRequest, plan: QueryPlan, scored: Scored) -> SearchAnswer:
         language = request.language or self._language
         return answered(self.indexes, view, request, plan, scored, self._rules, self._highlights, language)

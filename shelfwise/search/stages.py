@@ -87,7 +87,7 @@ def _meant(search: Search, request: SearchRequest, k: int) -> tuple[Placed, ...]
     vector = search.indexes.meaning.of(request.query)
     if vector is None:
         return ()
-    view = search.indexes.documents.view
+    view = search.indexes.products.view
     rows, cosines = search.indexes.meaning.texts.near(vector, _NEAR * k)
     there = rows < view.n
     rows, cosines = rows[there], cosines[there]

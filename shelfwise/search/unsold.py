@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from shelfwise.catalogue.filters import SearchFilters
+from shelfwise.catalogue.products import ProductsView, passing
 from shelfwise.schema import SELLS
 from shelfwise.search.answer import Scored
-from shelfwise.search.documents import DocumentsView
-from shelfwise.search.filters import passing
 from shelfwise.search.plan import QueryPlan
-from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.request import SearchRequest
 
 
-def unsold(view: DocumentsView, request: SearchRequest, plan: QueryPlan, scored: Scored) -> Scored | None:
+def unsold(view: ProductsView, request: SearchRequest, plan: QueryPlan, scored: Scored) -> Scored | None:
     """Those of the candidates; None where there are none, or the caller says himself which availability he wants."""
     if request.filters.availability != SELLS or plan.source != "words":
         return None
@@ -24,7 +24,7 @@ def unsold(view: DocumentsView, request: SearchRequest, plan: QueryPlan, scored:
     if not named.any() or ((every | exact) & view.allowed(request.filters, scored.rows)).any():
         return None
     there = named & view.allowed(SearchFilters(availability=None), scored.rows)
-    kept = passing({**scored.masks, "availability": there}, len(scored.rows))
+    kept = passing({**scored.masks, "availability": there}.values(), len(scored.rows))
     if not kept.any():
         return None
     parts = {name: part[kept] for name, part in scored.parts.items()}

@@ -16,11 +16,12 @@ from typing import Any
 from PIL import Image
 from starlette.requests import Request
 
-from shelfwise.engine.request import MAX_K, MAX_VALUES
+from shelfwise.catalogue.filters import FACETS, MAX_FACETS, MAX_VALUES, SearchFilters
+from shelfwise.engine.request import MAX_K
 from shelfwise.errors import EncodingError, InvalidRequest
 from shelfwise.models.photos import read_photo
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType
-from shelfwise.search.request import FACETS, MAX_FACETS, MAX_UNDO, SORTS, SearchAnswer, SearchFilters
+from shelfwise.search.request import MAX_UNDO, SORTS, SearchAnswer
 from shelfwise.serve.gate import Access, read_body, read_raw
 from shelfwise.serve.metrics import Metrics
 from shelfwise.serve.wire import FILTERS, Field, Refused, invalid, parse_fields, parse_json

@@ -18,7 +18,8 @@ from typing import Any
 
 import orjson
 
-from shelfwise.engine.request import MAX_K, MAX_SEEDS, MAX_VALUES, SURFACES, Filters
+from shelfwise.catalogue.filters import MAX_VALUES, Filters
+from shelfwise.engine.request import MAX_K, MAX_SEEDS, SURFACES
 from shelfwise.errors import InvalidRecord, InvalidRequest
 from shelfwise.schema import (
     MAX_ID,

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shelfwise.engine.request import MAX_SEEDS, Filters, Request
+from shelfwise.catalogue.filters import Filters
+from shelfwise.engine.request import MAX_SEEDS, Request
 from shelfwise.engine.state import State, events_read, states_of
 from shelfwise.metrics import Mask, Relevant
 from shelfwise.models.bundle import Bundle

@@ -12,10 +12,9 @@ import pytest
 from shops import learned, write_feeds
 from starlette.testclient import TestClient
 
-from shelfwise.engine.request import Filters
+from shelfwise.catalogue.filters import Filters, SearchFilters
 from shelfwise.errors import UnknownProduct
 from shelfwise.schema import Product, Status
-from shelfwise.search.request import SearchFilters
 from shelfwise.serve.app import create_app
 from shelfwise.shop import Shop
 

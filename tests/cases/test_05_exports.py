@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.intake.report import QualityReport
 from shelfwise.schema import Product
-from shelfwise.search.request import SearchFilters
 from shelfwise.shop import Shop
 
 Load = Callable[..., tuple[Shop, QualityReport, dict[str, Product]]]

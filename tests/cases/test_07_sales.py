@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from shelfwise import schema
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.schema import Product
-from shelfwise.search.request import SearchFilters
 from shelfwise.shop import Shop
 
 

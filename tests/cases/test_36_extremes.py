@@ -7,7 +7,7 @@ from pathlib import Path
 
 from events_of import text_of
 
-from shelfwise.engine.request import Filters
+from shelfwise.catalogue.filters import Filters
 from shelfwise.shop import Shop
 
 

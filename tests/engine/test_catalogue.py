@@ -7,10 +7,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shelfwise.catalogue.filters import Filters
 from shelfwise.engine import catalogue as module
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.request import Request
 from shelfwise.engine.retrieve.content import alike
 from shelfwise.engine.state import State, states_of
 from shelfwise.errors import UnknownProduct

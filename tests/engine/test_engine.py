@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import COLUMN, FEATURES, best
-from shelfwise.engine.request import Filters, Request
+from shelfwise.engine.request import Request
 from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.engine.state import State, states_of
 from shelfwise.errors import BundleError, InvalidRequest, SettingsError, UnknownProduct
@@ -214,7 +215,7 @@ def test_filters_hold_and_still_fill_the_answer(simulated: Simulated, engine: En
     for filters in (
         Filters(categories=("Aisle 1",)),
         Filters(categories=("aisle 1 > shelf 3",)),
-        Filters(brands=(view.brand_names[0].upper(), view.brand_names[1])),
+        Filters(brands=(view.brands.names[0].upper(), view.brands.names[1])),
         Filters(price_min=5, price_max=9),
         Filters(exclude=tuple(f"p{row}" for row in simulated.bundle.popularity.order[:500])),
     ):

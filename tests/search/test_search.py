@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.errors import InvalidRequest
 from shelfwise.schema import Availability, Event, EventType, Product, Rule, RuleAction, Synonym
-from shelfwise.search.request import SearchFilters
 from shelfwise.shop import Shop
 
 COLOURS = ("black", "red", "blue", "green")

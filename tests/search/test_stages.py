@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.schema import Availability, Product, Rule, RuleAction
-from shelfwise.search.request import SearchFilters, SearchRequest
+from shelfwise.search.request import SearchRequest
 from shelfwise.search.stages import stages
 from shelfwise.shop import Shop
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shelfwise.engine.request import Filters
+from shelfwise.catalogue.filters import Filters
 from shelfwise.schema import MAX_ID, Availability, Event, EventType, Product, now
 from shelfwise.serve.openapi import SCHEMAS
 from shelfwise.serve.wire import (

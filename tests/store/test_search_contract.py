@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.schema import Event, EventType, Product, Rule, Synonym
-from shelfwise.search.request import SearchFilters
 from shelfwise.shop import Shop
 
 

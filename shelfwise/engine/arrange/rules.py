@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from shelfwise.engine.catalogue import LEVELS
+from shelfwise.catalogue.products import LEVELS
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.schema import Rule, RuleAction, to_micros
 

@@ -10,7 +10,7 @@ from shelfwise.engine.context import Context
 
 def one_variant(context: Context, ranked: Ranked) -> Ranked:
     """At most `request.variants` products of a group (`item_group_id`); seeds' groups count as shown on their pages."""
-    most, group = context.request.variants, context.view.group
+    most, group = context.request.variants, context.view.variant
     if not most or not len(ranked.rows):
         return ranked
     groups = group[ranked.rows]

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.engine.catalogue import Mask, View
+from shelfwise.catalogue.columns import Mask
+from shelfwise.engine.catalogue import View
 from shelfwise.engine.context import Context
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.sequences import Floats, Ints

@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
+from shelfwise.catalogue.products import LEVELS, SALE, ProductsView
 from shelfwise.schema import SELLS, Synonym
-from shelfwise.search.documents import LEVELS, SALE, DocumentsView
 from shelfwise.search.plan import QueryPlan
 from shelfwise.search.query.correct import Corrector
 from shelfwise.search.query.facts import MAX_VALUE, Facts
@@ -30,7 +30,7 @@ class Lexicon:
     has: is there a product with this index term?
     """
 
-    def __init__(self, view: DocumentsView, analyzer: Analyzer, has: Callable[[str], bool]) -> None:
+    def __init__(self, view: ProductsView, analyzer: Analyzer, has: Callable[[str], bool]) -> None:
         self._analyzer = analyzer
         self._has = has
         self._changed = 0
@@ -41,7 +41,7 @@ class Lexicon:
         self._view = view
         self._count(view)
 
-    def _count(self, view: DocumentsView) -> None:
+    def _count(self, view: ProductsView) -> None:
         rows = view.live()
         titles = [view.titles[row] for row in rows.tolist()]
         facts = facts_of(view)
@@ -54,7 +54,7 @@ class Lexicon:
         self._facts = facts
         self._changed = 0
 
-    def _complete(self, view: DocumentsView) -> None:
+    def _complete(self, view: ProductsView) -> None:
         sold, facts = self._sold, self._facts
         paths: Counter[str] = Counter()
         for path, count in facts.categories.items():
@@ -74,7 +74,7 @@ class Lexicon:
             spelling=self._corrector.spelling,
         )
 
-    def learn(self, view: DocumentsView, frame: pl.DataFrame, gone: Sequence[str]) -> None:
+    def learn(self, view: ProductsView, frame: pl.DataFrame, gone: Sequence[str]) -> None:
         """Products new or changed (PRODUCT_COLUMNS) and gone."""
         self._view = view
         self._changed += frame.height + len(gone)
@@ -93,7 +93,7 @@ class Lexicon:
             sold_out = [name for name in frame["id"].to_list() if view.sale[view.rows[name]] not in _SELLING]
             self._suggester = self._suggester.updated(new, [*gone, *sold_out])
 
-    def follow(self, view: DocumentsView, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
+    def follow(self, view: ProductsView, queries: Sequence[Entry], sold: Mapping[str, float]) -> None:
         """Popular queries and what was sold, by product id: they order completions."""
         self._queries, self._sold = queries, sold
         self._add_queries()
@@ -138,7 +138,7 @@ class Lexicon:
             self._corrector.spelling.add(entry.text, int(entry.weight))
 
 
-def facts_of(view: DocumentsView) -> Facts:
+def facts_of(view: ProductsView) -> Facts:
     """What the reader wants to know of a catalogue, from its columns."""
     rows = view.live()
     facts = Facts(products=len(rows))
@@ -171,7 +171,7 @@ def facts_of(view: DocumentsView) -> Facts:
     return facts
 
 
-def _last_of_its_kind(view: DocumentsView, gone: Sequence[str]) -> bool:
+def _last_of_its_kind(view: ProductsView, gone: Sequence[str]) -> bool:
     """Was one of these the last of its brand or category? Then their names must be offered to nobody."""
     rows = np.array([row for name in gone if (row := view.rows.get(name)) is not None], np.int64)
     if not len(rows):

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.filters import fits
 from shelfwise.search.indexes import Indexes
 from shelfwise.search.plan import QueryPlan
@@ -27,7 +27,7 @@ _PART = 0.8  # of an exact code: what is found by a part of its model number
 
 def features_of(
     indexes: Indexes,
-    view: DocumentsView,
+    view: ProductsView,
     request: SearchRequest,
     plan: QueryPlan,
     candidates: Candidates,
@@ -64,7 +64,7 @@ def features_of(
 
 def of_asker(
     indexes: Indexes,
-    view: DocumentsView,
+    view: ProductsView,
     request: SearchRequest,
     plan: QueryPlan,
     rows: Ints,
@@ -80,7 +80,7 @@ def of_asker(
     return features
 
 
-def _known(indexes: Indexes, view: DocumentsView, plan: QueryPlan) -> float:
+def _known(indexes: Indexes, view: ProductsView, plan: QueryPlan) -> float:
     """How much of the query products have words for, from 0 to 1; rare words weigh more (by their idf in BM25).
     Of "green tea" in a Chinese shop that reads colours in English, the tea is what is wanted."""
     n = max(1, len(view.ids))
@@ -93,7 +93,7 @@ def _known(indexes: Indexes, view: DocumentsView, plan: QueryPlan) -> float:
     return met / total if total else 1.0
 
 
-def _text(indexes: Indexes, view: DocumentsView, rows: Ints, texts: Sequence[WordHits]) -> Floats:
+def _text(indexes: Indexes, view: ProductsView, rows: Ints, texts: Sequence[WordHits]) -> Floats:
     """BM25 of title and description as one text, in parts of the best."""
     table = np.zeros(view.n + 1, np.float32)
     for hits in texts:
@@ -104,7 +104,7 @@ def _text(indexes: Indexes, view: DocumentsView, rows: Ints, texts: Sequence[Wor
     return share(table[rows])
 
 
-def _titles(indexes: Indexes, view: DocumentsView, rows: Ints, plan: QueryPlan) -> dict[str, Floats]:
+def _titles(indexes: Indexes, view: ProductsView, rows: Ints, plan: QueryPlan) -> dict[str, Floats]:
     """Whose title is the query, or has its words one after another, or means another thing by its last word."""
     text = plan.text
     terms = indexes.analyzer.terms(text)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.retrieve.dense import Nearest
 
 _RECENT = 50  # newest events that count
@@ -24,7 +24,7 @@ class Taste:
     liked: Mapping[str, float] | None = None
 
 
-def liking(taste: Taste, view: DocumentsView, texts: Nearest, rows: Ints) -> Floats:
+def liking(taste: Taste, view: ProductsView, texts: Nearest, rows: Ints) -> Floats:
     """float32 [m] from 0 to 1 for rows [m]: shares of the brand and the category in what they turned to (newer events
     count more), likeness to the last five products, and the engine's own order."""
     total = np.zeros(len(rows), np.float32)

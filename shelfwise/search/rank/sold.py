@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.documents import DocumentsView
 
 
 class Sold:
@@ -16,7 +16,7 @@ class Sold:
     def __init__(self) -> None:
         self.values: Floats = np.empty(0, np.float32)
 
-    def put(self, view: DocumentsView, sold: Mapping[str, float], *, anew: bool = False) -> None:
+    def put(self, view: ProductsView, sold: Mapping[str, float], *, anew: bool = False) -> None:
         """Set the counts of these products by id. anew: all others are 0 from now on."""
         values = np.zeros(view.n, np.float32)
         if not anew:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.documents import DocumentsView
 from shelfwise.search.indexes import Indexes
 from shelfwise.search.plan import QueryPlan
 from shelfwise.search.query.codes import codes_in, joined_in, whole_code
@@ -54,7 +54,7 @@ def named_exactly(indexes: Indexes, query: str) -> bool:
 
 
 def retrieve(
-    indexes: Indexes, view: DocumentsView, request: SearchRequest, plan: QueryPlan, also: Ints | None = None
+    indexes: Indexes, view: ProductsView, request: SearchRequest, plan: QueryPlan, also: Ints | None = None
 ) -> Candidates:
     """Candidates of a plan with a text. also: rows that are among them in any case; then no list is cut."""
     most = MOST if also is None else max(MOST, view.n)
@@ -116,7 +116,7 @@ def _coded(indexes: Indexes, codes: Sequence[str]) -> Keys:
     return indexes.words.any_of("sku", codes, MOST).keys if codes else _NO_KEYS
 
 
-def _clicks(indexes: Indexes, view: DocumentsView, request: SearchRequest) -> dict[int, float]:
+def _clicks(indexes: Indexes, view: ProductsView, request: SearchRequest) -> dict[int, float]:
     if not request.learned or not len(indexes.clicks):
         return {}
     evidence = indexes.clicks.of(normal(request.query))

@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
+from shelfwise.catalogue.columns import Mask
 from shelfwise.models.encoders import VectorCache, encode_products, image_encoder, text_encoder
 from shelfwise.models.index import VectorIndex
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.columns import Mask
 from shelfwise.settings import Settings
 
 SHORT = 128  # principal components

@@ -17,10 +17,11 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.engine.request import MAX_K, Because, Item
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
-from shelfwise.search.request import Hit, SearchFilters
+from shelfwise.search.request import Hit
 from shelfwise.serve.gate import read_body
 from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.metrics import Metrics

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from shelfwise.catalogue.facets import Facet
 from shelfwise.engine.request import Because
 from shelfwise.intake.values import parse_money
 from shelfwise.schema import Event, Product
-from shelfwise.search.request import Facet, SearchAnswer
+from shelfwise.search.request import SearchAnswer
 from shelfwise.search.suggest import Suggestion
 from shelfwise.serve.web.visiting import Persona
 

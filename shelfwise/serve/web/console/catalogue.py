@@ -9,12 +9,12 @@ from typing import ClassVar
 import numpy as np
 import polars as pl
 
+from shelfwise.catalogue.facets import Facet
+from shelfwise.catalogue.filters import Filters, SearchFilters
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.request import Filters
 from shelfwise.errors import BundleError, InvalidRequest, UnknownProduct
 from shelfwise.schema import Availability, Product, Rule, from_micros
-from shelfwise.search.request import Facet, SearchFilters
 from shelfwise.search.retrieve.dense import Nearest
 from shelfwise.search.search import Search
 from shelfwise.shop import Shop
@@ -260,7 +260,7 @@ def _near(shop: Shop, id: str, share: float, reason: str = "") -> Near:
 
 def _alike(shop: Shop, search: Search, nearest: Nearest, id: str, name: str) -> Kin:
     """By cosine of their vectors."""
-    view, vectors = search.indexes.documents.view, nearest.vectors
+    view, vectors = search.indexes.products.view, nearest.vectors
     row = view.row(id)
     if vectors is None:
         return Kin(name=name, products=(), missing=f"no_{name}_encoder")

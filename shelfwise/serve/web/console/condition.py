@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shelfwise.engine.catalogue import GONE
+from shelfwise.catalogue.products import GONE
 from shelfwise.errors import BundleError
 from shelfwise.schema import Availability, now
 from shelfwise.serve.imports import read_report

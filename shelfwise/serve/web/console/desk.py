@@ -9,12 +9,13 @@ from typing import ClassVar
 
 import polars as pl
 
+from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.errors import InvalidRequest
 from shelfwise.schema import EVENT_COLUMNS, MAX_QUERY, EventType, Rule, now
 from shelfwise.search.queries import Outcome, QueryCount, count_queries, outcomes
 from shelfwise.search.query.synonyms import TURNED_TO
 from shelfwise.search.query.text import normal
-from shelfwise.search.request import Chip, SearchFilters, SearchRequest
+from shelfwise.search.request import Chip, SearchRequest
 from shelfwise.search.stages import Stage, stages
 from shelfwise.shop import Shop
 

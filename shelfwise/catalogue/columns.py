@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.catalogue.filters import Value
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.search.request import Value
 
 Mask = npt.NDArray[np.bool_]
 LISTED = " | "  # between the values of a list

@@ -1,0 +1,28 @@
+"""Which products are variants of one another: those of one item_group_id, else of one brand with near-equal titles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from shelfwise.models.encoders import without_pack
+from shelfwise.models.sequences import Longs
+
+_POSITIVE = (1 << 63) - 1
+
+
+def variant_keys(groups: Sequence[str], brands: Sequence[str], titles: Sequence[str]) -> Longs:
+    """A number that the variants of one product share, int64 [m], 0 or more; -1 for a product by itself.
+
+    A hash, the same within a process: a table of numbers would take a hundred bytes a product."""
+    keys = map(_key, groups, brands, titles)
+    return np.fromiter((-1 if key is None else hash(key) & _POSITIVE for key in keys), np.int64, len(groups))
+
+
+def _key(group: str, brand: str, title: str) -> str | tuple[str, str] | None:
+    """The group, else the brand and a title without its pack size; None where there is neither."""
+    if group or not brand:
+        return group or None
+    name = without_pack(title).casefold()
+    return (brand.casefold(), name) if name else None
