@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (the table of names is wide)
 """Event logs → the record: GA4's BigQuery export, or any table of who, what, when."""
 
 from __future__ import annotations
@@ -31,27 +32,51 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "time": (
         "time", "timestamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
+        "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum",
+        "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
+        "付款时间", "订单付款时间", "时间", "日期", "注文日時", "注文日", "주문일시",
     ),
     "customer": (
         "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
-        "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "email", "customer_email",
-        "billing_email", "email_billing",
+        "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
+        "buyer_id", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
+        "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
+        "buyer_email", "e_mail",
     ),
     "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id"),
     "product": (
         "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
-        "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_code", "artikelnummer",
+        "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
+        "product_number", "product_reference", "variant_id", "variation_id", "item_number", "artikelnummer",
+        "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
+        "商品コード", "상품번호",
     ),
-    "quantity": ("quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered"),
-    "price": ("price", "unit_price", "item_price", "lineitem_price", "item_cost"),
+    "quantity": (
+        "quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered",
+        "product_quantity", "quantity_purchased", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
+        "数量", "购买数量", "宝贝数量", "수량",
+    ),
+    "price": (
+        "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "unit_price_tax_incl",
+        "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
+    ),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
     "request_id": (
         "request_id", "transaction_id", "transactionid", "order_id", "order_number", "increment_id",
-        "invoice_no", "invoice", "basket_id", "order",
+        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "id_order", "order_no", "order_reference",
+        "bestellnummer", "bestell_nr", "auftragsnummer", "numéro_de_commande", "número_de_pedido", "订单编号", "订单号",
+        "注文番号", "주문번호",
     ),
-    "status": ("order_status", "financial_status", "payment_status", "status"),
-    "name": ("item_name", "product_name", "lineitem_name", "product_title", "description", "title"),
+    "status": (
+        "order_status", "financial_status", "payment_status", "status", "item_status", "order_state", "current_state",
+        "state_machine_state", "bestellstatus", "auftragsstatus", "statut", "estado", "订单状态", "交易状态",
+        "注文ステータス", "주문상태",
+    ),
+    "cancelled": ("cancelled_at", "canceled_at", "cancelled", "canceled", "cancel_date", "voided_at", "storniert_am"),
+    "name": (
+        "item_name", "product_name", "lineitem_name", "product_title", "description", "title", "宝贝标题", "商品名称",
+    ),
 }  # fmt: skip
 
 _TEXTS = ("id", "customer", "session", "product", "query", "request_id")
@@ -144,7 +169,8 @@ def _frames(
             yield orders.settled(frame.with_columns(name=pl.lit("")), pl.repeat("", frame.height, eager=True), findings)
     elif nested.is_nested(path, kind):
         for texts, columns in nested.frames(path, kind, mapping, SYNONYMS, known, findings):
-            yield _events_of(texts, _typed(columns, texts, findings), findings, dates.Reading(True))
+            columns, texts = _typed_lists(columns, texts, findings)
+            yield _events_of(texts, columns, findings, dates.Reading(True))
     else:
         shift = 0
         if kind in ("csv", "tsv") and (named or headings.double_colons(path)):
@@ -152,7 +178,7 @@ def _frames(
             if not named and headings.seems_data(reading.header_of(whole, "csv")):
                 raise _headless(path, whole, "csv")
             path, kind, shift = whole, "csv", 1 if named else 0
-        yield from _table_frames(path, kind, mapping, findings, shift)
+        yield from _table_frames(path, kind, mapping, findings, shift, known)
 
 
 def _named(path: Path, named: Sequence[str]) -> list[str]:
@@ -174,7 +200,12 @@ def _headless(path: Path, table: Path, kind: str) -> UnreadableFile:
 
 
 def _table_frames(
-    path: Path, kind: str, mapping: Mapping[str, str] | None, findings: Findings, shift: int = 0
+    path: Path,
+    kind: str,
+    mapping: Mapping[str, str] | None,
+    findings: Findings,
+    shift: int,
+    known: Collection[str],
 ) -> Iterator[pl.DataFrame]:
     header = reading.header_of(path, kind)
     if kind in ("csv", "tsv") and not mapping and headings.seems_data(header):
@@ -182,7 +213,8 @@ def _table_frames(
     columns = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
     if "request_id" not in columns and not (mapping and "request_id" in mapping):
         _order_by_name(header, columns)
-    for field, fields in (("time", ("time",)), ("who", ("customer", "session")), ("what", ("product", "query"))):
+    whose = ("customer", "session", "request_id")  # an order without a customer is a visit of its own
+    for field, fields in (("time", ("time",)), ("who", whose), ("what", ("product", "query"))):
         if not any(name in columns for name in fields):
             raise UnreadableFile(
                 path,
@@ -190,6 +222,8 @@ def _table_frames(
                 line=1,
             )
     _order_by_id(path, kind, mapping, columns, findings)
+    if not (mapping and "product" in mapping) and "product" in columns and known:
+        columns["product"] = _known_best(path, kind, header, columns, known)
     columns = _typed(columns, None, findings)
     findings.facts |= reading.dialect_of(path, kind)
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in columns.items()}
@@ -201,7 +235,7 @@ def _table_frames(
     carried = [
         column.name
         for field, column in columns.items()
-        if field in ("time", "customer", "status") and column.name and column.name != order
+        if field in ("time", "customer", "status", "cancelled") and column.name and column.name != order
     ]
     last: dict[str, str] = {}
     for texts in reading.text_frames(path, kind, names):
@@ -211,6 +245,23 @@ def _table_frames(
         if order:
             texts = orders.filled_down(texts, order, carried, last)
         yield _events_of(texts, columns, findings, when)
+
+
+def _known_best(
+    path: Path, kind: str, header: Sequence[str], found: Mapping[str, Column], known: Collection[str]
+) -> Column:
+    """Of the columns that may name the product the one whose ids the catalogue has."""
+    taken = {column.name for field, column in found.items() if field != "product"}
+    names = [name for name in header if plain_name(name) in SYNONYMS["product"] and name not in taken]
+    if len(names) < 2:
+        return found["product"]
+    sample = next(reading.text_frames(path, kind, names), None)
+    if sample is None:
+        return found["product"]
+    head = sample.head(_SAMPLE)
+    first = found["product"].name
+    met = {name: sum(text.strip() in known for text in head[name].to_list()) for name in names}
+    return Column(max(names, key=lambda name: (met[name], name == first)))
 
 
 def _order_by_name(header: Sequence[str], columns: dict[str, Column]) -> None:
@@ -242,6 +293,18 @@ def _order_by_id(
             )
             findings.add("repeated_id", "note", why, [(0, several[column.name][0])], count=several.height)
         return
+
+
+def _typed_lists(
+    columns: dict[str, Column], texts: pl.DataFrame, findings: Findings
+) -> tuple[dict[str, Column], pl.DataFrame]:
+    """The same of records with lists, whose refunds have a type where nothing else has."""
+    said = set(texts["type"].unique().to_list()) if "type" in texts.columns else set()
+    if said != {"", nested.REFUND}:
+        return _typed(columns, texts, findings), texts
+    others = _typed(columns, texts.with_columns(type=pl.lit("")), findings)["type"].constant
+    filled = pl.when(pl.col("type") == "").then(pl.lit(others)).otherwise("type")
+    return columns, texts.with_columns(type=filled)
 
 
 def _typed(columns: dict[str, Column], texts: pl.DataFrame | None, findings: Findings) -> dict[str, Column]:
@@ -322,8 +385,13 @@ def _events_of(
         if unreadable[field].any():
             shown = pl.DataFrame({"line": texts["line"], field: text(field)}).filter(unreadable[field])
             findings.add_rows(f"unreadable_{field}", "mended", f"the {field} is no number; left out", shown, field)
-    frame = pl.DataFrame(made).with_columns(status_=text("status")).filter(~other)
+    gone = text("cancelled").str.strip_chars().str.to_lowercase()
+    cancelled = ~gone.is_in(["", "0", "false", "no", "n", "null", "none"])
+    frame = pl.DataFrame(made).with_columns(status_=text("status"), gone_=cancelled).filter(~other)
+    frame = frame.with_columns(status_=pl.when("gone_").then(pl.lit("cancelled")).otherwise("status_")).drop("gone_")
     made_of_order = known.get("request_id", Column()).name
+    if plain_name(made_of_order) == "amazon_order_id":  # whose prices are of all pieces together
+        frame = frame.with_columns(price=pl.col("price") / pl.col("quantity"))
     if "place" in texts.columns:  # several events of one record share its id
         frame = frame.with_columns(
             id=pl.when((pl.col("id") != "") & (pl.col("place") > 0))

@@ -46,10 +46,11 @@ def rows(
     header: list[str],
     mapping: Mapping[str, str] | None,
     findings: Findings,
+    source: Callable[[], Iterator[tuple[int, Row]]] | None = None,
 ) -> tuple[Iterator[tuple[int, Row]], dict[str, str]]:
     """(rows under the vocabulary's names, mapping that remains). What the user maps to a column of the file is taken
     from there, whatever the export's own rules say. Raises UnreadableFile for a column that is not there."""
-    sheet = Sheet.of(path, kind, header, export.headings, findings)
+    sheet = Sheet.of(path, kind, header, export.headings, findings, source)
     fields = dict.fromkeys(mapping or {}, ())
     own = {field: text for field, text in (mapping or {}).items() if not text.startswith("=")}
     columns = resolve(path, header, own, fields) if own else {}

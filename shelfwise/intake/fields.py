@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 _NAMES = {
-    "id": """id product_id item_id sku variant_id article_id stock_code asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
+    "id": """id product_id item_id offer_id sku variant_id article_id stock_code asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
         référence reference réf référence_produit codice codigo código referencia artikelnr artikelnummer varenummer indeks kod_produktu артикул код
         商品编号 商品编码 商品id 商品_id 产品编号 货号 编码 商品編號 貨號 商品番号 商品コード 品番 商品管理番号 상품번호 상품코드""",
     "title": """title name product_name product_title item_name item_title produktname artikelname bezeichnung produktbezeichnung titel titre nom nom_du_produit désignation nombre
@@ -55,6 +55,7 @@ STATUS_COLUMNS = frozenset(
         "published",
         "is_published",
         "visibility",
+        "catalog_visibility",
         "visible",
         "is_visible",
         "active",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from xml.parsers import expat
 
@@ -49,6 +50,11 @@ def xml_rows(path: Path) -> Iterator[tuple[int, Row]]:
         byte = error.object[error.start : error.start + 1].hex()
         problem = f"is not {encoding.name} (byte 0x{byte}); name its encoding with --encoding"
         raise UnreadableFile(path, problem, line=parser.CurrentLineNumber) from None
+
+
+def is_google(path: Path) -> bool:
+    """Whether a feed speaks Google's namespace."""
+    return any(_GOOGLE.encode() in block for block in islice(chunks_of_bytes(path), 1))
 
 
 def _as_utf8(path: Path, encoding: Encoding) -> Iterator[bytes]:

@@ -20,8 +20,10 @@ from shelfwise.intake import columns, reading
 from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.reading import value_text
 from shelfwise.intake.report import Findings
+from shelfwise.schema import EventType
 
 ROWS = 50_000
+REFUND = str(EventType.REFUND)  # what an order's own refunds are called
 _LOOKED_AT = 200  # records that say whether a file nests
 #: What lists of a record are called, as `plain_name` writes it, the likeliest first.
 _LISTS = (
@@ -30,7 +32,7 @@ _LISTS = (
 )  # fmt: skip
 #: Names that an entry of a list may have beside those of a flat log.
 _ENTRY = {
-    "product": ("aid", "id", "variant_id", "product_sku", "item_sku", "code", "name"),
+    "product": ("aid", "id", "variation_id", "variant_id", "product_sku", "item_sku", "code", "name"),
     "time": ("ts",),
     "quantity": ("qty_ordered", "quantity_ordered", "amount"),
     "price": ("price_incl_tax", "unit_amount", "base_price"),
@@ -38,12 +40,21 @@ _ENTRY = {
 _IDS = ("product", "product_id", "productid", "sku", "item_sku", "product_sku")  # before item_id, often a line's number
 #: Names that an order, which holds the list, may have.
 _RECORD = {
-    "request_id": ("order_number", "increment_id", "transaction_id", "order_no", "id", "number", "name"),
+    "request_id": (
+        "parent_order_id",
+        "parent_id",
+        "order_number",
+        "increment_id",
+        "transaction_id",
+        "order_no",
+        "id",
+        "number",
+        "name",
+    ),
     "customer": ("customer_email", "email", "customer"),
     "time": ("date_created_gmt", "date_created", "processed_at", "purchase_date", "order_created_at"),
     "status": ("financial_status", "order_status", "state", "payment_status"),
 }
-_WRAPPERS = ("orders", "data", "results", "records", "hits")
 
 
 def is_nested(path: Path, kind: str) -> bool:
@@ -88,12 +99,11 @@ def frames(
     reader = _Reader(path, given, {field: synonyms[field] for field in fields}, known)
     rows: list[tuple[Any, ...]] = []
     for line, record in reading.rows_of(path, kind):
-        for inner in _unwrapped(record):
-            made = reader.rows(line, inner)
-            findings.read += max(len(made), 1)
-            if not made:
-                findings.add("empty_list", "dropped", "the record's list of products is empty", [(line, "")])
-            rows += made
+        made = reader.rows(line, record)
+        findings.read += max(len(made), 1)
+        if not made:
+            findings.add("empty_list", "dropped", "the record's list of products is empty", [(line, "")])
+        rows += made
         if len(rows) >= ROWS:
             yield reader.frame(rows), reader.columns
             rows = []
@@ -102,17 +112,6 @@ def frames(
     findings.facts["columns"] = {field: ", ".join(sorted(names)) for field, names in reader.used.items() if names}
     if rows or not reader.used:
         yield reader.frame(rows), reader.columns
-
-
-def _unwrapped(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """The orders of a whole answer of an API, {"orders": [...]}; else the record."""
-    if len(record) == 1:
-        name, value = next(iter(record.items()))
-        if name.lower() in _WRAPPERS and isinstance(value, list):
-            return [one for one in value if isinstance(one, dict)]
-        if name.lower() == "order" and isinstance(value, dict):
-            return [value]
-    return [record]
 
 
 class _Reader:
@@ -155,7 +154,19 @@ class _Reader:
             inside = _plain(_flat(entry))
             values = [self._value(field, entry, inside, rest, plain, bool(name)) for field in self.fields]
             made.append((line, place, *values))
+            if (back := _pieces_back(inside)) and name and not record.get("refunds"):
+                made.append((line, len(entries) + place, *self._refund(values, back, "")))
+        for back, time, entry in _refunds(record):
+            inside = _plain(_flat(entry))
+            values = [self._value(field, entry, inside, rest, plain, True) for field in self.fields]
+            made.append((line, len(made) + len(entries), *self._refund(values, back, time)))
         return made
+
+    def _refund(self, values: list[str], pieces: float, time: str) -> list[str]:
+        """The row of a purchase as that of a refund."""
+        changed = {"type": REFUND, "quantity": value_text(pieces), "id": "", "status": "", "cancelled": ""}
+        changed |= {"time": time} if time else {}
+        return [changed.get(field, value) for field, value in zip(self.fields, values, strict=True)]
 
     def _entries(self, flat: dict[str, Any]) -> tuple[str, list[dict[str, Any]]]:
         """The list of the record, and its entries as objects; ("", [{}]) where it holds none."""
@@ -240,6 +251,10 @@ class _Reader:
                     return self._text(field, name, value)
             name, value = next(((n, v) for n, v in candidates if n.startswith("event")), candidates[0])
             return self._text(field, name, value)
+        zeros = ("parent_id", "parent_order_id", "variation_id", "variant_id")  # 0 is none
+        candidates = [one for one in candidates if one[0] not in zeros or value_text(one[1]) not in ("0", "")]
+        if not candidates:
+            return ""
         if field == "product" and self._known:  # of several ids the one that the catalogue has
             candidates.sort(key=lambda candidate: value_text(candidate[1]) not in self._known)
         name, value = candidates[0]
@@ -278,3 +293,36 @@ def _plain(flat: Mapping[str, Any]) -> dict[str, Any]:
         if "." in key:
             plain.setdefault(plain_name(key.rsplit(".", 1)[-1]), flat[key]) if not key.endswith(".id") else None
     return plain
+
+
+_BACK = ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned")
+_GONE = ("qty_canceled", "qty_cancelled", "quantity_cancelled", "cancelled_quantity")
+
+
+def _pieces_back(inside: Mapping[str, Any]) -> float:
+    """Pieces of an order's line that were given back or cancelled."""
+    back = sum(_number(next((inside[name] for name in names if name in inside), 0)) for names in (_BACK, _GONE))
+    if not back and "current_quantity" in inside:  # Shopify: what is left of `quantity`
+        back = _number(inside.get("quantity")) - _number(inside["current_quantity"])
+    return max(back, 0.0)
+
+
+def _refunds(record: Mapping[str, Any]) -> Iterator[tuple[float, str, dict[str, Any]]]:
+    """(pieces, when, the order's line) of Shopify's refunds of an order."""
+    refunds = record.get("refunds")
+    for refund in refunds if isinstance(refunds, list) else ():
+        lines = refund.get("refund_line_items") if isinstance(refund, dict) else None
+        for line in lines if isinstance(lines, list) else ():
+            entry = line.get("line_item") if isinstance(line, dict) else None
+            if not isinstance(entry, dict):
+                items = record.get("line_items") or []
+                entry = next((one for one in items if one.get("id") == line.get("line_item_id")), None)
+            if entry and (pieces := _number(line.get("quantity"))) > 0:
+                yield pieces, value_text(refund.get("created_at")), entry
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return 0.0

@@ -86,6 +86,7 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
     findings.add_rows("negative_quantity", "mended", why, given, *shown)
     frame = frame.with_columns(
         type=pl.when(negative).then(pl.lit(_REFUND)).otherwise("type"),
+        ordered=pl.col("ordered") & ~negative,  # a refund of the order's own number is not the order again
         quantity=pl.when(order).then(pl.col("quantity").abs()).otherwise("quantity"),
         price=pl.when((pl.col("type") == _REFUND) | negative).then(pl.col("price").abs()).otherwise("price"),
     )

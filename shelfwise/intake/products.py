@@ -5,14 +5,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import exports, icecat, markup, reading
+from shelfwise.intake import answers, exports, icecat, markup, reading
 from shelfwise.intake.cleaning import DOUBT, Cleaner
 from shelfwise.intake.exports import EXPORTS
 from shelfwise.intake.fields import SYNONYMS
@@ -76,7 +76,8 @@ def load_products(
             f"no column holds the product's id; name it with --map id=COLUMN (columns: {', '.join(feed.header[:20])})",
             line=1,
         )
-    findings.facts |= reading.dialect_of(path, feed.kind)
+    dialect = reading.dialect_of(path, feed.kind)
+    findings.facts |= {name: said for name, said in dialect.items() if findings.facts.get(name) in (None, feed.kind)}
     ids = {name: column.name for name, column in cleaner.columns.items() if name in ("id", "item_group_id")}
     say_float_columns(reading.float_columns(path, feed.kind), ids, findings)
     with tempfile.TemporaryDirectory(prefix="shelfwise-") as folder:
@@ -144,7 +145,39 @@ class _Feed:
             header, rows = list(dict.fromkeys(icecat.plain(name) for name in header)), icecat.rows(rows)
             mapping = icecat.MAPPING | dict(mapping or {})
             findings.facts["format"] = "icecat"
+        elif kind == "jsonl":
+            return cls._answered(path, format, mapping, findings, rows)
+        elif kind == "xml" and markup.is_google(path):
+            findings.facts["format"] = "Google Merchant"
         return cls(kind, header, rows, mapping, open_ended=True)
+
+    @classmethod
+    def _answered(
+        cls,
+        path: Path,
+        format: str | None,
+        mapping: Mapping[str, str] | None,
+        findings: Findings,
+        rows: Iterator[tuple[int, Row]],
+    ) -> _Feed:
+        """JSON: as an API of a shop system answers, or any records, laid flat."""
+        first = list(islice(rows, 100))
+        system = answers.system_of(row for _, row in first)
+        if system and format in (None, "jsonl", system):
+            source = answers.Answers(path, "jsonl", system)
+            for _ in islice(source.rows(), 100):
+                pass
+            columns = list(source.header)
+            export = EXPORTS[system]
+            made, remaining = exports.rows(export, path, "jsonl", columns, mapping, findings, source.rows)
+            findings.facts["format"] = f"{export.name} (API)"
+            header, made = _first(path, "jsonl", made)
+            return cls("jsonl", header, made, remaining, open_ended=True, columns=columns)
+        laid: Iterator[tuple[int, Row]] = (
+            (line, row) for line, record in chain(first, rows) for row in answers.flat(record)
+        )
+        header, laid = _first(path, "jsonl", laid)
+        return cls("jsonl", header, laid, mapping, open_ended=True)
 
 
 def _first(path: Path, kind: str, rows: Iterator[tuple[int, Row]]) -> tuple[list[str], Iterator[tuple[int, Row]]]:

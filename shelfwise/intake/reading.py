@@ -13,7 +13,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ import orjson
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.intake import documents
 from shelfwise.intake.encoding import encoding_of, open_bytes
 from shelfwise.intake.ids import EXACT
 
@@ -52,10 +53,8 @@ def sniff(path: Path) -> str:
         raise UnreadableFile(path, "is empty")
     if begin.startswith("<"):
         return "xml"
-    if begin.startswith("{"):
+    if begin.startswith("{") or re.match(r"\[\s*[\[{\]]", begin):
         return "jsonl"
-    if begin.startswith("[") and path.name.removesuffix(".gz").endswith((".json", ".jsonl", ".ndjson")):
-        raise UnreadableFile(path, "is one JSON array; write one object a line (JSON Lines)", line=1)
     first = begin.splitlines()[0]
     if separator := _separator_line(first):
         return "tsv" if separator == "\t" else "csv"
@@ -111,7 +110,8 @@ def dialect_of(path: Path, kind: str) -> dict[str, str]:
     if kind in ("parquet", "xml"):
         return {}
     encoding = encoding_of(path)
-    facts = {
+    facts = {"format": "JSON"} if kind == "jsonl" and documents.is_document(path) else {}
+    facts |= {
         "encoding": f"{encoding.name} (by trial; --encoding names another)" if encoding.detected else encoding.name
     }
     if kind == "csv":
@@ -123,11 +123,14 @@ def dialect_of(path: Path, kind: str) -> dict[str, str]:
 
 
 def header_of(path: Path, kind: str) -> list[str]:
-    """The column names (CSV, TSV, Parquet), or the keys of the first object (JSON Lines)."""
+    """The column names (CSV, TSV, Parquet), or the keys of the first thousand objects (JSON)."""
     if kind == "parquet":
         return list(_parquet(path).collect_schema())
     if kind == "jsonl":
-        return list(next(json_rows(path))[1])
+        names = list(dict.fromkeys(name for _, row in islice(json_rows(path), 1_000) for name in row))
+        if not names:
+            raise UnreadableFile(path, "has no rows")
+        return names
     return next(_csv(path, kind))[1]
 
 
@@ -215,7 +218,10 @@ _LONG_NUMBER = re.compile(r"(?<![\d\"])\d{19}")  # beyond 64 bits orjson makes a
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """One object a line; blank lines are skipped."""
+    """The objects of JSON Lines, where blank lines are skipped, or of a JSON document, whatever wraps them."""
+    if documents.is_document(path):
+        yield from documents.rows(path)
+        return
     for number, text in lines(path):
         if not text.strip():
             continue
@@ -225,7 +231,8 @@ def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
             raise UnreadableFile(path, f"is not JSON: {error.msg} (character {error.pos + 1})", line=number) from None
         if not isinstance(row, dict):
             raise UnreadableFile(path, "is not a JSON object", line=number)
-        yield number, row
+        for record in documents.unwrapped(row):
+            yield number, record
 
 
 def _parquet(path: Path) -> pl.LazyFrame:

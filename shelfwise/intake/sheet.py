@@ -35,16 +35,25 @@ class Sheet:
     columns: Mapping[str, str]
     header: tuple[str, ...]
     findings: Findings
+    source: Callable[[], Iterator[tuple[int, Row]]] | None = None  # of rows, where they do not stand in the file so
 
     @classmethod
-    def of(cls, path: Path, kind: str, header: Iterable[str], names: Mapping[str, str], findings: Findings) -> Sheet:
-        return cls(path, kind, roles(header, names), tuple(header), findings)
+    def of(
+        cls,
+        path: Path,
+        kind: str,
+        header: Iterable[str],
+        names: Mapping[str, str],
+        findings: Findings,
+        source: Callable[[], Iterator[tuple[int, Row]]] | None = None,
+    ) -> Sheet:
+        return cls(path, kind, roles(header, names), tuple(header), findings, source)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns
 
     def rows(self) -> Iterator[tuple[int, Row]]:
-        yield from reading.rows_of(self.path, self.kind)
+        yield from reading.rows_of(self.path, self.kind) if self.source is None else self.source()
 
     def text(self, row: Row, role: str) -> str:
         column = self.columns.get(role)
