@@ -10,7 +10,7 @@ from shelfwise.intake.sheet import Rows, Sheet, joined, roles
 
 NAMES = {
     "sku": "item_sku|seller-sku|seller_sku|contribution_sku",
-    "title": "item_name|item-name",
+    "title": "item_name|item-name|title",
     "description": "product_description|item-description",
     "brand": "brand_name|brand",
     "maker": "manufacturer",
@@ -23,13 +23,13 @@ NAMES = {
     "sale_end": "sale_end_date|sale_through_date",
     "quantity": "quantity|fulfillment_availability#1.quantity",
     "channel": "fulfillment_center_id|fulfillment-channel|fulfillment_availability#1.fulfillment_channel_code",
-    "image": "main_image_url|main_product_image_locator|image-url",
+    "image": "main_image_url|main_product_image_locator#1.media_location|main_product_image_locator|image-url",
     "gtin": "external_product_id|product-id",
     "gtin_kind": "external_product_id_type|product-id-type",
     "mpn": "part_number",
-    "child": "parent_child|parentage_level",
-    "parent": "parent_sku|child_parent_sku_relationship.parent_sku",
-    "deleted": "update_delete|record_action",
+    "child": "parent_child|parentage_level|parentage",
+    "parent": "parent_sku|child_parent_sku_relationship.parent_sku|child_parent_sku_relationship#1.parent_sku",
+    "deleted": "update_delete|record_action|::record_action",
     "status": "status",
     "created": "product_site_launch_date|open-date",
 }
@@ -92,6 +92,8 @@ def _fields(sheet: Sheet, row: Row, parent: Row | None, group: str) -> Row:
         fields["availability"] = (
             "in stock" if elsewhere and not sheet.text(row, "quantity") else sheet.text(row, "quantity")
         )
+    if sheet.text(row, "child").casefold() == "parent":  # whose variants are not in the file: nobody can buy it
+        fields["visibility"] = "hidden"
     if "deleted" in sheet:
         fields["deleted"] = "yes" if sheet.text(row, "deleted").casefold() == "delete" else ""
     for column, value in sheet.rest(row).items():

@@ -13,9 +13,9 @@ import polars as pl
 
 from shelfwise import schema
 from shelfwise.intake.fields import STATUS_COLUMNS, SYNONYMS
-from shelfwise.intake.ids import changed, is_damaged_gtin
+from shelfwise.intake.ids import changed, is_damaged_gtin, is_damaged_id
 from shelfwise.intake.images import Photos
-from shelfwise.intake.mapping import Column, plain_name, resolve
+from shelfwise.intake.mapping import Column, bare_name, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings
 from shelfwise.intake.states import FILLED, hidden_most, parse_availability, parse_status, status_in
@@ -76,7 +76,7 @@ class Cleaner:
         self._status = (
             []
             if mapped or "status" in (self._mapping or {})
-            else [name for name, plain in self._plain.items() if plain in STATUS_COLUMNS]
+            else [name for name, plain in self._plain.items() if {plain, bare_name(name)} & STATUS_COLUMNS]
         )  # a status that the user names is the only one
         taken = {column.name for column in self.columns.values()}
         self._status = [name for name in self._status if name not in taken]
@@ -102,7 +102,7 @@ class Cleaner:
         status, doubt = self._shown(line, row)
         return (
             line,
-            self._id(row, "id"),
+            self._id(line, row, "id"),
             self._cleaned(line, row, "title"),
             self._cleaned(line, row, "description"),
             self._cleaned(line, row, "brand"),
@@ -112,7 +112,7 @@ class Cleaner:
             self._availability(line, row),
             self._photo(line, row),
             self._text(row, "link").strip(),
-            self._id(row, "item_group_id"),
+            self._id(line, row, "item_group_id"),
             self._gtin(line, row),
             clean_text(self._text(row, "mpn"), markup=False),
             self._created(line, row),
@@ -133,14 +133,21 @@ class Cleaner:
     def _text(self, row: Row, field: str) -> str:
         return value_text(self._value(row, field))
 
-    def _id(self, row: Row, field: str) -> str:
+    def _id(self, line: int, row: Row, field: str) -> str:
         """Text as given: 0017, 12.0 and 1E3 stay what they are."""
         rule = self.columns[field].rule if field in self.columns else ""
         name = self._text(row, field).strip()
+        if field == "id" and is_damaged_id(name):
+            why = "looks like a number that a spreadsheet shortened; kept as given. Format the column as text"
+            self._findings.add("damaged_id", "flagged", why, [(line, name)])
         return str(changed(pl.Series([name]), rule)[0]) if rule else name
 
     def _gtin(self, line: int, row: Row) -> str:
         gtin = clean_text(_first(self._value(row, "gtin")), markup=False)
+        if re.fullmatch(r"\d{8,14}\.0", gtin):
+            why = "a spreadsheet or pandas wrote the GTIN as a float; read without the .0"
+            self._findings.add("float_gtin", "mended", why, [(line, gtin)])
+            gtin = gtin.removesuffix(".0")
         if is_damaged_gtin(gtin):
             why = "a spreadsheet kept only the first digits of the GTIN; left out. Format the column as text"
             self._findings.add("damaged_gtin", "mended", why, [(line, gtin)])
@@ -264,7 +271,7 @@ class Cleaner:
                 self.understood_status = True
                 live = text.casefold() in mapped.shown
                 return str(Status.ACTIVE if live else parse_status(text) or Status.HIDDEN), ""
-            status = status_in(plain_name(mapped.name), text)
+            status = status_in(bare_name(mapped.name), text)
             self.understood_status = True
             if status is None:
                 why = 'the status is no known word; hidden. Name the words shown: --map "status=COLUMN|shown:WORD,WORD"'
@@ -276,10 +283,10 @@ class Cleaner:
             if name not in row:
                 continue
             text = value_text(row[name])
-            status = status_in(self._plain[name], text)
+            status = status_in(bare_name(name), text)
             if status is None:
                 doubt = text.strip()
-            elif text.strip() or self._plain[name] in FILLED:
+            elif text.strip() or bare_name(name) in FILLED:
                 states.append(status)
                 self.understood_status = True
         return str(hidden_most(states)), doubt
@@ -322,7 +329,7 @@ class Cleaner:
         return orjson.dumps(made).decode() if made else "{}"
 
     def _understood(self, key: str, value: Any) -> bool:
-        return status_in(self._plain[key], value_text(value)) is not None
+        return status_in(bare_name(key), value_text(value)) is not None
 
     def _attribute(self, made: dict[str, str | float | bool], key: str, value: Any) -> None:
         if isinstance(value, dict):

@@ -143,7 +143,7 @@ def load_events(
             done = 0
             placed = kind.startswith("ga4") or "lists" in findings.facts
             for frame in spool.numbered(findings, drop_repeats=placed):
-                yield floats.mend(frame, known)
+                yield floats.mend(frame, known, findings=findings)
                 done += frame.height
                 if progress is not None:
                     progress(done, spool.rows, "events: recording")

@@ -68,7 +68,9 @@ class FloatIds:
             why = f"every {field} is a whole number, some written as floats, as pandas does; read without the .0"
             findings.add("float_ids", "note", why, [(0, f"{example} is {example[:-2]}")])
 
-    def mend(self, frame: pl.DataFrame, known: Collection[str] = (), field: str = "product") -> pl.DataFrame:
+    def mend(
+        self, frame: pl.DataFrame, known: Collection[str] = (), field: str = "product", findings: Findings | None = None
+    ) -> pl.DataFrame:
         """known: ids of the record; a float `field` that it lacks means the whole number that it has."""
         whole = self.whole()
         if whole:
@@ -76,6 +78,11 @@ class FloatIds:
         if field in self._mixed and self._floats.get(field):
             meant = {name: name[:-2] for name in self._floats[field] if name not in known and name[:-2] in known}
             if meant:
+                if findings is not None:
+                    why = f"the {field} is known without the .0, and not with it: taken for that"
+                    counts = frame[field].filter(frame[field].is_in(list(meant))).value_counts(sort=True)
+                    said = [(0, f"{name} is {meant[name]}: {count:,} events") for name, count in counts.iter_rows()]
+                    findings.add("float_ids_met", "mended", why, said, count=int(counts["count"].sum()))
                 frame = frame.with_columns(pl.col(field).replace(meant))
         return frame
 
@@ -105,6 +112,11 @@ def is_rule(rule: str) -> bool:
 def is_damaged_gtin(text: str) -> bool:
     """'4.01234E+12': a spreadsheet kept the first digits only."""
     return _EXPONENT.match(text.strip()) is not None
+
+
+def is_damaged_id(text: str) -> bool:
+    """'1.2E+4', '4,01E+12'; 1E3 and 219E01 are ids like others."""
+    return re.fullmatch(r"\d[.,]\d+[eE]\+\d{1,2}|\d[eE]\+\d{2}", text) is not None
 
 
 def meeting(unknown: pl.DataFrame, known: pl.Series) -> tuple[str, str, int] | None:

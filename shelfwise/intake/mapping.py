@@ -12,6 +12,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from shelfwise.errors import UnreadableFile
@@ -54,6 +55,8 @@ def resolve(
     plain: dict[str, str] = {}
     for name in header:
         plain.setdefault(plain_name(name), name)
+    for name in header:  # 'Nom *', 'Actif (0/1)': what is no part of the name does not count
+        plain.setdefault(bare_name(name), name)
     for field, names in synonyms.items():
         if field in columns or (mapping and field in mapping):
             continue
@@ -103,3 +106,10 @@ def plain_name(name: str) -> str:
     """'g:image link' → 'image_link', 'InvoiceNo' → 'invoice_no', 'User-ID' → 'user_id'."""
     name = name.strip().lower() if name.isupper() else re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.strip()).lower()
     return re.sub(r"[\s\-./]+", "_", name.removeprefix("g:"))
+
+
+@lru_cache(4_096)
+def bare_name(name: str) -> str:
+    """'Actif (0/1)' → 'actif', 'Nom *' → 'nom', 'Prix (EUR)' → 'prix'."""
+    plain = plain_name(re.sub(r"\s*[(\[][^()\[\]]*[)\]]\s*$|[\s*:?#°]+$", "", name.strip()))
+    return plain or plain_name(name)

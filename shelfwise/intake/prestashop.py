@@ -22,7 +22,7 @@ NAMES = {
     "percent": "Discount percent|Rabatt in Prozent|Pourcentage de réduction|Pourcentage de la remise|Porcentaje de descuento|Percentuale sconto",
     "sale_start": "Discount from (yyyy-mm-dd)|Discount from|Rabatt von (JJJJ-MM-TT)|Réduction à partir du (aaaa-mm-jj)|Descuento desde (aaaa-mm-dd)|Sconto dal (aaaa-mm-gg)",
     "sale_end": "Discount to (yyyy-mm-dd)|Discount to|Rabatt bis (JJJJ-MM-TT)|Réduction jusqu'au (aaaa-mm-jj)|Descuento hasta (aaaa-mm-dd)|Sconto al (aaaa-mm-gg)",
-    "reference": "Reference #|Reference|Artikel-Nr.|Artikelnummer|Référence|Référence interne|Referencia|Referencia nº|Riferimento",
+    "reference": "Reference #|Reference|Reference No.|Référence n°|Référence #|Referencia #|Riferimento #|Riferimento n°|Artikel-Nr. #|Artikel-Nr.|Artikelnummer|Référence|Référence interne|Referencia|Referencia nº|Riferimento",
     "brand": "Manufacturer|Brand|Marke|Hersteller|Marque|Fabricant|Marca|Fabricante|Produttore",
     "gtin": "EAN13|EAN-13|EAN-13 or JAN barcode|EAN",
     "upc": "UPC",
@@ -38,6 +38,7 @@ NAMES = {
     "created": "Product creation date|Erstellungsdatum|Date de création du produit|Fecha de creación del producto",
     "features": "Feature (Name:Value:Position:Customized)|Feature(Name:Value:Position)|Feature (Name:Value:Position)|Eigenschaft (Name:Wert:Position)|Caractéristique (Nom:Valeur:Position)|Características (Nombre:Valor:Posición)",
 }  # fmt: skip
+_ROOTS = frozenset(("", "home", "accueil", "start", "startseite", "inicio", "root", "strona główna", "início"))
 _BOOKKEEPING = re.compile(
     r"tax|meta|rewritten|text when|show price|delete existing|ecotax|wholesale|on sale|minimal|supplier|advanced stock|depends on|warehouse|id / name|additional shipping|unit|virtual|file|expiration|number of|uploadable|position|alt text|accessories",
     re.IGNORECASE,
@@ -45,13 +46,16 @@ _BOOKKEEPING = re.compile(
 
 
 def is_export(header: Iterable[str]) -> bool:
+    header = list(header)
     names = {plain(name) for name in header}
     if any(name.startswith("attribute (name") for name in names):
         return "product id" in " ".join(names)
     columns = roles(header, NAMES)
     typical = ("reference", "net", "gross", "active", "quantity")
     headed = plain(next(iter(header), "")) in {plain(name) for name in NAMES["id"].split("|")}
-    return headed and {"id", "title", "active"} <= columns.keys() and sum(role in columns for role in typical) >= 4
+    own = any("(0/1)" in name or "(x,y,z" in name for name in header)  # as only the import file writes
+    least = 3 if own else 4
+    return headed and {"id", "title", "active"} <= columns.keys() and sum(role in columns for role in typical) >= least
 
 
 def rows(sheet: Sheet) -> Rows:
@@ -82,7 +86,8 @@ def _fields(sheet: Sheet, row: Row) -> Row:
                 text = sheet.text(row, field)
                 fields[field] = "" if text.startswith("0000") else text
     if "categories" in sheet:
-        first = sheet.text(row, "categories").split(",")[0].strip()
+        paths = [path.strip() for path in sheet.text(row, "categories").split(",")]
+        first = next((path for path in paths if path.casefold() not in _ROOTS), paths[0])
         fields["product_type"] = " > ".join(level.strip() for level in first.split("/")) if "/" in first else first
     if "description" in sheet or "short" in sheet:
         texts = dict.fromkeys(sheet.text(row, role) for role in ("short", "description"))

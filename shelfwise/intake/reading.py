@@ -142,12 +142,14 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
     first: tuple[int, str] | None = None
     delimiter = "\t" if kind == "tsv" else ""
     heading = 0  # rows before the header, as Amazon's templates have
+    template = False
     for number, text in numbered:
         if separator := _separator_line(text):
             delimiter = separator
         elif text.strip():
             first = number, text
             heading = _template_rows(text)
+            template = heading > 0
             break
     if first is None:
         raise UnreadableFile(path, "is empty")
@@ -165,7 +167,7 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
             if heading > 0:
                 heading -= 1
             elif header is None and not blank:
-                header = _header(path, row, begin)
+                header = _header(path, _short(row) if template else row, begin)
                 named = max(place for place, field in enumerate(row, 1) if field.strip())
                 yield begin, header, delimiter
             elif header is not None and not blank:
@@ -202,6 +204,13 @@ def _template_rows(line: str) -> int:
         return 0
     named = re.search(r"attributeRow=(\d+)", line)
     return int(named.group(1)) - 1 if named else 2
+
+
+def _short(names: list[str]) -> list[str]:
+    """Amazon's newer names without market, language and place: item_name[marketplace_id=…]#1.value is item_name."""
+    short = [re.sub(r"\[[^\]]*\]", "", name) for name in names]
+    short = [re.sub(r"(?:#1)?(?:\.schedule#1)?\.value(?:_with_tax)?$", "", name) for name in short]
+    return [new if short.count(new) == 1 else name for new, name in zip(short, names, strict=True)]
 
 
 def _header(path: Path, row: list[str], line: int) -> list[str]:

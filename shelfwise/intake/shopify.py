@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (the table of headings is wide)
 """Shopify's product CSV: rows of one Handle, wherever they stand, are one product's variants and photos."""
 
 from __future__ import annotations
@@ -17,8 +18,25 @@ _WHOLE = ("title", "body_(html)", "body_html", "vendor", "type", "product_catego
 NAMES: dict[str, str] = {}
 
 
+#: What Shopify calls its columns since 2025 → what it called them before.
+_NEWER = {
+    "url_handle": "handle", "description": "body_(html)", "published_on_online_store": "published", "sku": "variant_sku",
+    "barcode": "variant_barcode", "price": "variant_price", "compare_at_price": "variant_compare_at_price",
+    "inventory_tracker": "variant_inventory_tracker", "inventory_quantity": "variant_inventory_qty",
+    "continue_selling_when_out_of_stock": "variant_inventory_policy", "product_image_url": "image_src",
+    "variant_image_url": "variant_image", "weight_value_(grams)": "variant_grams",
+}  # fmt: skip
+
+
+def _names(header: Iterable[str]) -> dict[str, str]:
+    """Column → its name as Shopify's older exports have it."""
+    names = {name: plain_name(name) for name in header}
+    newer = "url_handle" in names.values()
+    return {name: _NEWER.get(plain, plain) if newer else plain for name, plain in names.items()}
+
+
 def is_export(header: Iterable[str]) -> bool:
-    names = {plain_name(name) for name in header}
+    names = set(_names(header).values())
     return names >= _COLUMNS and bool(names & _OTHER)
 
 
@@ -27,8 +45,9 @@ def rows(sheet: Sheet) -> Rows:
     them. Photos of further rows become `additional_image_link`."""
     products: dict[str, list[tuple[int, Row, Row]]] = {}
     previous, apart = "", set()
+    names = _names(sheet.header)
     for line, raw in sheet.rows():
-        row = {plain_name(name): str(value or "").strip() for name, value in raw.items()}
+        row = {names.get(name) or plain_name(name): str(value or "").strip() for name, value in raw.items()}
         handle = row.get("handle", "")
         if handle != previous and handle in products:
             apart.add(handle)
@@ -115,4 +134,8 @@ def _availability(row: Row) -> str:
         empty = tracked and float(row.get("variant_inventory_qty", "")) <= 0
     except ValueError:
         return "in_stock"
-    return "out_of_stock" if empty and row.get("variant_inventory_policy", "").lower() != "continue" else "in_stock"
+    return (
+        "out_of_stock"
+        if empty and row.get("variant_inventory_policy", "").lower() not in ("continue", "true", "yes", "1")
+        else "in_stock"
+    )

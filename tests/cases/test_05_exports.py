@@ -217,3 +217,65 @@ def test_other_feeds_say_it_in_a_column(load: Load) -> None:
     _, report, shown = load("id,title,published,password\n1,a,yes,\n2,b,no,\n3,c,yes,secret\n4,d,soon,\n")
     assert set(shown) == {"1"}
     assert _kinds(report)["unknown_status"] == 1
+
+
+SHOPIFY_2025 = """Title,URL handle,Description,Vendor,Type,Published on online store,Status,SKU,Barcode,Option1 name,Option1 value,Price,Compare-at price,Inventory tracker,Inventory quantity,Continue selling when out of stock,Product image URL,Image position
+Flax shirt,flax,<p>Airy</p>,Bay,Shirts,TRUE,Active,F-S,,Size,S,49.00,59.00,shopify,0,DENY,https://img.example/f.jpg,1
+Coat,coat,,Bay,,FALSE,Active,C-1,,Title,Default Title,9.00,,shopify,3,DENY,,
+,flax,,,,,,F-M,,,M,49.00,,shopify,0,CONTINUE,https://img.example/g.jpg,2
+,flax,,,,,,,,,,,,,,,https://img.example/h.jpg,3
+Draft,draft,,Bay,,TRUE,Draft,D-1,,Title,Default Title,9.00,,shopify,3,DENY,,
+"""
+
+
+def test_shopify_by_its_newer_headings(load: Load) -> None:
+    _, report, shown = load(SHOPIFY_2025)
+    assert report.facts["format"] == "Shopify"
+    assert set(shown) == {"F-S", "F-M"}
+    assert [str(shown[name].availability) for name in ("F-S", "F-M")] == ["out_of_stock", "in_stock"]
+    assert (shown["F-S"].title, shown["F-S"].price, shown["F-S"].original_price) == ("Flax shirt S", 49, 59)
+    assert (shown["F-M"].item_group_id, shown["F-M"].brand) == ("flax", "Bay")
+    assert (report.hidden, report.joined) == (2, 1)
+
+
+PRESTASHOP_FRENCH = """ID,"Actif (0/1)","Nom *","Catégories (x,y,z...)","Prix TTC","Pourcentage de réduction","Référence n°",Marque,EAN13,Quantité,Visibilité,"URL des images (x,y,z...)"
+1,1,Théière,"Accueil,Cuisine","20,00",10,TP,Kiln,4006381333931,3,both,https://img.example/1.jpg
+2,0,Tasse,Accueil,"5,00",,CP,Kiln,,3,both,
+3,1,Cachée,Accueil,"5,00",,CC,Kiln,,3,none,
+"""
+
+
+def test_prestashop_in_french(load: Load) -> None:
+    _, report, shown = load(PRESTASHOP_FRENCH)
+    assert report.facts["format"] == "PrestaShop"
+    assert set(shown) == {"1"}
+    assert (shown["1"].title, shown["1"].price, shown["1"].product_type) == ("Théière", 18, "Cuisine")
+
+
+def test_headings_with_what_is_no_part_of_the_name(load: Load) -> None:
+    """As spreadsheets of no known system have them: what hides must hide all the same."""
+    _, report, shown = load("Artikelnummer *;Bezeichnung:;Preis (EUR);Aktiv (0/1)\n1;Kanne;9,90;1\n2;Topf;5;0\n")
+    assert set(shown) == {"1"}
+    assert (shown["1"].title, shown["1"].price, report.hidden) == ("Kanne", 9.9, 1)
+
+
+AMAZON_2024 = (
+    "settings=attributeRow=3&contentLanguageTag=en_US\t\t\t\t\t\t\n"
+    "SKU\tTitle\tBrand\tPrice\tQty\tParentage\tParent\n"
+    "contribution_sku#1.value\titem_name[marketplace_id=A1][language_tag=en_US]#1.value\tbrand[marketplace_id=A1]#1.value\tpurchasable_offer[marketplace_id=A1]#1.our_price#1.schedule#1.value_with_tax\tfulfillment_availability#1.quantity\tparentage_level[marketplace_id=A1]#1.value\tchild_parent_sku_relationship[marketplace_id=A1]#1.parent_sku\n"
+    "P-S\tShirt S\tBay\t45.0\t3\tChild\tP\nP\tShirt\tBay\t\t\tParent\t\nQ\tCoat\tBay\t\t\tParent\t\n"
+)
+
+
+def test_amazon_by_its_newer_names(load: Load) -> None:
+    _, report, shown = load(AMAZON_2024)
+    assert report.facts["format"] == "Amazon"
+    assert set(shown) == {"P-S"}
+    assert (shown["P-S"].title, shown["P-S"].price, shown["P-S"].item_group_id) == ("Shirt S", 45, "P")
+
+
+def test_ids_and_gtins_that_spreadsheets_wrote(load: Load) -> None:
+    _, report, shown = load("id,title,gtin\n1.2E+4,a,\n0012,b,4006381333931.0\n12.0,c,4.01E+12\n1E3,d,\n")
+    assert list(shown) == ["1.2E+4", "0012", "12.0", "1E3"]
+    assert shown["0012"].gtin == "4006381333931"
+    assert _kinds(report) == {"damaged_id": 1, "float_gtin": 1, "damaged_gtin": 1}

@@ -25,6 +25,7 @@ def test_ids_of_the_case_are_text_as_given(case: Callable[[int], Path], new_shop
     assert shop.store.product_ids() == ids
     report = shop.load_events(folder / "events.csv")
     assert report.kept == 10
+    assert "17.0 is 17" in str([issue.examples for issue in report.issues if issue.kind == "float_ids_met"])
     assert _products(shop) == {"0017", "17", "12.0", "12", "90.750", "219E01", "9007199254740993", "500", "1E3"}
     assert _customers(shop) == {"42", "00042"}
     assert "unknown_product" not in {issue.kind for issue in shop.check().issues}
