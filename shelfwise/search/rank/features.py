@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shelfwise.catalogue.columns import Mask
 from shelfwise.catalogue.products import ProductsView
 from shelfwise.models.sequences import Floats, Ints
 from shelfwise.search.filters import fits
@@ -37,15 +38,15 @@ def features_of(
     rows, words, vector = candidates.rows, candidates.words, candidates.vector
     known = _known(indexes, view, plan)
     features = {
-        "exact": np.maximum(np.isin(rows, candidates.exact), _PART * np.isin(rows, candidates.partial)),
-        "every": np.isin(rows, candidates.every),
+        "exact": np.maximum(_among(rows, candidates.exact), _PART * _among(rows, candidates.partial)),
+        "every": _among(rows, candidates.every),
         "words": known * share(words),
         "text": known * _text(indexes, view, rows, candidates.text),
     }
     ahead = np.arange(len(rows))  # in whose order the page is decided
     if len(rows) > _RANKED:
         first = np.argpartition(-words, _RANKED)[:_RANKED]
-        ahead = np.union1d(first, np.flatnonzero((words == 0) | np.isin(rows, candidates.proposed)))
+        ahead = np.union1d(first, np.flatnonzero((words == 0) | _among(rows, candidates.proposed)))
     features |= spread(_titles(indexes, view, rows[ahead], plan), ahead, len(rows))
     if vector is not None:
         texts = indexes.meaning.texts
@@ -78,6 +79,12 @@ def of_asker(
     if taste is not None and request.personal:
         features["personal"] = liking(taste, view, indexes.meaning.texts, rows)
     return features
+
+
+def _among(rows: Ints, some: Ints) -> Mask:
+    """Which of these rows are among some, -1 left out: bool [m]. By a table: sorting takes ten times as long."""
+    mask: Mask = np.isin(rows, some, kind="table") if len(some) else np.zeros(len(rows), np.bool_)
+    return mask
 
 
 def _known(indexes: Indexes, view: ProductsView, plan: QueryPlan) -> float:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+from numba import njit
 
 from shelfwise.catalogue.columns import Mask
 from shelfwise.models.encoders import VectorCache, encode_products, image_encoder, text_encoder
@@ -27,6 +29,7 @@ from shelfwise.settings import Settings
 SHORT = 128  # principal components
 _LATE = 2_000  # vectors scanned one by one before they are added to the index
 _NO_ROWS = np.empty(0, np.int32)
+_NO_STEPS = np.empty(0, np.float32)
 _SAMPLE = 20_000  # vectors whose principal components are taken
 _SCANNED = 50_000  # products up to which every one is compared
 _PROPOSED = 3  # times as many rows are proposed as asked for
@@ -71,8 +74,9 @@ class _State:
     n: int
     indexed: int  # rows below are proposed by `short` or `index`; later ones are compared one by one
     axes: Floats | None  # [d, s]: the directions along which products differ most
-    short: Floats | None  # [indexed, s]
-    index: VectorIndex | None  # of `short`, where there are many
+    step: Floats  # [s]: what a step of `short` is
+    short: npt.NDArray[np.int8] | None  # [indexed, s], components in steps; None where there is an index
+    index: VectorIndex | None  # of the components, where there are many
     changed: Ints  # rows of the index that have another vector since, compared one by one
 
 
@@ -100,7 +104,9 @@ class Nearest:
         if not len(rows):
             return
         with self._writing:
-            state = self._state or _State(np.zeros((0, vectors.shape[1]), np.float32), 0, 0, None, None, None, _NO_ROWS)
+            state = self._state or _State(
+                np.zeros((0, vectors.shape[1]), np.float32), 0, 0, None, _NO_STEPS, None, None, _NO_ROWS
+            )
             n = max(int(rows.max()) + 1, state.n)
             kept = state.vectors
             if n > len(kept):
@@ -114,31 +120,32 @@ class Nearest:
                 self._state = _indexed(kept, n)
                 return
             short = state.short
-            if len(changed) and short is not None and state.axes is not None:
+            if len(changed) and short is not None:
                 short = short.copy()
                 before = rows[rows < state.indexed]
-                short[before] = kept[before] @ state.axes
-            self._state = _State(kept, n, state.indexed, state.axes, short, state.index, changed)
+                short[before] = _steps(kept[before] @ state.axes, state.step)
+            self._state = replace(state, vectors=kept, n=n, short=short, changed=changed)
 
     def near(self, vector: Floats, k: int, allowed: Mask | None = None) -> tuple[Ints, Floats]:
         """The k rows nearest to a unit vector [d], and their cosines, best first.
 
         allowed: bool, False for the rows beyond its end."""
         state = self._state
-        if state is None or state.axes is None or state.short is None:
+        if state is None or state.axes is None:
             return np.empty(0, np.int32), np.empty(0, np.float32)
         if allowed is not None and len(allowed) < state.n:  # of a view older than these vectors
             allowed = np.pad(allowed, (0, state.n - len(allowed)))
-        short = vector @ state.axes
+        components = vector @ state.axes
         if state.index is not None:
             mask = None if allowed is None else allowed[: state.indexed]
-            proposed, _ = state.index.search(short[None], _PROPOSED * k, allowed=mask)
+            proposed, _ = state.index.search(components[None], _PROPOSED * k, allowed=mask)
             rows = proposed[0][proposed[0] >= 0]
             late = state.changed
             rows = rows[~np.isin(rows, late)] if len(late) else rows
         else:
             late = _NO_ROWS
-            cosine = state.short @ short
+            assert state.short is not None, "where there is no index"
+            cosine = dots(state.short, components * state.step)
             if allowed is not None:
                 cosine[~allowed[: state.indexed]] = -2
             many = _PROPOSED * k
@@ -175,13 +182,37 @@ class Nearest:
         return None if length == 0 else (total / length).astype(np.float32)
 
 
+def _empty(dimensions: int) -> _State:
+    return _State(np.zeros((0, dimensions), np.float32), 0, 0, None, _NO_STEPS, None, None, _NO_ROWS)
+
+
 def _indexed(vectors: Floats, n: int) -> _State:
     """All n rows proposed by their principal components (uncentred: cosines stay cosines)."""
     sample = vectors[:n] if n <= _SAMPLE else vectors[np.random.default_rng(0).choice(n, _SAMPLE, replace=False)]
     _, directions = np.linalg.eigh(sample.T @ sample)
     axes = np.ascontiguousarray(directions[:, ::-1][:, :SHORT]).astype(np.float32)
-    short = np.ascontiguousarray(vectors[:n] @ axes)
-    return _State(vectors, n, n, axes, short, VectorIndex.build(short) if n > _SCANNED else None, _NO_ROWS)
+    components = np.ascontiguousarray(vectors[:n] @ axes)
+    if n > _SCANNED:
+        return _State(vectors, n, n, axes, _NO_STEPS, None, VectorIndex.build(components), _NO_ROWS)
+    step = np.maximum(np.abs(components).max(axis=0), 1e-9) / 127
+    return _State(vectors, n, n, axes, step, _steps(components, step), None, _NO_ROWS)
+
+
+def _steps(components: Floats, step: Floats) -> npt.NDArray[np.int8]:
+    short: npt.NDArray[np.int8] = np.clip(np.rint(components / step), -127, 127).astype(np.int8)
+    return short
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def dots(short: npt.NDArray[np.int8], weights: Floats) -> Floats:
+    """short @ weights, a quarter of the memory read: float32 [n] of int8 [n, s]."""
+    result = np.empty(len(short), np.float32)
+    for row in range(len(short)):
+        total = np.float32(0)
+        for place in range(len(weights)):
+            total += np.float32(short[row, place]) * weights[place]
+        result[row] = total
+    return result
 
 
 class Meaning:

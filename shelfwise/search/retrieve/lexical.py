@@ -142,7 +142,9 @@ class WordIndex:
 
     def any_of(self, field: str, terms: Sequence[str], limit: int) -> WordHits:
         """Products with one of these terms in a field."""
-        return self._hits(Query.term_set_query(self._schema, field, list(terms)), limit)
+        # Not a term_set_query: it walks an automaton over every term of the index.
+        wanted = [(Occur.Should, self._term(field, term)) for term in terms]
+        return self._hits(Query.const_score_query(Query.boolean_query(wanted), 1.0), limit)
 
     def frequency(self, term: str, fields: Iterable[str] = ("title", "brand", "category")) -> int:
         """In how many products a term stands, at most, in one of the fields."""
