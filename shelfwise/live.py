@@ -398,6 +398,7 @@ class Live:
             n=events_read(self._settings.memory, request.exclude_purchased),
             prices=False,  # no answer depends on what was paid
             until=request.now,
+            low_rating=self._settings.low_rating,
         )
 
     def _searches(self, history: History, request: Request) -> list[tuple[int, str, list[str]]]:

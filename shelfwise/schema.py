@@ -69,6 +69,8 @@ POSITIVE_TYPES: frozenset[EventType] = frozenset(
 )
 
 
+#: The code of a `rate` event of few stars, wherever kinds are kept as codes: a dislike, of no EventType of its own.
+DISLIKE = len(EventType)
 #: Kinds that histories for models are made of have codes below this: what bundles were learned with stays valid.
 LEARNED_KINDS = 1 + max(kind.code for kind in POSITIVE_TYPES)
 

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         description="Ids in event logs that are no products, beside postage, gift cards and tips: patterns, * for any "
         'letters, for example ["PRINT-*"].',
     )
+    low_rating: float = Field(
+        2, description="A `rate` event of this value or less says that the product was disliked (of five stars, two)."
+    )
     no_customers: list[str] = Field(
         [], description="Customer ids that stand for nobody, beside guest, undefined, (not set), 0 and the like."
     )

@@ -67,8 +67,8 @@ class Context:
     question: what is asked: home, new, visit, product, cart or similar.
     items, kinds, times: the history, oldest first, seeds as its newest events, [m]. seeds: how many these are.
     now: seconds on the shop's clock. searches, cart: see State.
-    excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here. crowd: what
-    everybody turned to since the bundle was learned.
+    excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here.
+    disliked: rows rated low. crowd: what everybody turned to since the bundle was learned.
     """
 
     view: View
@@ -83,14 +83,14 @@ class Context:
     excluded: Ints
     scratch: Scratch
     rules: tuple[Rule, ...] = ()
+    disliked: Ints = field(default_factory=lambda: _NONE)
     crowd: Counts = field(default_factory=Counts.none)
     _kept: dict[object, Any] = field(default_factory=dict)
 
     @property
     def head(self) -> str:
-        """Which of the ranker's heads answers: pages and carts of who has a past have their own."""
-        past = self.question in ("product", "cart") and len(self.items) > self.seeds
-        return f"{self.question}_known" if past else self.question
+        """Which of the ranker's heads answers: the cart of who has a past has its own."""
+        return "cart_known" if self.question == "cart" and len(self.items) > self.seeds else self.question
 
     def once(self, key: object, make: Callable[[], _T]) -> _T:
         """What a source worked out for this question, made when first asked for."""

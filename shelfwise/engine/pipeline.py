@@ -187,9 +187,10 @@ class Engine:
             seeds=len(seeds),
             now=now,
             searches=state.searches,
-            excluded=np.concatenate((hidden, state.cart)) if len(state.cart) else hidden,
+            excluded=np.concatenate((hidden, state.cart, state.disliked)),
             scratch=self._scratch,
             rules=rules,
+            disliked=state.disliked,
             crowd=self.crowd.counts,
         )
 

@@ -34,6 +34,9 @@ PRIOR = _linear(
     viewed=0.2,
     repurchase=2.0,
 )
+#: What goes with a product, a cart or a first look, who asks being unknown: what was bought together decides, and a
+#: ranker over all sources learned the weeks it was fitted on by heart (docs/log.md, 2026-11-29).
+GOES_WITH = _linear(complements=1.0).plus(PRIOR, 1e-3)
 #: What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
 SIMILAR = _linear(content_newest=0.4, item_knn_share=0.35, collaborative_newest=0.25)
 #: Who is unknown gets what is popular: everybody a ranker learns from has a history.
@@ -42,6 +45,8 @@ UNKNOWN = _linear(popular=1.0)
 
 def rank(ranker: Ranker | None, question: str, features: Floats) -> Floats:
     """float32 [c] for features float32 [c, len(FEATURES)]; higher is better."""
+    if question == "home" and not features[:, COLUMN["repurchase_count"]].any():
+        question = "new"  # another department, or only new products: nothing there was bought before
     if question == "similar":
         return SIMILAR.score(features)
     if not features[:1, COLUMN["history"]].any():

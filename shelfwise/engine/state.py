@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
-from shelfwise.schema import POSITIVE_TYPES, EventType
+from shelfwise.schema import DISLIKE, POSITIVE_TYPES, EventType
 
 PURCHASE, SEARCH, VIEW = EventType.PURCHASE.code, EventType.SEARCH.code, EventType.VIEW_ITEM.code
 _ADD, _REMOVE = EventType.ADD_TO_CART.code, EventType.REMOVE_FROM_CART.code
-_POSITIVE = np.zeros(len(EventType), np.bool_)
+_POSITIVE = np.zeros(DISLIKE + 1, np.bool_)
 _POSITIVE[[kind.code for kind in POSITIVE_TYPES]] = True
-_OF_CARTS = np.zeros(len(EventType), np.bool_)
+_OF_CARTS = np.zeros(DISLIKE + 1, np.bool_)
 _OF_CARTS[[_ADD, _REMOVE, PURCHASE, EventType.RETURNED.code]] = True
-TAKES_BACK = np.zeros(len(EventType), np.bool_)  # kinds that undo the addition to a cart before them
+TAKES_BACK = np.zeros(DISLIKE + 1, np.bool_)  # kinds that undo the addition to a cart before them
 TAKES_BACK[[_REMOVE, EventType.RETURNED.code]] = True
 IN_CART, ELSE = -1, -2  # of `decided`
 _NONE = np.empty(0, np.int32)
@@ -46,6 +46,7 @@ class State:
             for personal frequency (`settings.memory`); the network reads the newest `Network.reads` of it.
     now:    seconds, when the answer is asked for.
     cart:   rows in the cart: added, and neither removed nor bought since.
+    disliked: rows that were rated low and not bought since; nothing else of them stands in `events`.
     searches: the last searches, newest first. The first products each finds stand among `events` with the kind
             `search`, at its time: what is sought is as telling as what is looked at.
     """
@@ -54,6 +55,7 @@ class State:
     now: int
     cart: Ints = field(default_factory=lambda: _NONE)
     searches: tuple[Searched, ...] = ()
+    disliked: Ints = field(default_factory=lambda: _NONE)
 
     @classmethod
     def nothing(cls, now: int) -> State:
@@ -66,7 +68,13 @@ def states_of(histories: Sequences, now: Longs | int) -> list[State]:
     """One state a history: how evaluation asks. now: seconds, [len(histories)] or one for all."""
     times = np.broadcast_to(np.asarray(now, np.int64), len(histories))
     rows = (slice(start, stop) for start, stop in pairwise(histories.offsets.tolist()))
-    return [State(events=_one_row(histories, each), now=int(time)) for each, time in zip(rows, times, strict=True)]
+    liked, disliked = histories.liked(), histories.disliked()
+    if liked is not histories:
+        rows = (slice(start, stop) for start, stop in pairwise(liked.offsets.tolist()))
+    return [
+        State(events=_one_row(liked, each), now=int(time), disliked=disliked.items_of(at))
+        for at, (each, time) in enumerate(zip(rows, times, strict=True))
+    ]
 
 
 def state_of(
@@ -84,7 +92,7 @@ def state_of(
     A removal takes back the addition it answers: the product is no longer wanted, so neither counts; no more does what
     was bought and given back. Searches and lists shown say nothing of one product and are left out.
     """
-    keep = _POSITIVE[kinds] & (items >= 0)
+    keep = (_POSITIVE[kinds] | (kinds == DISLIKE)) & (items >= 0)
     cart = _NONE
     if (kinds == _ADD).any():
         end = decided(items, kinds)
@@ -95,18 +103,15 @@ def state_of(
         cart = np.array([item for item in dict.fromkeys(items[waiting].tolist()) if item in recent], np.int32)
     if not keep.all():
         items, kinds, times, prices = items[keep], kinds[keep], times[keep], prices[keep]
-    return State(
-        events=Sequences(
-            offsets=np.array([0, len(items)], np.int64),
-            item=items.astype(np.int32, copy=False),
-            kind=kinds.astype(np.int8, copy=False),
-            time=times.astype(np.int64, copy=False),
-            price=prices.astype(np.float32, copy=False),
-            quantity=np.ones(len(items), np.float32),
-        ),
-        now=now,
-        cart=cart,
+    events = Sequences(
+        offsets=np.array([0, len(items)], np.int64),
+        item=items.astype(np.int32, copy=False),
+        kind=kinds.astype(np.int8, copy=False),
+        time=times.astype(np.int64, copy=False),
+        price=prices.astype(np.float32, copy=False),
+        quantity=np.ones(len(items), np.float32),
     )
+    return State(events=events.liked(), now=now, cart=cart, disliked=events.disliked().item)
 
 
 def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None) -> Longs:
@@ -162,6 +167,7 @@ def with_searches(state: State, searches: Sequence[Searched]) -> State:
         ),
         now=state.now,
         cart=state.cart,
+        disliked=state.disliked,
         searches=tuple(newest),
     )
 

@@ -100,8 +100,8 @@ def fit_baselines(
         if progress is not None:
             progress(place, len(models), f"fitting {one.model.name}")
         started = time.perf_counter()
-        one.model.fit(train, dataset.features, validation=validation, progress=progress)
+        one.model.fit(train.liked(), dataset.features, validation=validation.liked(), progress=progress)
         if one.refit:
-            one.model.fit(past, dataset.features, progress=progress)
+            one.model.fit(past.liked(), dataset.features, progress=progress)
         seconds[one.model.name] = time.perf_counter() - started
     return seconds

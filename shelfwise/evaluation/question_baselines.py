@@ -36,7 +36,7 @@ class Baselines:
     """What the baselines learn from one past. content: float32 [n, d], unit rows of text and photo."""
 
     def __init__(self, past: Sequences, items: Items, days: float, content: Floats | None = None) -> None:
-        self.past = past
+        self.past = past.liked()
         self.items = items
         self.days = days
         self._content = content

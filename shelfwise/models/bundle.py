@@ -40,6 +40,7 @@ from shelfwise.models.ease import Ease
 from shelfwise.models.index import VectorIndex
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.ranker import Ranker
+from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Floats, IdMap
@@ -82,6 +83,7 @@ ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "content": ContentSpace.from_tensors,
     "content_index": VectorIndex.from_tensors,
     "alike": Alike.from_tensors,
+    "ratings": Ratings.from_tensors,
     "ranker": Ranker.from_tensors,
 }
 

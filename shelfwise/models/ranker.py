@@ -48,6 +48,10 @@ class Linear:
     def score(self, features: Floats) -> Floats:
         return np.asarray(features @ self.weights, np.float32)
 
+    def plus(self, other: Linear, weight: float) -> Linear:
+        """This and `weight` times the other."""
+        return Linear(self.weights + np.float32(weight) * other.weights)
+
     @property
     def width(self) -> int:
         return len(self.weights)
@@ -142,7 +146,6 @@ class Ranker:
 
     #: Whose head answers where a question has none of its own: that of the nearest question.
     INSTEAD: ClassVar[dict[str, str]] = {
-        "product_known": "product",
         "cart_known": "cart",
         "product": "visit",
         "cart": "visit",

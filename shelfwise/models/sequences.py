@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.schema import DISLIKE, EventType
+
 #: Seconds.
 DAY = 86_400
 Ints = npt.NDArray[np.int32]
@@ -75,6 +77,30 @@ class Sequences:
 
     def items_of(self, index: int) -> Ints:
         return self.item[self.offsets[index] : self.offsets[index + 1]]
+
+    def liked(self) -> Sequences:
+        """Without dislikes and without all else that these customers did with what they dislike: the newest of their
+        ratings and purchases of a product decides."""
+        if not (self.kind == DISLIKE).any():
+            return self
+        owner = np.repeat(np.arange(len(self)), self.lengths())
+        disliked = self.disliked()
+        n = int(self.item.max()) + 1
+        pairs = np.repeat(np.arange(len(disliked)), disliked.lengths()) * n + disliked.item
+        return self.take((self.kind != DISLIKE) & ~np.isin(owner * n + self.item, pairs))
+
+    def disliked(self) -> Sequences:
+        """The dislikes that hold, one for each customer and product."""
+        if not (self.kind == DISLIKE).any():
+            return self.take(np.zeros(self.rows, np.bool_))
+        owner = np.repeat(np.arange(len(self)), self.lengths())
+        decides = np.flatnonzero(np.isin(self.kind, (DISLIKE, EventType.RATE.code, EventType.PURCHASE.code)))
+        order = decides[np.lexsort((decides, self.item[decides], owner[decides]))]
+        last = np.ones(len(order), np.bool_)
+        last[:-1] = (owner[order][1:] != owner[order][:-1]) | (self.item[order][1:] != self.item[order][:-1])
+        holds = np.zeros(self.rows, np.bool_)
+        holds[order[last]] = True
+        return self.take(holds & (self.kind == DISLIKE))
 
     def take(self, rows: npt.NDArray[np.bool_]) -> Sequences:
         """Keep the rows where the mask [rows] is true; every customer stays, some perhaps empty."""

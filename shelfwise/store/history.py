@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.errors import StoreError
-from shelfwise.schema import EventType
+from shelfwise.schema import DISLIKE, EventType
 from shelfwise.store.connection import Database
 from shelfwise.store.events import CUSTOMER, SESSION
 
@@ -31,17 +31,17 @@ _CODES = "CASE type {} END".format(
         for kind in sorted(EventType, key=lambda kind: (kind != EventType.PURCHASE, kind.code))
     )
 )
-_SEARCH = str(EventType.SEARCH.code)
-_SEARCHES = f"CASE WHEN type = '{EventType.SEARCH}' THEN sequence END"
+_SEARCH, _RATE = str(EventType.SEARCH.code), str(EventType.RATE.code)
+_MORE = f"CASE WHEN type IN ('{EventType.SEARCH}', '{EventType.RATE}') THEN sequence END"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class History:
     """Someone's last n events in columns, oldest first.
 
-    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code. times: int64 [n], seconds since 1970
-    UTC. prices: float32 [n], of one piece, NaN unknown or not asked for. queries: the words of searches by their
-    place among the n.
+    products: n ids ("" where an event has none). kinds: int8 [n], EventType.code, DISLIKE of few stars. times: int64
+    [n], seconds since 1970 UTC. prices: float32 [n], of one piece, NaN unknown or not asked for. queries: the words of
+    searches by their place among the n.
     """
 
     products: list[str]
@@ -52,9 +52,10 @@ class History:
 
 
 def history(
-    database: Database, customer: str, session: str, n: int, *, prices: bool, until: int | None = None
+    database: Database, customer: str, session: str, n: int, *, prices: bool, low: float, until: int | None = None
 ) -> History:
-    """The last n events of the customer, of the session, or of both. See `Store.last_rows`. until: microseconds."""
+    """The last n events of the customer, of the session, or of both. See `Store.last_rows`. low: the most stars of a
+    dislike. until: microseconds."""
     values: tuple[str | int, ...]
     cut = () if until is None else (until,)
     if customer and session:
@@ -68,9 +69,9 @@ def history(
     else:
         whose, values = "actor", ("", *cut, n)
     sqlite, ended = database.sqlite, until is not None
-    ((products, times, kinds, paid, searches),) = database.fetch(_sql(sqlite, whose, prices, False, ended), values)
-    if kinds and _SEARCH in kinds:  # few histories hold one, and to ask each for them takes a fifth of the time
-        ((products, times, kinds, paid, searches),) = database.fetch(_sql(sqlite, whose, prices, True, ended), values)
+    ((products, times, kinds, paid, more),) = database.fetch(_sql(sqlite, whose, prices, False, ended), values)
+    if kinds and (_SEARCH in kinds or _RATE in kinds):  # few hold one, and to ask each takes a fifth of the time
+        ((products, times, kinds, paid, more),) = database.fetch(_sql(sqlite, whose, prices, True, ended), values)
     if not kinds:
         none = np.empty(0, np.float32)
         return History(products=[], kinds=np.empty(0, np.int8), times=np.empty(0, np.int64), prices=none, queries={})
@@ -80,12 +81,15 @@ def history(
     stamps = _numbers(times, np.int64)
     if not len(names) == len(codes) == len(stamps):
         raise StoreError("the record holds an event of an unknown kind or an id with a control character; load it anew")
+    queries, disliked = _read(database, codes, more, low) if more else ({}, [])
+    if disliked:
+        codes[disliked] = DISLIKE
     return History(
         products=names,
         kinds=codes,
         times=stamps,
         prices=_numbers(paid, np.float32) if prices else np.full(len(names), np.nan, np.float32),
-        queries=_queries(database, codes, searches) if searches else {},
+        queries=queries,
     )
 
 
@@ -94,12 +98,17 @@ def _numbers(text: str, kind: type[np.generic]) -> npt.NDArray[Any]:
     return np.ascontiguousarray(np.fromstring(text, kind, sep=",")[::-1])
 
 
-def _queries(database: Database, codes: npt.NDArray[np.int8], searches: str) -> dict[int, str]:
-    """The words of each search that has some, by place. searches: their sequences, newest first."""
-    sequences = searches.split(",")[::-1]
-    places = dict(zip(map(int, sequences), np.flatnonzero(codes == EventType.SEARCH.code).tolist(), strict=True))
-    rows = database.fetch(f"SELECT sequence, query FROM events WHERE sequence IN ({','.join(sequences)})", ())
-    return dict(sorted((places[sequence], query) for sequence, query in rows if query))
+def _read(database: Database, codes: npt.NDArray[np.int8], more: str, low: float) -> tuple[dict[int, str], list[int]]:
+    """The words of each search that has some, by place, and the places of ratings of `low` stars or fewer. more: the
+    sequences of searches and ratings, newest first."""
+    sequences = more.split(",")[::-1]
+    told = np.flatnonzero((codes == EventType.SEARCH.code) | (codes == EventType.RATE.code)).tolist()
+    places = dict(zip(map(int, sequences), told, strict=True))
+    wanted = ",".join(sequences)
+    rows = database.fetch(f"SELECT sequence, query, value FROM events WHERE sequence IN ({wanted})", ())
+    queries = dict(sorted((places[sequence], query) for sequence, query, _ in rows if query))
+    rated = [places[sequence] for sequence, _, value in rows if value is not None and value <= low]
+    return queries, [place for place in rated if codes[place] == EventType.RATE.code]
 
 
 @lru_cache
@@ -122,7 +131,7 @@ def _sql(sqlite: bool, whose: str, prices: bool, searches: bool, ended: bool) ->
         joined("time / 1000000", "','"),  # shorter texts
         joined(_CODES, "''"),
         joined("coalesce(CAST(price AS text), 'nan')", "','") if prices else "NULL",
-        joined(_SEARCHES, "','") if searches else "NULL",
+        joined(_MORE, "','") if searches else "NULL",
     )
     sql = f"SELECT {', '.join(columns)} {ask}"
     return sql if sqlite else sql.replace("?", "%s")

@@ -192,13 +192,20 @@ class Store:
             return events.last_events(connection, customer, session, n)
 
     def last_rows(
-        self, *, customer: str = "", session: str = "", n: int, prices: bool = True, until: datetime | None = None
+        self,
+        *,
+        customer: str = "",
+        session: str = "",
+        n: int,
+        prices: bool = True,
+        until: datetime | None = None,
+        low_rating: float = 2,
     ) -> History:
         """`last_events` in columns, for long histories: a fraction of the time, and less without `prices`.
 
-        until: nothing later is read."""
+        until: nothing later is read. low_rating: the most stars of a dislike."""
         end = None if until is None else to_micros(until)
-        return history(self._database, customer, session, n, prices=prices, until=end)
+        return history(self._database, customer, session, n, prices=prices, until=end, low=low_rating)
 
     def events_since(self, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
         """EVENT_COLUMNS of up to `limit` events in the order of arrival after `sequence` (0: all), and the sequence to

@@ -23,7 +23,7 @@ from shelfwise.engine.state import TAKES_BACK, decided
 from shelfwise.errors import NotEnoughData
 from shelfwise.models.recommender import Items, Progress, items_of
 from shelfwise.models.sequences import IdMap, Ints, Longs, Sequences, sequences_of
-from shelfwise.schema import EVENT_TYPES, POSITIVE_TYPES, to_micros
+from shelfwise.schema import DISLIKE, EVENT_TYPES, POSITIVE_TYPES, EventType, to_micros
 from shelfwise.settings import Settings
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """items: every product of the catalogue, then those that only events name. customers: ids, and sessions nobody
-    signed in to, marked `session:`. sequences: positive events, row i for customer i. features: row i for item i.
+    signed in to, marked `session:`. sequences: positive events and dislikes (`Sequences.liked`
+    leaves these out), row i for customer i. features: row i for item i.
 
     undone: the additions to a cart that were taken back by a removal, row i for customer i. As in a live state they are
     wishes up to that moment, seconds in `undone_at` (one a row of `undone`), and never were from then on; so they are
@@ -100,7 +101,7 @@ def read_dataset(
     products = store.products_frame()
     names: dict[str, int] = {name: at for at, name in enumerate(products["id"])}
     customers: dict[str, int] = {}
-    columns = _Columns(store.sign_ins())
+    columns = _Columns(store.sign_ins(), settings.low_rating)
     total = store.counts().events
     frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}))
     for frame in frames:
@@ -167,8 +168,9 @@ def _merged(one: Sequences, other: Sequences) -> Sequences:
 class _Columns:
     """Grows one array a column by whole frames; ids are mapped frame by frame, so each text is seen once a frame."""
 
-    def __init__(self, sign_ins: pl.DataFrame) -> None:
+    def __init__(self, sign_ins: pl.DataFrame, low_rating: float) -> None:
         self.rows = 0
+        self._low_rating = low_rating
         self._sign_ins = sign_ins
         self._parts: dict[str, list[npt.NDArray[Any]]] = {
             name: [] for name in ("owner", "item", "kind", "time", "price", "quantity", "known")
@@ -184,10 +186,10 @@ class _Columns:
         _learn(wished["product"], names)
         owner, item = _mapped(frame["owner"], customers), _mapped(frame["product"], names)
         known = (owner >= 0) & (item >= 0)
-        parts = {
+        parts: dict[str, npt.NDArray[Any]] = {
             "owner": owner,
             "item": item,
-            "kind": frame["type"].replace_strict(_KINDS, return_dtype=pl.Int8).to_numpy(),
+            "kind": self._kinds(frame),
             "time": (frame["time"] // SECOND).to_numpy(),
             "price": frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
             "quantity": frame["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
@@ -196,6 +198,11 @@ class _Columns:
         for name, values in parts.items():
             self._parts[name].append(values if known.all() else values[known])
         self.rows += int(known.sum())
+
+    def _kinds(self, frame: pl.DataFrame) -> npt.NDArray[np.int8]:
+        low = (pl.col("type") == str(EventType.RATE)) & (pl.col("value") <= self._low_rating).fill_null(value=False)
+        kinds = pl.col("type").replace_strict(_KINDS, return_dtype=pl.Int8)
+        return frame.select(pl.when(low).then(pl.lit(DISLIKE, pl.Int8)).otherwise(kinds)).to_series().to_numpy()
 
     def _known(self, frame: pl.DataFrame) -> Longs:
         """int64, seconds: since when each event is known to be its customer's."""

@@ -20,12 +20,13 @@ import numpy as np
 
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.rank import FEATURES, PRIOR, SCORES
+from shelfwise.engine.rank import FEATURES, GOES_WITH, PRIOR, SCORES
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.complements import Complements
 from shelfwise.models.ranker import Head, Ranker
+from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Progress, Recommender
 from shelfwise.models.sequences import Floats, IdMap, Ints, Longs, Sequences
 from shelfwise.schema import EventType
@@ -98,10 +99,10 @@ class EngineModel:
         if self.with_network and plan.windows:
             folder = self._next_folder()
             network = self.executor.run(
-                "network", lambda: fit_network(plan.windows[0], items, self._bounded(), folder, progress)
+                "network", lambda: fit_network(plan.windows[0].liked(), items, self._bounded(), folder, progress)
             )
             self.curve = network.curve
-        self._choices = choose(plan.newest, items, self.executor, progress)
+        self._choices = choose(plan.newest and plan.newest.liked(), items, self.executor, progress)
         ranker = self._learn_ranker(plan, items, network, progress)
         self._publish(plan.everything, items, network, ranker, progress)
         return self
@@ -149,17 +150,18 @@ class EngineModel:
         windows: dict[str, list[Questions]] = {} if plan.windows else {"home": []}
         bundle: Bundle | None = None
         for window in plan.windows:
-            counting = fit_counting(window.before, items, self._choices, self.executor, progress)
+            counting = fit_counting(window.before.liked(), items, self._choices, self.executor, progress)
             if bundle is None:
                 bundle = self._bundle(counting, items, network, window.before)
             else:
                 until = int(window.before.time.max())
-                bundle = replace(bundle.with_artefacts(**_artefacts(counting)), until=until)
+                learned = _artefacts(counting) | {"ratings": Ratings.fit(window.before, items.n)}
+                bundle = replace(bundle.with_artefacts(**learned), until=until)
             if window is plan.newest:
                 model = self.executor.run(
                     "complements",
                     lambda window=window: fit_complements(  # type: ignore[misc]
-                        window.before, items, seed=self.settings.seed, progress=progress
+                        window.before.liked(), items, seed=self.settings.seed, progress=progress
                     ),
                 )
                 self._complements_head = model.head
@@ -188,24 +190,28 @@ class EngineModel:
                 progress=progress,
             ),
         )
+        if bundle is not None and bundle.artefacts["complements"].evidence.baskets[0] > 0:
+            strangers = [kind for kind in ("visit", "product", "cart") if kind not in ranker.heads]
+            ranker = Ranker(ranker.features, ranker.heads | dict.fromkeys(strangers, GOES_WITH))
         return ranker
 
     def _publish(
         self, train: Sequences, items: Items, network: Any, ranker: Ranker | None, progress: Progress | None
     ) -> None:
         alone = Local()
-        models = fit_counting(train, items, self._choices, alone, progress)
+        liked = train.liked()
+        models = fit_counting(liked, items, self._choices, alone, progress)
         if network is not None:
             if self.refit:
                 folder = self._next_folder()
                 network = alone.run(
                     "network",
-                    lambda: refit_network(network, train, items, self._bounded(), folder, progress),
+                    lambda: refit_network(network, liked, items, self._bounded(), folder, progress),
                 )
             models["network"] = network
         for name, seconds in alone.seconds.items():
             self.executor.seconds[name] = self.executor.seconds.get(name, 0.0) + seconds
-        complements = alone.run("complements", lambda: Complements(self._complements_head).fit(train, items))
+        complements = alone.run("complements", lambda: Complements(self._complements_head).fit(liked, items))
         self.seconds_alone = alone.seconds
         if network is not None:
             self.seconds_alone["network"] = self.executor.seconds["network"]  # choosing is part of what it takes
@@ -227,7 +233,12 @@ class EngineModel:
         bundle = Bundle.make(
             items=self.names or IdMap(map(str, range(items.n))),
             features=replace(items, text=None, image=None) if made else items,
-            artefacts=_artefacts(models) | {"network": None if network is None else network.network, "ranker": ranker},
+            artefacts=_artefacts(models)
+            | {
+                "network": None if network is None else network.network,
+                "ratings": Ratings.fit(train, items.n),
+                "ranker": ranker,
+            },
             until=int(train.time.max()) if train.rows else 0,
             settings=self.settings.model_dump(mode="json", exclude=set(_NOT_LEARNING)),
         )

@@ -2,17 +2,18 @@
 right. The ranker learns a head from each (`fit_ranker.py`).
 
 home, new: customers with a past, what they bought in the window; new: of it what they had not bought before.
-visit: nobody known, after the first one to three looks; what else was turned to, or the rest of the basket.
-product: one product of a basket, the rest of it. cart: half a basket, the other half. Of strangers; product_known and
-cart_known of the same baskets' customers with their past.
+visit: nobody known, after the first one to three looks, what else was turned to; of records that hold looks.
+cart_known: half a basket of a customer with a past, the other half.
 
-Beside a look, a page or a cart what everybody buys is no right answer: it would be right often, and say nothing of the
+What a stranger's page, cart or first look is answered by needs no ranker (`engine.rank.GOES_WITH`).
+
+Beside a look or a cart what everybody buys is no right answer: it would be right often, and say nothing of the
 question.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +28,9 @@ from shelfwise.schema import EventType
 from shelfwise.training.windows import Window, bought, lookers, unseen
 
 MOST = 1_500  # of a kind in a window; of 1,700, 1,000 taught up to 3% less
-POPULAR = 100  # most popular products, which are no answer to a look, a page or a cart
+POPULAR = 100  # most popular products, which are no answer to a look or a cart
 _TOGETHER = 1_800  # seconds within which a customer's purchases are one basket
-_LOOKS = 3  # most of a first visit
+_FEWEST = 4  # products of a basket that is cut in two
 _PURCHASE = EventType.PURCHASE.code
 EVERYTHING = Filters(availability=None)
 
@@ -83,18 +84,11 @@ def baskets_of(events: Sequences) -> Baskets:
 
 
 def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], QuestionBatch]]:
-    """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits,
-    pages and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
+    """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits
+    and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
     maker = _Maker(window, bundle, memory, seed)
-    return {
-        "home": lambda: maker.home(new=False),
-        "new": lambda: maker.home(new=True),
-        "visit": maker.visit,
-        "product": lambda: maker.baskets("product", known=False),
-        "cart": lambda: maker.baskets("cart", known=False),
-        "product_known": lambda: maker.baskets("product", known=True),
-        "cart_known": lambda: maker.baskets("cart", known=True),
-    }
+    kinds = {"home": lambda: maker.home(new=False), "new": lambda: maker.home(new=True), "cart_known": maker.carts}
+    return kinds if (window.after.kind == _PURCHASE).all() else kinds | {"visit": maker.visit}
 
 
 class _Maker:
@@ -117,44 +111,29 @@ class _Maker:
         return self._batch(before, self.window.now[chosen], wanted, request)
 
     def visit(self) -> QuestionBatch:
-        """Where the record has purchases only, a part of a basket stands for what was looked at."""
-        if (self.window.after.kind == _PURCHASE).all():
-            return self.baskets("home", known=False)
         chosen = self.random.permutation(self.window.active())[:MOST]
-        histories, now, wanted = lookers(self.window, chosen, self.n, known=False)
+        histories, now, wanted = lookers(self.window, chosen, self.n)
         wanted = wanted.keep(~self.usual[wanted.ids])
         return self._batch(histories, now, wanted, Request(session="training", filters=EVERYTHING))
 
-    def baskets(self, surface: str, *, known: bool) -> QuestionBatch:
-        """A part of a basket shown on this surface, the rest of it wanted. known: with what its customer did before."""
+    def carts(self) -> QuestionBatch:
         asked = QuestionBatch([], [], [])
-        for shown, rest, owner, now in self._parts(surface):
+        baskets = baskets_of(self.window.after.liked())
+        for basket in self.random.permutation(np.flatnonzero(np.diff(baskets.offsets) >= _FEWEST)).tolist():
+            owner, items = int(baskets.owner[basket]), self.random.permutation(baskets[basket])
             past = self.window.before.select(slice(owner, owner + 1))
-            if known and not past.rows:
+            half = min(len(items) // 2, MAX_SEEDS)
+            rest = items[half:]
+            rest = rest[~self.usual[rest]]
+            if not past.rows or not len(rest):
                 continue
-            state = states_of(past.last(self.memory), now)[0] if known else State.nothing(int(now[0]))
-            seeds = tuple(self.bundle.items.outside[item] for item in shown.tolist())
-            asked.states.append(state)
-            asked.requests.append(Request(session="training", surface=surface, seeds=seeds, filters=EVERYTHING))
+            asked.states.extend(states_of(past.last(self.memory), baskets.time[basket : basket + 1]))
+            seeds = tuple(self.bundle.items.outside[item] for item in items[:half].tolist())
+            asked.requests.append(Request(session="training", surface="cart", seeds=seeds, filters=EVERYTHING))
             asked.wanted.append(rest)
             if len(asked) == MOST:
                 break
         return asked
-
-    def _parts(self, surface: str) -> Iterator[tuple[Ints, Ints, int, Longs]]:
-        """Of the window's baskets in random order: what is shown, what is wanted, whose it was, and when."""
-        baskets = baskets_of(self.window.after)
-        sizes = np.diff(baskets.offsets)
-        for basket in self.random.permutation(np.flatnonzero(sizes >= (4 if surface == "cart" else 2))).tolist():
-            items = self.random.permutation(baskets[basket])
-            if surface == "cart":
-                part = min(len(items) // 2, MAX_SEEDS)
-            else:
-                part = 1 if surface == "product" else min(int(self.random.integers(1, _LOOKS + 1)), len(items) - 1)
-            rest = items[part:]
-            rest = rest[~self.usual[rest]]
-            if len(rest):
-                yield items[:part], rest, int(baskets.owner[basket]), baskets.time[basket : basket + 1]
 
     def _batch(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> QuestionBatch:
         some = np.flatnonzero(wanted.lengths() > 0)

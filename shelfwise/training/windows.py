@@ -6,7 +6,7 @@ better in the next two weeks than one fitted on that window.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,10 @@ class Window:
     after: Sequences
     now: Longs
 
+    def liked(self) -> Window:
+        """What was disliked left out of both."""
+        return Window(self.before.liked(), self.after.liked(), self.now)
+
     def active(self) -> Positions:
         return np.flatnonzero((self.before.lengths() > 0) & (self.after.lengths() > 0))
 
@@ -48,28 +52,21 @@ def windows_of(past: Sequences, newest: int, span: int, most: int = WINDOWS) -> 
     return windows[::-1]
 
 
-def lookers(window: Window, chosen: Positions, n: int, *, known: bool) -> tuple[Sequences, Longs, Relevant]:
-    """What these customers wanted after the first one to three events of the window, taken for looks where the record
-    has purchases only: (histories, when each is asked in seconds, wanted). n: products. known: with what was before,
-    which then is not wanted again."""
-    after = window.after.select(chosen)
+def lookers(window: Window, chosen: Positions, n: int) -> tuple[Sequences, Longs, Relevant]:
+    """What these customers, nothing else known of them, wanted after the first one to three events of the window:
+    (these events, when each is asked in seconds, wanted). n: products."""
+    after = window.after.liked().select(chosen)
     steps = np.arange(after.rows) - np.repeat(after.offsets[:-1], after.lengths())
     shown = steps < np.repeat(np.arange(len(after)) % 3 + 1, after.lengths())
     seen, rest = after.take(shown), after.take(~shown)
-    now = after.time[after.offsets[:-1] + seen.lengths() - 1]
-    if (after.kind == _PURCHASE).all():
-        seen = replace(seen, kind=np.full(seen.rows, EventType.VIEW_ITEM.code, np.int8))
-        wanted = unseen(Relevant.distinct(rest), seen, n)
-    else:
-        wanted = bought(rest)
-    if not known:
-        return seen, now, wanted
-    before = window.before.select(chosen)
-    return followed(before, seen), now, unseen(wanted, before, n)
+    some = np.flatnonzero(seen.lengths() > 0)
+    seen, rest = seen.select(some), rest.select(some)
+    return seen, seen.time[seen.offsets[1:] - 1], unseen(bought(rest), seen, n)
 
 
 def bought(after: Sequences) -> Relevant:
-    """The distinct products bought; of events without any purchase, all products."""
+    """The distinct products bought and not disliked; of events without any purchase, all products."""
+    after = after.liked()
     bought = after.kind == _PURCHASE
     return Relevant.distinct(after.take(bought) if bought.any() else after)
 

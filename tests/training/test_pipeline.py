@@ -9,14 +9,15 @@ import pytest
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Request
-from shelfwise.engine.state import State
+from shelfwise.engine.state import State, states_of
 from shelfwise.evaluation.results import Evaluation
 from shelfwise.evaluation.trained import forget_work, learn_bundle
 from shelfwise.metrics import Relevant
 from shelfwise.models.bundle import Bundle
+from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Recommender
 from shelfwise.models.sequences import DAY, Sequences, sequences_of
-from shelfwise.schema import Event, EventType, Product, from_micros
+from shelfwise.schema import DISLIKE, Event, EventType, Product, from_micros
 from shelfwise.settings import Settings
 from shelfwise.store import open_store
 from shelfwise.training.learn import EngineModel
@@ -62,7 +63,8 @@ ITEMS = Items(
 )
 
 
-HEADS = {"home", "new", "visit", "product", "product_known"}  # no basket there has four products
+FITTED = {"home", "new"}  # no basket there has four products
+HEADS = FITTED | {"visit", "product", "cart"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +80,7 @@ def test_learns_every_part(learned: EngineModel) -> None:
     assert set(bundle.ranker.heads) == HEADS
     assert bundle.network is not None
     assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
-    assert set(learned.fits) == HEADS
+    assert set(learned.fits) == FITTED
     for fit in learned.fits.values():
         assert fit.ndcg
     assert set(learned.executor.seconds) >= {
@@ -227,15 +229,45 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
 def test_lookers_are_asked_after_their_first_looks() -> None:
     before = sequences_of([[0, 1, 2], [3], [4, 5, 6, 7, 8, 9]])
     after = sequences_of([[3, 4], [1, 1, 2], [5, 6, 7, 8, 5]], times=[[10, 11], [10, 12, 13], [20, 21, 22, 23, 24]])
-    window, everybody = Window(before, after, np.array([9, 9, 9])), np.arange(3)
-    seen, now, wanted = lookers(window, everybody, 10, known=False)
-    assert [seen.items_of(row).tolist() for row in range(3)] == [[3], [1, 1], [5, 6, 7]]
-    assert set(seen.kind.tolist()) == {EventType.VIEW_ITEM.code}
-    assert now.tolist() == [10, 12, 22]
-    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], [8]]
-    both, _, wanted = lookers(window, everybody, 10, known=True)
-    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], []]
-    assert [both.items_of(row).tolist() for row in range(3)] == [[0, 1, 2, 3], [3, 1, 1], [4, 5, 6, 7, 8, 9, 5, 6, 7]]
     looks = replace(after, kind=np.array([0, 3, 0, 3, 3, 0, 0, 0, 0, 3], np.int8))
-    _, _, wanted = lookers(Window(before, looks, window.now), everybody, 10, known=False)
-    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], [5]]
+    seen, now, wanted = lookers(Window(before, looks, np.array([9, 9, 9])), np.arange(3), 10)
+    assert [seen.items_of(row).tolist() for row in range(3)] == [[3], [1, 1], [5, 6, 7]]
+    assert now.tolist() == [10, 12, 22]
+    assert [wanted.ids[a:b].tolist() for a, b in pairwise(wanted.offsets)] == [[4], [2], []]
+
+
+def test_what_was_disliked_teaches_nothing_and_is_known() -> None:
+    rate, buy = EventType.RATE.code, EventType.PURCHASE.code
+    kinds = [[buy, DISLIKE, buy], [DISLIKE, rate], [buy, DISLIKE, buy]]
+    history = sequences_of([[1, 1, 2], [3, 3], [4, 4, 4]], kinds=kinds)
+    liked = history.liked()
+    assert [liked.items_of(row).tolist() for row in range(3)] == [[2], [3], [4, 4]]
+    assert [history.disliked().items_of(row).tolist() for row in range(3)] == [[1], [], []]
+    state = states_of(history, 10)[0]
+    assert (state.events.item.tolist(), state.disliked.tolist()) == ([2], [1])
+    ratings = Ratings.fit(history, 5)
+    assert ratings is not None
+    assert ratings.low[1] == ratings.low[4] > 0 > ratings.low[3]
+    assert Ratings.fit(liked, 5) is None
+
+
+def test_what_is_rated_low_is_shown_no_more_and_its_like_less() -> None:
+    """Half the customers rate every product of the first taste's second half low, and whoever shares their taste sees
+    less of it."""
+    random = np.random.default_rng(0)
+    items, kinds, times = [], [], []
+    for customer in range(300):
+        picky = customer % 2
+        chosen = random.permutation(2 * PER_TASTE)[:12]
+        items.append(chosen.tolist())
+        kinds.append([DISLIKE if picky and item >= PER_TASTE else EventType.RATE.code for item in chosen.tolist()])
+        times.append(np.sort(random.integers(START, START + DAYS * DAY, 12)).tolist())
+    past = sequences_of(items, times=times, kinds=kinds)
+    model = EngineModel(settings=SMALL, with_network=False).fit(past, ITEMS)
+    assert model.bundle is not None
+    assert "ratings" in model.bundle
+    ids, _ = model.recommend(past, 5)
+    for row, found in enumerate(ids):
+        assert not np.isin(found, past.disliked().items_of(row)).any()
+    low = (ids[1::2] // PER_TASTE == 1).mean()
+    assert low < 0.6 * (ids[::2] // PER_TASTE == 1).mean()

@@ -41,7 +41,9 @@ class ComplementsSource(Source):
             return
         place = np.minimum(np.searchsorted(rows, candidates.known), len(rows) - 1)
         there = rows[place] == candidates.known
-        columns[0] = np.where(there, scores[place], scores.min())
+        worst = scores.min()
+        above = np.where(there, scores[place] - worst, 0)
+        columns[0] = worst + (above if candidates.likeness is None else above * candidates.likeness)
         columns[1] = columns[0] - columns[0].max()
         order = np.argsort(-columns[0], kind="stable")
         columns[2, order] = 1 / np.arange(1, len(order) + 1)
@@ -72,7 +74,12 @@ class ComplementsSource(Source):
             if not asking or not context.view.known:
                 return NO_ROWS, np.empty(0, np.float32)
             model: Complements = self.bundle.artefacts["complements"]
-            proposed = model.propose(np.unique(context.known[-asking:]))
+            seeds = context.known[-asking:]
+            if context.likeness is not None:
+                seeds = seeds[context.likeness[-asking:] > 0]
+            if not len(seeds):
+                return NO_ROWS, np.empty(0, np.float32)
+            proposed = model.propose(np.unique(seeds))
             order = np.argsort(proposed.ids, kind="stable")
             return proposed.ids[order], model.score(proposed)[order]
 

@@ -8,6 +8,7 @@ from shelfwise.engine.retrieve.interest import Interest
 from shelfwise.engine.retrieve.item_knn import ItemKnn
 from shelfwise.engine.retrieve.new import New
 from shelfwise.engine.retrieve.popular import Popular
+from shelfwise.engine.retrieve.rated import Rated
 from shelfwise.engine.retrieve.repurchase import RepurchaseSource
 from shelfwise.engine.retrieve.searched import Searched
 from shelfwise.engine.retrieve.source import Source
@@ -25,4 +26,5 @@ SOURCES: list[type[Source]] = [
     RepurchaseSource,
     Viewed,
     New,
+    Rated,
 ]
