@@ -136,8 +136,10 @@ def nothing_has(answer: SearchAnswer) -> str:
     if "popular" in answer.relaxed:
         return f"Nothing matches {answer.query!r}; these are others."
     if answer.relaxed:
-        limits = ", ".join(chip.label or chip.text for chip in answer.reading if chip.effect == "filter")
-        gone = [f"within {limits}"] if "filters" in answer.relaxed and limits else []
+        chips = [chip for chip in answer.reading if chip.effect == "filter"]
+        limits = ", ".join(chip.label or chip.text for chip in chips)
+        limits = limits if all(chip.kind == "price" for chip in chips) else f"within {limits}"
+        gone = [limits] if "filters" in answer.relaxed and chips else []
         gone += ["with all the words"] if "words" in answer.relaxed else []
         return f"Nothing {' and '.join(gone) or 'has it all'}; these come near."
     if not answer.items:

@@ -10,6 +10,7 @@ import pytest
 
 from shelfwise import schema
 from shelfwise.catalogue.filters import SearchFilters
+from shelfwise.cli.search import nothing_has
 from shelfwise.schema import Product
 from shelfwise.shop import Shop
 
@@ -87,3 +88,22 @@ def test_a_day_alone_lasts_to_its_end(
         moment = datetime(2026, 12, 24, tzinfo=UTC) + timedelta(hours=hour)
         monkeypatch.setattr(schema, "now", lambda moment=moment: moment)
         assert shop.offers.products(["1"])["1"].price == price
+
+
+def test_nothing_so_cheap_is_said(case: Callable[[int], Path], new_shop: Callable[..., Shop]) -> None:
+    shop = new_shop(currency="EUR")
+    shop.load_products(case(7) / "feed.xml")
+    for query, said in (("copper lamp under 3", "under 3"), ("copper lamp under 3 €", "under 3")):
+        answer = shop.search(query)
+        assert answer.relaxed == ("filters",), query
+        assert nothing_has(answer) == f"Nothing {said}; these come near."
+        assert {hit.reason for hit in answer.items} == {"Matches your words, not your limits"}
+    assert nothing_has(shop.search("copper lamp under 16")) == ""
+
+
+def test_what_nobody_touched_is_not_popular(case: Callable[[int], Path], new_shop: Callable[..., Shop]) -> None:
+    shop = new_shop()
+    shop.load_products(case(7) / "feed.xml")
+    answer = shop.recommend(session="v", k=4)
+    assert answer.items
+    assert not [item.reason for item in answer.items if "Popular" in item.reason]

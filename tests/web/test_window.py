@@ -222,11 +222,13 @@ def test_another_sites_form_changes_nothing(client: TestClient) -> None:
     assert "Cart (0)" in client.get("/").text
 
 
-def test_a_shop_that_learned_nothing_says_what_to_do(tmp_path: Path) -> None:
+def test_a_shop_that_learned_nothing_shows_what_it_has(tmp_path: Path) -> None:
     with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none") as shop:
-        shop.put_products([Product(id="a", title="Tea")])
         with TestClient(create_app(shop), base_url="http://localhost") as client:
             assert "Nothing was learned yet" in client.get("/").text
+        shop.put_products([Product(id="a", title="Tea")])
+        with TestClient(create_app(shop), base_url="http://localhost") as client:
+            assert "/product/a" in client.get("/").text
             assert "Tea" in client.get("/search?q=tea").text
             assert client.get("/product/a").status_code == 200
 

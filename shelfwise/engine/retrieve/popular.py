@@ -27,12 +27,16 @@ class Popular(Source):
             "popular_in": "Popular in {category}",
             "popular_week": "Popular this week",
             "popular": "Popular with our customers",
+            "range_in": "From {category}",
+            "range": "From our range",
         },
         "zh": {
             "popular_week_in": "本周“{category}”热销",
             "popular_in": "“{category}”热销",
             "popular_week": "本周热销",
             "popular": "大家都在买",
+            "range_in": "“{category}”商品",
+            "range": "本店商品",
         },
     }
 
@@ -65,6 +69,11 @@ class Popular(Source):
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         category, week = context.view.top_category(row), "_week" if values["popular_week"] > 0 else ""
-        if category:
-            return Reason(f"popular{week}_in", values={"category": category})
-        return Reason(f"popular{week}")
+        text = f"popular{week}" if self._touched(context, row, values) else "range"
+        return Reason(f"{text}_in", values={"category": category}) if category else Reason(text)
+
+    @staticmethod
+    def _touched(context: Context, row: int, values: Mapping[str, float]) -> bool:
+        """Whether anybody turned to it: a new product's number is what its likes are worth."""
+        own = values["popular"] > 0 and context.view.likeness[row] >= 1
+        return bool(own or (len(context.crowd.leading) and context.crowd.of(np.array([row], np.int32))[0] > 0))

@@ -111,8 +111,8 @@ class Parser:
             elif kind == "about":
                 assert low is not None
                 low, high, sure = low * 0.75, low * 1.25, False
-            if not self._plausible(low, high):
-                continue
+            if not (self._plausible(low, high) or kind == "high" or money):
+                continue  # but of "under 3" where nothing is so cheap that is said, and others are offered
             amounts = f"{'' if low is None else f'{low:g}'}-{'' if high is None else f'{high:g}'}"
             label = "about" if kind == "about" else "over" if high is None else "under" if low is None else None
             shown = f"{groups.get('a') or groups.get('b')}" if label else f"{low:g} - {high:g}"
