@@ -26,7 +26,7 @@ from shelfwise.plan.campaigns.loading import (
 from shelfwise.plan.campaigns.offers import Running
 from shelfwise.plan.campaigns.response import History, Logistic
 from shelfwise.plan.campaigns.sending import export, listed, plan_campaigns
-from shelfwise.schema import EVENT_COLUMNS, Availability, Product, Rule, RuleAction, to_micros
+from shelfwise.schema import EVENT_COLUMNS, Availability, Product, Rule, RuleAction, Status, to_micros
 from shelfwise.store import Store, open_store
 from shelfwise.store.campaigns import HELD_OUT, SENT
 
@@ -152,15 +152,27 @@ def test_a_customer_is_offered_what_runs_and_addresses_them(store: Store) -> Non
     held = contacts.filter(pl.col("arm") == HELD_OUT)["customer"][0]
     running = Running(store)
     running.refresh()
-    (one,) = running.for_customer(sent, START + timedelta(days=1), 5, lambda _: True)
+    (one,) = running.for_customer(sent, START + timedelta(days=1), 5)
     assert one.campaign == plan.id
     assert one.products
     assert one.reason.startswith("bought")
-    assert running.for_customer(held, START + timedelta(days=1), 5, lambda _: True) == []
-    assert running.for_customer(sent, END, 5, lambda _: True) == []
-    assert running.for_customer(sent, START, 5, lambda _: False) == []
+    assert running.for_customer(held, START + timedelta(days=1), 5) == []
+    assert running.for_customer(sent, END, 5) == []
+    tea_leaves = [f"tea-{n}" for n in range(5)]
+    store.put_rules([Rule(id="no-tea", query="tea", action=RuleAction.HIDE, products=tuple(tea_leaves))], "me")
+    running.refresh()
+    assert running.for_customer(sent, START, 5) == []
+    store.delete_rule("no-tea", "me")
+    running.refresh()
+    store.put_products([Product(id=id, availability=Availability.OUT_OF_STOCK) for id in tea_leaves[1:]])
+    for (named,) in [one.products for one in running.for_customer(sent, START, 5)]:
+        assert named == "tea-0"
+    store.put_products([Product(id=id, status=Status.RETIRED) for id in tea_leaves])
+    assert running.for_customer(sent, START, 5) == []
+    store.put_products([Product(id=id) for id in tea_leaves])
+    assert running.for_customer(sent, START, 5)
     store.campaign_record.put_consents(pl.DataFrame({"customer": [sent], "allowed": [False], "time": [0]}))
-    assert running.for_customer(sent, START, 5, lambda _: True) == []
+    assert running.for_customer(sent, START, 5) == []
 
 
 def test_the_effect_is_found_with_its_interval(store: Store) -> None:

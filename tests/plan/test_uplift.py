@@ -11,6 +11,7 @@ import pytest
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
 from shelfwise.plan.campaigns.experiment import Experiment, experiment, read_table
+from shelfwise.plan.campaigns.logit import contact_regression, newton, sigmoid
 from shelfwise.plan.campaigns.qini import effect, effect_interval, qini, qini_curve
 from shelfwise.plan.campaigns.uplift import uplift_benchmark
 
@@ -49,7 +50,7 @@ def read(frame: pl.DataFrame, **options: Any) -> Experiment:
 
 
 def test_a_varied_effect_is_found_and_a_part_is_addressed() -> None:
-    result = uplift_benchmark(read(coupon()), cost=0.1, splits=6)
+    result = uplift_benchmark(read(coupon()), cost=0.1, splits=4)
     (one,) = result["comparisons"]
     chosen, response, chance = one["rows"][0], one["rows"][-2], one["rows"][-1]
     assert chosen["low"] > 0
@@ -63,7 +64,7 @@ def test_a_varied_effect_is_found_and_a_part_is_addressed() -> None:
 
 @pytest.mark.parametrize(("flat", "cost", "verdict"), [(0.2, 0.05, "all"), (0.02, 0.2, "none")])
 def test_an_effect_alike_for_all_is_sent_to_all_or_none(flat: float, cost: float, verdict: str) -> None:
-    (one,) = uplift_benchmark(read(coupon(varied=0, flat=flat)), cost=cost, splits=6)["comparisons"]
+    (one,) = uplift_benchmark(read(coupon(varied=0, flat=flat)), cost=cost, splits=4)["comparisons"]
     assert one["verdict"] == verdict
     assert one["rows"][0]["low"] <= 0 <= one["rows"][0]["high"]
     assert "Personalising brings nothing" in one["text"]
@@ -137,7 +138,7 @@ def test_a_treatment_that_leans_on_the_customer_is_adjusted_with_a_warning() -> 
     assert not test.random
     assert 0.9 < test.overlap <= 1
     assert "not drawn at random" in test.warnings[0]
-    (one,) = uplift_benchmark(test, splits=4)["comparisons"]
+    (one,) = uplift_benchmark(test, splits=3)["comparisons"]
     assert abs(one["effect"]["value"] - 0.1) < abs(effect(test.outcome, test.arm == 0) - 0.1) / 2
 
 
@@ -154,11 +155,11 @@ def test_several_arms_are_compared_with_the_best_personal_choice() -> None:
             "bought": draw.random(n) < chance,
         }
     )
-    result = uplift_benchmark(experiment(frame, "mail", "bought"), splits=4)
+    result = uplift_benchmark(experiment(frame, "mail", "bought"), splits=3)
     assert len(result["comparisons"]) == 2
     assert result["policies"]["verdict"] == "personal"
     same = frame.with_columns(bought=pl.Series(draw.random(n) < 0.1 + 0.1 * (arm == 1)))
-    assert uplift_benchmark(experiment(same, "mail", "bought"), splits=4)["policies"]["verdict"] == "a for all"
+    assert uplift_benchmark(experiment(same, "mail", "bought"), splits=3)["policies"]["verdict"] == "a for all"
 
 
 def test_qini_is_one_for_the_best_order_and_zero_without_one() -> None:
@@ -193,3 +194,48 @@ def test_separators_and_spaces_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "german.csv"
     path.write_bytes("Kunde; Stadt \n1;Köln\n2;Bonn\n".encode("latin-1"))
     assert read_table(path).columns == ["Kunde", "Stadt"]
+
+
+def test_a_number_told_again_in_steps_is_left_out() -> None:
+    steps = pl.lit("v") + (pl.col("visits_before") // 2).clip(0, 4).cast(pl.String)
+    frame = coupon().with_columns(visits_step=steps)
+    wide = frame.with_columns(visits_before=pl.col("visits_before") + pl.int_range(pl.len()) % 7 / 10)
+    reasons = {one.column: one.reason for one in read(wide).left_out}
+    assert reasons["visits_step"] == "says 'visits_before' again, in steps"
+    assert "town" not in reasons
+    assert "visits_step" in read(wide, features=["visits_step", "visits_before"]).used
+
+
+def test_the_regression_finds_whom_a_contact_changes() -> None:
+    draw = np.random.default_rng(0)
+    n = 8_000
+    x = draw.standard_normal((n, 3))
+    contacted = draw.random(n) < 0.5
+    base = -1 + 0.8 * x[:, 0] * x[:, 1]
+    chance = np.full(n, 0.5)
+
+    def probability(arm: np.ndarray) -> np.ndarray:
+        return np.asarray(1 / (1 + np.exp(-(base + arm * (0.2 + 0.6 * x[:, 2])))))
+
+    truth = probability(np.ones(n)) - probability(np.zeros(n))
+    outcome = (draw.random(n) < probability(contacted)).astype(float)
+    change = contact_regression(x, contacted, chance, outcome)(x, chance)
+    assert np.corrcoef(change, truth)[0, 1] > 0.9
+    assert abs(change.mean() - truth.mean()) < 0.03
+    amount = 50 + 3 * x[:, 0] + contacted * (2 + 4 * x[:, 2]) + draw.standard_normal(n)
+    money = contact_regression(x, contacted, chance, amount)(x, chance)
+    assert np.corrcoef(money, x[:, 2])[0, 1] > 0.98
+    assert abs(money.mean() - 2) < 0.3
+    nobody = contact_regression(x, contacted, chance, (draw.random(n) < 0.3).astype(float))(x, chance)
+    assert np.abs(nobody).mean() < 0.05
+
+
+def test_newton_finds_the_ridge_solution() -> None:
+    draw = np.random.default_rng(1)
+    design = np.column_stack([np.ones(500), draw.standard_normal((500, 2))])
+    outcome = (draw.random(500) < 0.4).astype(float)
+    ridge = np.array([0.0, 5.0, 5.0])
+    weights, curve = newton(design, outcome, ridge)
+    slope = design.T @ (outcome - sigmoid(design @ weights)) - ridge * weights
+    assert np.abs(slope).max() < 1e-4
+    assert curve == pytest.approx(curve.T)

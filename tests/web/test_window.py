@@ -7,15 +7,20 @@ import io
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
-from shelfwise.schema import Product
+from shelfwise.plan.campaigns.draft import Draft, Offer
+from shelfwise.plan.campaigns.words import bought
+from shelfwise.schema import Product, now, to_micros
 from shelfwise.serve.app import create_app
 from shelfwise.shop import Shop
+from shelfwise.store.campaigns import CONTACT_COLUMNS
 
 EVIL = '<script>alert("x")</script>"\'><img src=x onerror=alert(1)>'
 
@@ -76,6 +81,43 @@ def test_a_visitors_page_learns_with_each_click(client: TestClient) -> None:
     tell(client, {"type": "view_item", "product": "mug-blue"})
     assert "goes by: 4" in client.get("/").text
     assert "Popular now" in TestClient(client.app, base_url="http://localhost").get("/").text, "another visitor"
+
+
+def test_who_is_addressed_finds_their_offers(folder: Path) -> None:
+    with Shop(folder) as shop, TestClient(create_app(shop), base_url="http://localhost") as client:
+        persona = re.findall(r'name="persona" value="([^"]+)"', client.get("/").text)[0]
+        moment = now()
+        offer = Offer(code="MUG10", products=("mug-red", "mug-blue"), discount=0.125)
+        plan = Draft(
+            id="mugs",
+            title="Mugs & more",
+            start=moment - timedelta(days=1),
+            end=moment + timedelta(days=9),
+            offers=(offer,),
+        )
+        shop.campaigns.put([plan])
+        contact = {
+            "campaign": "mugs",
+            "customer": persona,
+            "arm": "sent",
+            "time": to_micros(moment),
+            "offer": "MUG10",
+            "products": '["mug-blue", "gone"]',
+            "reason": bought(2, "Blue {mug}"),
+            "response": 0.2,
+            "profit": 1.0,
+        }
+        shop.store.campaign_record.add_contacts(pl.DataFrame([contact], schema=CONTACT_COLUMNS))
+        assert "Offers for you" not in client.get("/").text, "a visitor was not addressed"
+        client.post("/persona", data={"persona": persona})
+        page = client.get("/?lang=en").text
+        told = page.partition('<h2 id="offers">')[2].partition("</section>")[0]
+        assert "Mugs &amp; more" in told
+        assert "12.5% off with MUG10" in told
+        assert "bought 2 times: Blue {mug}" in told
+        assert shown(told) == ["mug-blue"]
+        assert "为您准备的优惠" in client.get("/?lang=zh").text
+        client.post("/persona", data={"persona": ""})
 
 
 def test_a_beacon_tells_only_of_its_own_page(client: TestClient) -> None:

@@ -23,6 +23,7 @@ from shelfwise.plan.campaigns.learners import LEARNERS, Sample
 from shelfwise.plan.campaigns.propensity import propensity
 from shelfwise.plan.campaigns.qini import Floats, effect_interval, qini
 from shelfwise.plan.campaigns.response import History, Logistic, learn_response, offer_scores
+from shelfwise.plan.campaigns.words import POPULAR, Said, bought
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
 from shelfwise.store.campaigns import HELD_OUT, SENT
@@ -79,7 +80,8 @@ def audience(
         raise NotEnoughData("no product of the campaign can be sold now: out of stock, hidden or not in the catalogue")
     lost = sorted({offer.code for offer in draft.offers} - set(offers))
     if lost:
-        warnings.append(f"not advertised, for none of their products can be sold: {', '.join(lost)}")
+        text = "not advertised, for none of their products can be sold: {codes}"
+        warnings.append(Said("lost", text, codes=", ".join(lost)))
     products = tuple(dict.fromkeys(product for part in offers.values() for product in part))
     everybody = history.customers(moment)
     left: dict[str, int] = {}
@@ -217,7 +219,8 @@ def _allowed(
         left["no consent"] = len(people) - len(kept)
         people = kept
     else:
-        warnings.append("no consents are recorded, so everybody counts as willing; load them with `load consents`")
+        text = "no consents are recorded, so everybody counts as willing; load them with `load consents`"
+        warnings.append(Said("no_consents", text))
     counts = store.campaign_record.contacted_since(to_micros(moment - timedelta(days=_CAP_DAYS)))
     kept = [name for name in people if counts.get(name, 0) < draft.cap]
     left["addressed often enough"] = len(people) - len(kept)
@@ -261,21 +264,17 @@ def _change(
         outcomes.append(history.bought(names, one.products, one.start, (one.end - one.start).total_seconds() / 86_400))
         arms.append((mine["arm"] == SENT).to_numpy())
     if not samples:
-        return (
-            response,
-            0.0,
-            "response",
-            [
-                "nobody was held out of an earlier campaign, so what is shown is who takes "
-                "part, not whom the campaign changes; some would have bought anyway"
-            ],
+        text = (
+            "nobody was held out of an earlier campaign, so what is shown is who takes part, not whom the campaign "
+            "changes; some would have bought anyway"
         )
+        return response, 0.0, "response", [Said("response", text)]
     known, treated = np.vstack(samples), np.concatenate(arms)
     outcome = np.concatenate(outcomes).astype(np.float64)
     value, low, high = effect_interval(outcome, treated)
     middle, width = known.mean(0), np.where(known.std(0) > 0, known.std(0), 1)
     sample = _sample(known, (known - middle) / width, treated, outcome)
-    learner = LEARNERS["S + linear"]
+    learner = LEARNERS["logit"]
     areas = []
     for half in range(_HALVES):
         mixed = np.random.default_rng(half).permutation(len(sample))
@@ -286,8 +285,8 @@ def _change(
     if areas and np.mean(areas) - 1.96 * np.std(areas, ddof=1) > 0:
         other = _sample(x, (x - middle) / width, np.zeros(len(x), bool), np.zeros(len(x)))
         return learner(sample, 0)(other), spread, "uplift", []
-    said = "earlier campaigns changed all customers alike, as far as can be told: send to all, or to none"
-    return np.full(len(x), value), spread, "mean effect", [said]
+    text = "earlier campaigns changed all customers alike, as far as can be told: send to all, or to none"
+    return np.full(len(x), value), spread, "mean effect", [Said("alike", text)]
 
 
 def _sample(trees: Floats, linear: Floats, treated: np.ndarray, outcome: Floats) -> Sample:
@@ -356,5 +355,5 @@ def _choose_offers(
         first.append(mine[0] if mine else None)
     records = store.products(list({pair[0] for pair in first if pair}))
     titles = {id: product.title or id for id, product in records.items()}
-    reasons = ["popular" if pair is None else f"bought {pair[1]}x: {titles.get(pair[0], pair[0])}" for pair in first]
+    reasons = [POPULAR if pair is None else bought(pair[1], titles.get(pair[0], pair[0])) for pair in first]
     return best, shown, reasons

@@ -21,7 +21,7 @@ from shelfwise.plan.campaigns.loading import history
 from shelfwise.plan.campaigns.offers import Invitation, Running
 from shelfwise.plan.campaigns.response import History, read_purchases
 from shelfwise.plan.campaigns.sending import export, listed
-from shelfwise.schema import Availability, now
+from shelfwise.schema import now
 from shelfwise.store import Store
 
 
@@ -71,11 +71,7 @@ class Desk:
 
     def offers(self, customer: str, k: int = 5, moment: datetime | None = None) -> list[Invitation]:
         """Running campaigns that address the customer, the most profitable first."""
-        return self._running.for_customer(customer, moment or now(), k, self._sellable)
-
-    def _sellable(self, product: str) -> bool:
-        record = self._store.product(product)
-        return record is not None and record.availability is not Availability.OUT_OF_STOCK
+        return self._running.for_customer(customer, moment or now(), k)
 
     def _history(self) -> History:
         with self._lock:

@@ -12,7 +12,7 @@ import polars as pl
 
 from shelfwise.errors import InvalidRecord
 from shelfwise.schema import MAX_ID, MAX_TITLE, RuleAction, check_number, check_text, check_time, now
-from shelfwise.store import Store
+from shelfwise.store import Offers, Store
 
 CHANNELS = ("email", "letter", "sms", "app", "site")
 LEAST_HOLDOUT = 0.05
@@ -155,26 +155,30 @@ def draft(store: Store, id: str) -> Draft:
     return Draft.from_json(orjson.loads(text))
 
 
-def sellable(store: Store, offers: Sequence[Offer]) -> dict[str, tuple[str, ...]]:
-    """code -> products of the offer that can be sold now: categories spelled out, without what is out of stock, gone
-    from the catalogue, or hidden by a merchant's rule."""
-    frame = store.products_frame().select("id", "product_type", "availability")
+def hidden(store: Store) -> frozenset[str]:
+    """Products that a merchant's rule hides now."""
     moment = now()
-    hidden = {
+    return frozenset(
         product
         for rule in store.rules()
         if rule.action is RuleAction.HIDE
         and (rule.start is None or rule.start <= moment)
         and (rule.end is None or rule.end > moment)
         for product in rule.products
-    }
-    free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden)))
+    )
+
+
+def sellable(store: Store, offers: Sequence[Offer]) -> dict[str, tuple[str, ...]]:
+    """code -> products of the offer that can be sold now: categories spelled out, without what is out of stock, not
+    shown, or hidden by a merchant's rule."""
+    frame = Offers(store).products_frame().select("id", "product_type", "availability")
+    free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden(store))))
     ids = set(free["id"])
-    by_category: dict[str, tuple[str, ...]] = {}
+    found: dict[str, tuple[str, ...]] = {}
     for offer in offers:
         products = [product for product in offer.products if product in ids]
         for category in offer.categories:
             inside = (pl.col("product_type") == category) | pl.col("product_type").str.starts_with(f"{category} > ")
             products += free.filter(inside)["id"].to_list()
-        by_category[offer.code] = tuple(dict.fromkeys(products))
-    return by_category
+        found[offer.code] = tuple(dict.fromkeys(products))
+    return found

@@ -16,6 +16,7 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.plan.campaigns.draft import Draft
 from shelfwise.plan.campaigns.qini import Floats, effect_interval, qini, qini_curve
 from shelfwise.plan.campaigns.response import History
+from shelfwise.plan.campaigns.words import Said
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
 from shelfwise.store.campaigns import SENT
@@ -63,7 +64,7 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
     held = int((~sent).sum())
     warnings: list[str] = []
     if moment < draft.end:
-        warnings.append("the campaign still runs: this is what came so far")
+        warnings.append(Said("runs", "the campaign still runs: this is what came so far"))
     result: dict[str, Any] = {
         "campaign": draft.id,
         "sent": int(sent.sum()),
@@ -76,13 +77,16 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
     }
     if held < 2 or int(sent.sum()) < 2:
         warnings.append(
-            "nobody was held out, so no effect can be told: those who took part might have bought anyway"
+            Said(
+                "nobody_held",
+                "nobody was held out, so no effect can be told: those who took part might have bought anyway",
+            )
             if held < 2
-            else "nobody was addressed, so no effect can be told"
+            else Said("nobody_sent", "nobody was addressed, so no effect can be told")
         )
         return result | {"effect": None, "segments": [], "qini": None, "warnings": warnings}
     if min(held, int(sent.sum())) < 100:
-        warnings.append(f"{held} customers were held out: few, so the intervals are wide")
+        warnings.append(Said("few_held", "{count} customers were held out: few, so the intervals are wide", count=held))
     effects = {
         "bought": (buyers, buyers),
         "revenue of its products": (own, cuped(own, before)),
@@ -101,7 +105,7 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
     result["qini"] = _curve(scores, buyers, sent)
     lean = effect_interval(before, sent)
     if lean[1] > 0 or lean[2] < 0:
-        warnings.append("the two groups spent differently before it began: were they drawn at random?")
+        warnings.append(Said("apart", "the two groups spent differently before it began: were they drawn at random?"))
     return result | {"warnings": warnings}
 
 

@@ -297,6 +297,10 @@ def _choose(
             left_out.append(LeftOut(name, reason))
         else:
             chosen.append(name)
+    if not features:
+        for name, other in _steps(frame.select(chosen)).items():
+            chosen.remove(name)
+            left_out.append(LeftOut(name, f"says {other!r} again, in steps"))
     # A made value stands out only where the other columns agree between arms.
     if not features:
         odd = {name: _imbalance(frame[name], arm) for name in chosen}
@@ -356,6 +360,29 @@ def _reason_against(column: pl.Series, name: str, arm: np.ndarray, y: np.ndarray
     return ""
 
 
+def _steps(frame: pl.DataFrame) -> dict[str, str]:
+    """Texts that say a number again in steps (an age and its age group): text column -> the number's column."""
+    numbers = [column.name for column in frame if column.dtype.is_numeric()]
+    found: dict[str, str] = {}
+    for column in frame:
+        levels = column.n_unique()
+        if column.dtype.is_numeric() or not 3 <= levels <= LEVELS:
+            continue
+        for name in numbers:
+            if frame[name].n_unique() <= 2 * levels or frame[name].is_null().any():
+                continue
+            ends = (
+                frame.group_by(column.name)
+                .agg(low=pl.col(name).min(), high=pl.col(name).max())
+                .sort("low", "high")
+                .select(apart=pl.col("low").shift(-1).fill_null(float("inf")) >= pl.col("high"))
+            )
+            if ends["apart"].all():
+                found[column.name] = name
+                break
+    return found
+
+
 def _counts_up(known: pl.Series) -> bool:
     low, high = int(known.min()), int(known.max())  # type: ignore[arg-type]
     return known.is_sorted() or high - low < 2 * len(known)
@@ -400,7 +427,7 @@ def _imbalance(column: pl.Series, arm: np.ndarray) -> float:
 
 def _encode(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """trees: numbers as they are, missing ones nan, categories as columns of 0 and 1. linear: skewed numbers by their
-    logarithm, all standardised, a column for what is missing."""
+    logarithm, all standardised, a column for what is missing, none for a category's commonest value."""
     trees, linear, names = [], [], []
     for column in frame:
         kind = column.dtype
@@ -415,10 +442,11 @@ def _encode(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
         else:
             texts = column.cast(pl.String).fill_null("(missing)").str.strip_chars()
             common = texts.value_counts(sort=True, name="rows").sort("rows", texts.name, descending=[True, False])
-            for value in common[texts.name].head(LEVELS).to_list():
+            for place, value in enumerate(common[texts.name].head(LEVELS).to_list()):
                 flag = (texts == value).to_numpy().astype(np.float64)
                 trees.append(flag)
-                linear.append(flag)
+                if place > 0 or len(common) > LEVELS:  # else the others say it
+                    linear.append(flag)
                 names.append(f"{column.name}={value}")
             continue
         trees.append(numbers)

@@ -3,8 +3,8 @@
 S, T, X: Künzel, Sekhon, Bickel and Yu, "Metalearners for estimating heterogeneous treatment effects" (2019). DR:
 Kennedy, "Towards optimal doubly robust estimation of heterogeneous causal effects" (2020). Each on LightGBM with few
 leaves, for the effect of a contact is small beside the outcome's noise. `linear` is the DR-learner with a ridge
-regression on top, `ols_t` two least-squares models. `response` is no uplift learner: it orders by who acts when
-contacted.
+regression on top, `logit` an S-learner by regression (logit.py), `ols_t` two least-squares models. `response` is no
+uplift learner: it orders by who acts when contacted.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import lightgbm
 import numpy as np
 
+from shelfwise.plan.campaigns.logit import contact_regression
 from shelfwise.plan.campaigns.qini import Floats, Mask
 
 _TREES = {"learning_rate": 0.05, "num_leaves": 4, "lambda_l2": 10.0, "verbose": -1, "num_threads": 1}
@@ -143,9 +144,15 @@ def linear(sample: Sample, seed: int = 0) -> Uplift:
     return lambda other: model(other.linear)
 
 
+def logit(sample: Sample, _seed: int = 0) -> Uplift:
+    """One regression: products of columns for who acts anyway, columns times contact for whom it changes."""
+    change = contact_regression(sample.linear, sample.treated, sample.chance, sample.outcome)
+    return lambda other: change(other.linear, other.chance)
+
+
 def mean_of_two(sample: Sample, seed: int = 0) -> Uplift:
-    """The mean of the S-learner and the linear DR-learner: their errors differ."""
-    parts = [learner(sample, seed) for learner in (s_learner, linear)]
+    """The mean of regression and trees: their errors differ."""
+    parts = [learner(sample, seed) for learner in (logit, s_learner)]
     return lambda other: np.mean([part(other) for part in parts], axis=0)
 
 
@@ -159,9 +166,11 @@ def random(_sample: Sample, seed: int = 0) -> Uplift:
     return lambda other: np.random.default_rng([seed, len(other)]).random(len(other))
 
 
-#: What is chosen between, the steadiest first: of two whose errors differ the mean varies least.
+#: What is chosen between, the steadiest first: what a contact changes is small, so the plainest effect on the richest
+#: picture of who acts anyway; then of two whose errors differ the mean.
 LEARNERS: dict[str, Learner] = {
-    "S + linear": mean_of_two,
+    "logit": logit,
+    "logit + S": mean_of_two,
     "linear": linear,
     "S": s_learner,
     "T": t_learner,

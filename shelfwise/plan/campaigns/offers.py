@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 
-from shelfwise.plan.campaigns.draft import Draft, drafts
-from shelfwise.store import Store
+from shelfwise.plan.campaigns.draft import Draft, Offer, drafts, hidden
+from shelfwise.schema import Availability
+from shelfwise.store import Offers, Store
 from shelfwise.store.campaigns import SENT
+
+_NAMED = 12  # products of an offer whose contact names none
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,20 +43,23 @@ class Invitation:
 
 
 class Running:
-    """Campaigns in memory, as of the last `refresh`; contacts and consent are read with each question."""
+    """Campaigns and what rules hide in memory, as of the last `refresh`; contacts, consent and products are read with
+    each question."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._catalogue = Offers(store)
         self._drafts: dict[str, Draft] = {}
+        self._hidden: frozenset[str] = frozenset()
 
     def refresh(self) -> None:
         self._drafts = {one.id: one for one in drafts(self._store)}
+        self._hidden = hidden(self._store)
 
-    def for_customer(
-        self, customer: str, moment: datetime, k: int, sellable: Callable[[str], bool]
-    ) -> list[Invitation]:
-        """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring."""
-        offers = []
+    def for_customer(self, customer: str, moment: datetime, k: int) -> list[Invitation]:
+        """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring. Of
+        the products are named those that shoppers may see and buy: one read for all."""
+        asked: list[tuple[dict[str, Any], Draft, Offer, list[str]]] = []
         for contact in self._store.campaign_record.contacts_of(customer):
             draft = self._drafts.get(contact["campaign"])
             if draft is None or contact["arm"] != SENT or not draft.runs(moment):
@@ -62,22 +67,24 @@ class Running:
             if contact["profit"] is not None and contact["profit"] <= 0:
                 continue
             offer = next((one for one in draft.offers if one.code == contact["offer"]), draft.offers[0])
-            listed = orjson.loads(contact["products"]) or offer.products[:12]
-            products = tuple(product for product in listed if sellable(product))
-            if not products:
-                continue
-            offers.append(
-                Invitation(
-                    campaign=draft.id,
-                    title=draft.name,
-                    offer=offer.code,
-                    discount=offer.discount,
-                    products=products,
-                    response=contact["response"],
-                    profit=contact["profit"],
-                    reason=contact["reason"],
-                )
-            )
-        if offers and not self._store.campaign_record.willing(customer):
+            named = orjson.loads(contact["products"]) or offer.products[:_NAMED]
+            asked.append((contact, draft, offer, [id for id in named if id not in self._hidden]))
+        if not asked or not self._store.campaign_record.willing(customer):
             return []
-        return sorted(offers, key=lambda one: (-(one.profit or 0.0), one.campaign))[:k]
+        there = self._catalogue.products(id for *_, named in asked for id in named)
+        sold_out = Availability.OUT_OF_STOCK
+        invitations = [
+            Invitation(
+                campaign=draft.id,
+                title=draft.name,
+                offer=offer.code,
+                discount=offer.discount,
+                products=products,
+                response=contact["response"],
+                profit=contact["profit"],
+                reason=contact["reason"],
+            )
+            for contact, draft, offer, named in asked
+            if (products := tuple(id for id in named if id in there and there[id].availability is not sold_out))
+        ]
+        return sorted(invitations, key=lambda one: (-(one.profit or 0.0), one.campaign))[:k]

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.errors import NotEnoughData
+from shelfwise.plan.campaigns.logit import newton, sigmoid
 from shelfwise.plan.campaigns.qini import Floats
 from shelfwise.schema import EventType, to_micros
 
@@ -164,28 +165,21 @@ class Logistic:
         self._middle, spread = x.mean(0), x.std(0)
         self._spread = np.where(spread > 1e-9, spread, 1.0)
         design = self._design(x)
-        ridge = strength * np.diag([0.0] + [1.0] * x.shape[1])
-        self.weights = np.zeros(design.shape[1])
-        self.weights[0] = np.log((y.mean() + 1e-6) / (1 - y.mean() + 1e-6))
-        for _ in range(30):
-            chance = self.chance(x)
-            slope = design.T @ (y - chance) - ridge @ self.weights
-            curve = design.T @ (design * (chance * (1 - chance) + 1e-9)[:, None]) + ridge
-            step = np.linalg.solve(curve + 1e-9 * np.eye(len(curve)), slope)
-            self.weights += np.clip(step, -2, 2)
-            if np.abs(step).max() < 1e-6:
-                break
-        inverse = np.linalg.inv(curve + 1e-9 * np.eye(len(curve)))
+        start = np.zeros(design.shape[1])
+        start[0] = np.log((y.mean() + 1e-6) / (1 - y.mean() + 1e-6))
+        ridge = np.append(0.0, np.full(x.shape[1], strength))
+        self.weights, curve = newton(design, np.asarray(y, np.float64), ridge, start)
+        inverse = np.linalg.inv(curve)
         self._covariance = (inverse + inverse.T) / 2 + 1e-12 * np.eye(len(curve))
 
     def chance(self, x: Floats) -> Floats:
-        return np.asarray(1 / (1 + np.exp(-np.clip(self._design(x) @ self.weights, -30, 30))))
+        return sigmoid(self._design(x) @ self.weights)
 
     def draws(self, x: Floats, n: int, seed: int = 0) -> Floats:
         """float [n, rows]: chances under weights drawn from their posterior (Laplace's approximation)."""
         normal = np.random.default_rng(seed).standard_normal((n, len(self.weights)))
         weights = self.weights + normal @ np.linalg.cholesky(self._covariance).T
-        return np.asarray(1 / (1 + np.exp(-np.clip(weights @ self._design(x).T, -30, 30))))
+        return sigmoid(weights @ self._design(x).T)
 
     def _design(self, x: Floats) -> Floats:
         return np.column_stack([np.ones(len(x)), np.clip((x - self._middle) / self._spread, -8, 8)])

@@ -20,6 +20,7 @@ from starlette.responses import RedirectResponse, Response
 from shelfwise.catalogue.filters import SearchFilters
 from shelfwise.engine.request import MAX_K, Because, Item
 from shelfwise.errors import BundleError, EncodingError, InvalidRequest, UnknownProduct
+from shelfwise.plan.campaigns.words import reason
 from shelfwise.schema import MAX_ID, MAX_QUERY, MAX_TITLE, Event, EventType, Product
 from shelfwise.search.request import Hit
 from shelfwise.serve.gate import read_body
@@ -33,6 +34,7 @@ from shelfwise.serve.web.window_pages import (
     CartPage,
     Frame,
     HomePage,
+    Invited,
     NewPage,
     PhotoPage,
     PriceRange,
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from shelfwise.serve.app import Service
 
 ROW = 6  # products a row
+OFFERS = 3  # campaigns on the home page
 FOUND = 24  # products a page of results
 BEHIND = 4  # events named as reasons
 MAX_PRICE = 30  # characters of one that is typed
@@ -93,8 +96,12 @@ class Window:
 
         def page() -> HomePage:
             known = self._visitors.past(visitor)
-            rows = self._home_rows(visitor, known)
-            return HomePage(frame=self._frame(visitor, known), rows=rows, products=self._shop.product_count)
+            return HomePage(
+                frame=self._frame(visitor, known),
+                rows=self._home_rows(visitor, known),
+                invited=self._invited(visitor),
+                products=self._shop.product_count,
+            )
 
         return kept(render(await asyncio.to_thread(page), request), visitor)
 
@@ -299,6 +306,23 @@ class Window:
             if products is not None and products.products:
                 rows.append(products)
         return (*rows, Row(name="seen", products=seen)) if seen else tuple(rows)
+
+    def _invited(self, visitor: Visitor) -> tuple[Invited, ...]:
+        """Running campaigns that address this customer, the best first."""
+        found = self._shop.campaigns.offers(visitor.customer, OFFERS) if visitor.customer else []
+        there = self._shop.offers.products(id for one in found for id in one.products)
+        return tuple(
+            Invited(
+                title=one.title,
+                code=one.offer,
+                percent=f"{100 * one.discount:.3g}" if one.discount else "",
+                reason=reason(one.reason),
+                products=tuple(
+                    Shown(product=there[id], title=_whole(there[id])) for id in one.products[:ROW] if id in there
+                ),
+            )
+            for one in found
+        )
 
     def _recommended(
         self,

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from shelfwise.catalogue.facets import Facet
 from shelfwise.engine.request import Because
 from shelfwise.intake.values import parse_money
+from shelfwise.plan.campaigns.words import Said
 from shelfwise.schema import Event, Product
 from shelfwise.search.request import SearchAnswer
 from shelfwise.search.suggest import Suggestion
@@ -42,6 +43,17 @@ class Row:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Invited:
+    """A campaign that addresses the customer. percent: of the discount, "" for none."""
+
+    title: str
+    code: str
+    percent: str
+    reason: Said
+    products: tuple[Shown, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
     """What every page has around it. persona: the customer looked through, "" for a visitor; personas: to choose from.
     consent: may looks be recorded (None: not said yet)? events: how many of the visitor's actions are known."""
@@ -61,6 +73,7 @@ class HomePage:
     template: ClassVar[str] = "window/home.html"
     frame: Frame
     rows: tuple[Row, ...]
+    invited: tuple[Invited, ...]
     products: int
 
 

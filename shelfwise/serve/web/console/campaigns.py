@@ -16,6 +16,7 @@ from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, Unrea
 from shelfwise.plan.campaigns.audience import Audience, Rules
 from shelfwise.plan.campaigns.draft import CHANNELS, Draft
 from shelfwise.plan.campaigns.loading import load_redemptions
+from shelfwise.plan.campaigns.words import reason
 from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.uploads import receive
 from shelfwise.serve.web import chart
@@ -159,7 +160,7 @@ class Pages:
             campaign=draft,
             given=given,
             made=made,
-            people=tuple(made.people.head(SHOWN).iter_rows(named=True)) if made else (),
+            people=_people(made) if made else (),
             curve=_curve(made, language(request)) if made and made.curve else None,
             effect=effect,
             **said,
@@ -214,6 +215,10 @@ def _number(name: str, text: str) -> float | int:
         return float(text) if name == "spent" else int(text)
     except ValueError:
         raise InvalidRequest(name, f"is {text!r}; it must be a number") from None
+
+
+def _people(made: Audience) -> tuple[dict[str, Any], ...]:
+    return tuple(row | {"reason": reason(row["reason"])} for row in made.people.head(SHOWN).iter_rows(named=True))
 
 
 def _curve(made: Audience, lang: str) -> chart.Chart:
