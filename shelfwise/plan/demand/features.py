@@ -19,6 +19,9 @@ Array = np.ndarray[Any, Any]
 
 #: How many periods "lately" is.
 WINDOW = {"day": 56, "week": 26, "month": 18, "quarter": 8, "year": 5}
+#: Further spans whose mean is read, and (short, long): how a group's sales have grown lately.
+_WIDTHS = {"day": (14, 28), "week": (4, 8, 13), "month": (12,), "quarter": (4,), "year": (2,)}
+_GROWTH = {"day": (14, 56), "week": (4, 13), "month": (3, 12), "quarter": (2, 6), "year": (1, 3)}
 _AMOUNTS = [STATE.index(name) for name in STATE if not name.startswith(("share", "periods"))]
 _BASE = [METHODS.index(name) for name in ("simple smoothing", "damped trend", "seasonal smoothing", "theta")]
 
@@ -53,6 +56,9 @@ class Features:
         usual = np.where(known, values / np.maximum(mean, 1e-9)[:, None], 0.0)
         weight = known.sum(0)
         self._panel_sum = np.concatenate([[0.0], np.cumsum(usual.sum(0) / np.maximum(weight, 1))])
+        self._groups = [
+            (codes, *_grouped(usual, known, codes)) for codes in self._codes(len(panel))
+        ]
         lately, ever = self.state[:, :, 4], self.state[:, :, 6]
         scale = np.maximum(np.nan_to_num(lately), 0.25 * np.nan_to_num(ever))
         self.scale = np.where(scale > 0, scale, 1.0).astype(np.float64)
@@ -108,7 +114,10 @@ class Features:
             columns.append(np.where(known, lags, 0.0).sum(0) / np.maximum(known.sum(0), 1) / scale)
             year = 364  # the same weekday
             columns.append(self._mean(series, origins + first - 1 - year, origins + last - year) / scale)
+        for width in _WIDTHS[panel.frequency]:
+            columns.append(self._mean(series, origins - width, origins) / scale)
         columns.append(self._panel_ratio(origins, first, last, back))
+        columns += self._growth(series, origins)
         columns += [first.astype(np.float32), np.log1p(scale)]
         if len(np.unique(last - first)) > 1:
             columns.append(last - first)
@@ -128,6 +137,26 @@ class Features:
 
     def _mean(self, series: Array, start: Array, end: Array) -> Array:
         return _mean_of(self._sum, self._count, series, start, end)
+
+    def _codes(self, n: int) -> list[Array]:
+        """Groups of products whose growth is read: all of them, and those of each fact with few values."""
+        groups = [np.zeros(n, dtype=int)]
+        for codes in self.panel.static.values():
+            _, group = np.unique(np.asarray(codes), return_inverse=True)
+            if 2 <= group.max() + 1 <= n // 20:
+                groups.append(group)
+        return groups
+
+    def _growth(self, series: Array, origins: Array) -> list[Array]:
+        """How much more a group's products have sold of late than over a longer while."""
+        short, long = _GROWTH[self.panel.frequency]
+        found = []
+        for group, total, count in self._groups:
+            of = group[series]
+            now = _mean_of(total, count, of, origins - short, origins)
+            before = _mean_of(total, count, of, origins - long, origins)
+            found.append(np.where(before > 0, now / np.maximum(before, 1e-9), np.nan))
+        return found
 
     def _panel_ratio(self, origins: Array, first: Array, last: Array, back: Array) -> Array:
         """How much more all products together sold in the same block a season ago than just before it."""
@@ -160,6 +189,15 @@ def _cumulative(values: Array) -> Array:
     total = np.zeros((values.shape[0], values.shape[1] + 1), dtype=np.float64 if values.dtype != bool else np.int32)
     np.cumsum(values, axis=1, out=total[:, 1:])
     return total
+
+
+def _grouped(usual: Array, known: Array, group: Array) -> tuple[Array, Array]:
+    """Cumulative sums and counts of each group's products, [groups, T + 1]."""
+    shape = (int(group.max()) + 1, usual.shape[1])
+    total, count = np.zeros(shape), np.zeros(shape)
+    np.add.at(total, group, usual)
+    np.add.at(count, group, known)
+    return _cumulative(total), _cumulative(count)
 
 
 def _mean_of(total: Array, count: Array, series: Array, start: Array, end: Array) -> Array:

@@ -6,10 +6,12 @@ Members forecast the mean of a block of periods (one period, or the whole time a
 - *residual*: LightGBM on what is left after the per-series forecast, so that trends go on beyond what was seen;
 - *methods*: the average of the smoothing methods, and each method by itself.
 
-A member's quantiles are those of its own errors on origins held back inside the training part, of products of the same
+- *levels* forecasts quantiles themselves: LightGBM on the pinball loss of demand over the scale, at five levels.
+
+Any other member's quantiles are those of its own errors on origins held back inside the training part, of products of the same
 demand class and size of forecast, in units of an absolute error that LightGBM predicts (normalised split conformal
 prediction, Papadopoulos et al. 2002, by class: Mondrian). The members' quantiles are averaged with the weights of least
-pinball loss there. Quantile regression itself, eleven boosters a member, took eleven times as long and was no better.
+pinball loss there.
 """
 
 from __future__ import annotations
@@ -30,7 +32,8 @@ Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int, str], None]
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-MEMBERS = ("ratio", "residual")
+MEMBERS = ("ratio", "residual", "levels")
+_LEARNED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of "levels"; between them straight
 _ROWS = 150_000  # of training at most
 _TREES = 90
 _FEWEST = 400  # rows of training below which only the methods are used
@@ -101,7 +104,7 @@ def forecast(
         first, last = (np.tile([part[j] for part in parts], len(index)) for j in (0, 1))
         rows = train.features.rows(series, np.full(len(series), panel.periods), first, last)
         points, width = fitted.points(rows)
-        combined = settled.combine(points, width, classes[series])
+        combined = settled.combine(points, fitted.levels(rows), width, classes[series])
         quantiles[index] = combined.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
     say(3, 3, "done")
     return Forecast(quantiles=quantiles, mean=mean_of(quantiles), weights=settled.words())
@@ -175,8 +178,8 @@ class _Training:
 
     def fit(self, until: int, used: Sequence[str]) -> _Fitted:
         series, origin, first, last, target = self.table(self.origins, 0, until, _ROWS)
-        if len(series) < _FEWEST or not {"ratio", "residual"} & set(used):
-            return _Fitted({}, None)
+        if len(series) < _FEWEST or not set(MEMBERS) & set(used):
+            return _Fitted({}, [], None)
         return _learn(self.features.rows(series, origin, first, last), target, used, self.threads)
 
     def validate(self, classes: Array, members: Sequence[str]) -> _Settled:
@@ -188,7 +191,7 @@ class _Training:
         fitted = self.fit(begin, members)
         rows = self.features.rows(series, origin, first, last)
         points, width = fitted.points(rows)
-        return _settle(points, width, rows.scale, target, classes[series], series)
+        return _settle(points, fitted.levels(rows), width, rows.scale, target, classes[series], series)
 
 
 class _Pooled:
@@ -235,10 +238,25 @@ def _about(point: Array, width: Array, k: int) -> tuple[Array, Array]:
 
 
 class _Fitted:
-    """Boosters of what is left of demand over the scale, and of its absolute error."""
+    """Boosters of what is left of demand over the scale, of its quantiles, and of its absolute error."""
 
-    def __init__(self, boosters: dict[str, lgb.Booster], error: lgb.Booster | None) -> None:
-        self.boosters, self.error = boosters, error
+    def __init__(
+        self, boosters: dict[str, lgb.Booster], quantiles: list[lgb.Booster], error: lgb.Booster | None
+    ) -> None:
+        self.boosters, self.quantiles, self.error = boosters, quantiles, error
+
+    def levels(self, rows: Rows) -> Array | None:
+        """Quantiles of the member that learns them [rows, levels]; None where it was not fitted."""
+        if not self.quantiles:
+            return None
+        learned = np.stack([np.asarray(booster.predict(rows.x, num_threads=1)) for booster in self.quantiles], axis=1)
+        learned = np.sort(np.maximum(learned, 0.0), axis=1) * rows.scale[:, None]
+        place = np.interp(LEVELS, _LEARNED, np.arange(len(_LEARNED)))
+        # Beyond the outermost levels the fan goes on as wide again as a normal one would.
+        place = np.where(np.array(LEVELS) < _LEARNED[0], -0.4, np.where(np.array(LEVELS) > _LEARNED[-1], 4.5, place))
+        below = np.clip(np.floor(place).astype(int), 0, len(_LEARNED) - 2)
+        part = place - below
+        return np.asarray(np.maximum(learned[:, below] * (1 - part) + learned[:, below + 1] * part, 0.0))
 
     def points(self, rows: Rows) -> tuple[dict[str, Array], Array]:
         """Each member's forecast of the mean [rows], and the absolute error to expect [rows]."""
@@ -282,32 +300,43 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fit
         if name in boosters:
             fit = np.asarray(boosters[name].predict(rows.x, num_threads=threads))
             left = target - fit * rows.scale - (rows.base if name == "residual" else 0.0)
+    learned = []
+    if "levels" in used:
+        data.set_label(np.clip(target / rows.scale, 0.0, np.quantile(target / rows.scale, 0.999)))
+        at = params | {"objective": "quantile", "learning_rate": 0.08}
+        learned = [lgb.train(at | {"alpha": level}, data, num_boost_round=80) for level in _LEARNED]
     z = np.abs(left) / rows.scale
     z = np.minimum(z, np.quantile(z, 0.995))
     error = lgb.train(params, data.set_label(z), num_boost_round=_TREES // 2)
-    return _Fitted(boosters, error)
+    return _Fitted(boosters, learned, error)
 
 
 class _Settled:
     """What validation decided: each class's members with their weights, and how demand lies about each member."""
 
-    def __init__(self, weights: dict[int, dict[str, float]], pools: dict[str, _Pooled]) -> None:
-        self.weights, self.pools = weights, pools
+    def __init__(
+        self, weights: dict[int, dict[str, float]], pools: dict[str, _Pooled], stretch: dict[int, float] | None = None
+    ) -> None:
+        self.weights, self.pools, self.stretch = weights, pools, stretch or {}
         self.used = tuple({name for shares in weights.values() for name in shares})
 
-    def combine(self, points: dict[str, Array], width: Array, classes: Array) -> Array:
+    def combine(self, points: dict[str, Array], levels: Array | None, width: Array, classes: Array) -> Array:
         if not self.pools:  # nothing was ever observed to follow: as wide as counts of that mean are, and wider
             base = points["methods"]
             spread = np.maximum(base, np.sqrt(base))[:, None] * np.linspace(-1.6, 1.6, len(LEVELS))
             return np.maximum(base[:, None] + spread, 0.0)
         out = np.zeros((len(width), len(LEVELS)))
-        made: dict[str, Array] = {}
         for k in np.unique(classes):
             mine = np.flatnonzero(classes == k)
-            shares = {name: share for name, share in self.weights[int(k)].items() if name in points}
+            there = set(points) if levels is None else {*points, "levels"}
+            shares = {name: share for name, share in self.weights[int(k)].items() if name in there}
             for name, share in shares.items():
-                made = {name: self.pools[name].predict(points[name][mine], width[mine], classes[mine])}
-                out[mine] += made[name] * (share / sum(shares.values()))
+                if name == "levels" and levels is not None:
+                    made = levels[mine]
+                else:
+                    made = self.pools[name].predict(points[name][mine], width[mine], classes[mine])
+                out[mine] += made * (share / sum(shares.values()))
+            out[mine] = _stretched(out[mine], self.stretch.get(int(k), 1.0))
         return np.maximum(np.nan_to_num(out, posinf=0.0), 0.0)
 
     def words(self) -> dict[str, dict[str, float]]:
@@ -322,7 +351,13 @@ def pinball(quantiles: Array, y: Array) -> Array:
 
 
 def _settle(
-    points: dict[str, Array], width: Array, scale: Array, target: Array, classes: Array, series: Array
+    points: dict[str, Array],
+    levels: Array | None,
+    width: Array,
+    scale: Array,
+    target: Array,
+    classes: Array,
+    series: Array,
 ) -> _Settled:
     weight = (scale**-0.25)[:, None]  # between what the sum of errors weighs and what each series alike does
     half = series % 2  # each half is judged by how demand lay about the forecasts of the other
@@ -336,6 +371,8 @@ def _settle(
             pool = _Pooled(point[other], width[other], target[other], classes[other])
             made[mine] = pool.predict(point[mine], width[mine], classes[mine])
         settled[name] = made
+    if levels is not None:
+        settled["levels"] = levels
     losses = {name: pinball(made, target) * weight[:, 0] for name, made in settled.items()}
     weights: dict[int, dict[str, float]] = {}
     for k in range(4):
@@ -347,10 +384,34 @@ def _settle(
             return (1 - lean) * own + lean * float(loss.mean())
 
         order = sorted(METHODS, key=lambda name: score(losses[name]))
-        members = [name for name in ("ratio", "residual", "methods") if name in settled] + order[:2]
+        members = [name for name in (*MEMBERS, "methods") if name in settled] + order[:2]
         weights[k] = _mix(members, settled, target, weight[:, 0], score)
     used = {name for shares in weights.values() for name in shares}
-    return _Settled(weights, {name: _Pooled(points[name], width, target, classes) for name in used})
+    stretch = {}
+    for k, shares in weights.items():
+        mine = np.flatnonzero(classes == k)
+        if len(mine) >= 200:
+            mixed = sum(share * settled[name][mine] for name, share in shares.items())
+            stretch[k] = _stretch(np.asarray(mixed), target[mine])
+    pools = {name: _Pooled(points[name], width, target, classes) for name in used if name in points}
+    return _Settled(weights, pools, stretch)
+
+
+def _stretched(quantiles: Array, by: float) -> Array:
+    """The fan [rows, levels] drawn apart from its median."""
+    middle = quantiles[:, LEVELS.index(0.5), None]
+    return np.asarray(np.maximum(middle + by * (quantiles - middle), 0.0))
+
+
+def _stretch(quantiles: Array, target: Array) -> float:
+    """The least stretch, 1 to 1.5, at which 80% of what came lay between the quantiles 0.1 and 0.9 (conformalised
+    quantile regression, Romano, Patterson & Candès 2019, as a factor)."""
+    for by in np.arange(1.0, 1.5, 0.02):
+        fan = _stretched(quantiles, float(by))
+        inside = (fan[:, LEVELS.index(0.1)] - 1e-9 <= target) & (target <= fan[:, LEVELS.index(0.9)] + 1e-9)
+        if inside.mean() >= 0.8:
+            return float(by)
+    return 1.5
 
 
 def _mix(
@@ -363,7 +424,7 @@ def _mix(
         best = min(members, key=lambda m: score(pinball((total + points[m]) / (step + 1), target) * weight))
         total = total + points[best]
         counts[best] += 1
-    even = [name for name in ("ratio", "residual", "methods") if name in points]
+    even = [name for name in (*MEMBERS, "methods") if name in points]
     weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
     for name in even:  # what validation prefers by chance costs less so
         weights[name] = weights.get(name, 0.0) + 0.25 / len(even)
