@@ -4,8 +4,8 @@
 
 `online_retail` or `complete_journey` is loaded into a new shop, as a merchant's would be; the table holds the products
 sold in at least `--least` weeks: unique_id, ds, y, unit_price (the median paid). `--facts` adds the category.
-`--promotions` (complete_journey) adds what is known ahead: the share of the shops that show a product in the mailer or on
-a display in a week. Those are in the data by product and week whether or not anybody bought.
+`--promotions` (complete_journey) adds what is known ahead: the share of the shops that show a product in the mailer or
+on a display in a week. Those are in the data by product and week whether or not anybody bought.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _long(panel: Panel, facts: bool) -> pl.DataFrame:
 
 
 def _promotions(shown: pl.DataFrame, panel: Panel) -> pl.DataFrame:
-    """The grocer's week 1 begins on 2016-12-26; a week of the panel takes the promotions of the week its middle is in."""
+    """The grocer's week 1 begins on 2016-12-26; a week of the panel takes the promotions of the one its middle is in."""
     weeks = pl.DataFrame({"ds": [panel.date_of(t) for t in range(panel.periods)]}).with_columns(
         week=((pl.col("ds") - pl.date(2016, 12, 26)).dt.total_days() + 3) // 7 + 1
     )

@@ -56,9 +56,7 @@ class Features:
         usual = np.where(known, values / np.maximum(mean, 1e-9)[:, None], 0.0)
         weight = known.sum(0)
         self._panel_sum = np.concatenate([[0.0], np.cumsum(usual.sum(0) / np.maximum(weight, 1))])
-        self._groups = [
-            (codes, *_grouped(usual, known, codes)) for codes in self._codes(len(panel))
-        ]
+        self._groups = [(codes, *_grouped(usual, known, codes)) for codes in self._codes(len(panel))]
         lately, ever = self.state[:, :, 4], self.state[:, :, 6]
         scale = np.maximum(np.nan_to_num(lately), 0.25 * np.nan_to_num(ever))
         self.scale = np.where(scale > 0, scale, 1.0).astype(np.float64)

@@ -4,14 +4,13 @@ Members forecast the mean of a block of periods (one period, or the whole time a
 
 - *ratio*: LightGBM on demand over the series' scale;
 - *residual*: LightGBM on what is left after the per-series forecast, so that trends go on beyond what was seen;
-- *methods*: the average of the smoothing methods, and each method by itself.
-
+- *methods*: the average of the smoothing methods, and each method by itself;
 - *levels* forecasts quantiles themselves: LightGBM on the pinball loss of demand over the scale, at five levels.
 
-Any other member's quantiles are those of its own errors on origins held back inside the training part, of products of the same
-demand class and size of forecast, in units of an absolute error that LightGBM predicts (normalised split conformal
-prediction, Papadopoulos et al. 2002, by class: Mondrian). The members' quantiles are averaged with the weights of least
-pinball loss there.
+Any other member's quantiles are those of its own errors on origins held back inside the training part, of products of
+the same demand class and size of forecast, in units of an absolute error that LightGBM predicts (normalised split
+conformal prediction, Papadopoulos et al. 2002, by class: Mondrian). The members' quantiles are averaged with the
+weights of least pinball loss there, and the fan is drawn apart where it held too little of what came.
 """
 
 from __future__ import annotations
