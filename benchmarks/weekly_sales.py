@@ -56,7 +56,7 @@ def _long(panel: Panel, facts: bool) -> pl.DataFrame:
 
 
 def _promotions(shown: pl.DataFrame, panel: Panel) -> pl.DataFrame:
-    """The grocer's week 1 begins on 2016-12-26; a week of the panel takes the promotions of the one its middle is in."""
+    """The grocer's week 1 begins on 2016-12-26; a week of the panel takes the promotions of its middle."""
     weeks = pl.DataFrame({"ds": [panel.date_of(t) for t in range(panel.periods)]}).with_columns(
         week=((pl.col("ds") - pl.date(2016, 12, 26)).dt.total_days() + 3) // 7 + 1
     )
