@@ -12,9 +12,11 @@ import numpy as np
 from shelfwise.catalogue.columns import Mask
 from shelfwise.catalogue.facets import facets_of
 from shelfwise.catalogue.products import ProductsView, passing
-from shelfwise.engine.arrange.rules import Rules, arranged
+from shelfwise.engine.arrange.ranked import Ranked
+from shelfwise.engine.arrange.rules import Rules
+from shelfwise.engine.arrange.steps import SEARCH_STEPS
 from shelfwise.models.sequences import Floats, Ints
-from shelfwise.schema import SELLS
+from shelfwise.schema import SELLS, Rule
 from shelfwise.search import paging
 from shelfwise.search.highlights import Highlights
 from shelfwise.search.indexes import Indexes
@@ -52,8 +54,12 @@ def answered(
     """The page of what was found, with all that is said about it. Raises InvalidRequest for a foreign page token."""
     kept = np.flatnonzero(passing(scored.masks.values(), len(scored.rows)))
     sort = request.sort if request.sort != "relevance" else plan.sort or "relevance"
-    rows, scores, ruled = _ordered(indexes, view, request, scored.rows[kept], scored.scores[kept], sort, rules)
-    page = paging.page(view, request, rows, scores)
+    order = kept[paging.order(view, sort, scored.rows[kept], scored.scores[kept], indexes.sold.values)]
+    ranked = Ranked(scored.rows[order], scored.scores[order])
+    if sort == "relevance":
+        ranked = _arranged(view, request, ranked, rules)
+    ruled = ranked.ruled
+    page = paging.page(view, request, ranked.rows, ranked.scores)
     terms = highlights.terms((plan.text, *plan.variants))
     place = dict(zip(scored.rows[kept].tolist(), kept.tolist(), strict=True)) if request.explain else {}
     sold = indexes.sold.of(np.array([row for row, _, _ in page.items], np.int32)) > 0
@@ -89,27 +95,22 @@ def answered(
     )
 
 
-def _ordered(
-    indexes: Indexes,
-    view: ProductsView,
-    request: SearchRequest,
-    rows: Ints,
-    scores: Floats,
-    sort: str,
-    rules: Rules,
-) -> tuple[Ints, Floats, Mapping[int, tuple[str, ...]]]:
-    """Rows best first with their scores, and the rules that moved some."""
-    order = paging.order(view, sort, rows, scores, indexes.sold.values)
-    rows, scores = rows[order], scores[order]
-    if sort != "relevance":
-        return rows, scores, {}
+@dataclass(frozen=True, slots=True, eq=False)
+class _SearchContext:
+    """A search, as the steps of arrange read it."""
+
+    view: ProductsView
+    request: SearchRequest
+    rules: tuple[Rule, ...]
+
+    def allowed(self, row: int) -> bool:
+        return bool(self.view.allowed(self.request.filters, np.array([row], np.int32))[0])
+
+
+def _arranged(view: ProductsView, request: SearchRequest, ranked: Ranked, rules: Rules) -> Ranked:
+    """The same steps as a recommendation's (engine/arrange/steps.py)."""
     now = time.time() if request.now is None else request.now.timestamp()
-    holding = rules.holding(request.query, request.filters.categories, now)
-    if not holding:
-        return rows, scores, {}
-
-    def shown(row: int) -> bool:
-        return bool(view.allowed(request.filters, np.array([row], np.int32))[0])
-
-    made = arranged(holding, rows, scores, view.row, shown)
-    return made.rows, made.scores, made.applied
+    context = _SearchContext(view, request, rules.holding(request.query, request.filters.categories, now))
+    for step in SEARCH_STEPS:
+        ranked = step(context, ranked)
+    return ranked

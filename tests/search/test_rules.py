@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shelfwise.catalogue.filters import Filters, SearchFilters
 from shelfwise.engine.arrange.rules import Arranged, Rules, arranged
-from shelfwise.schema import Rule
+from shelfwise.engine.arrange.steps import SEARCH_STEPS, STEPS
+from shelfwise.schema import Product, Rule, RuleAction
+from shelfwise.shop import Shop
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
 SECONDS = NOW.timestamp()
@@ -114,3 +118,23 @@ def test_whatever_the_rules_an_answer_stays_an_answer(given_: list[tuple[str, li
     assert not hidden & set(rows)
     assert set(range(n)) - hidden <= set(rows)
     assert (np.diff(found.scores) <= 0).all()
+
+
+def test_search_and_recommendation_go_through_the_same_steps(tmp_path: Path) -> None:
+    assert set(SEARCH_STEPS) <= set(STEPS)
+    with Shop.create(tmp_path / "shop", text_encoder="none", image_encoder="none", durable=False) as shop:
+        shop.put_products([Product(id=f"p{n}", title=f"Lamp {n}", product_type="Home > Lamps") for n in range(8)])
+        shop.put_products([Product(id="oven", title="Oven", product_type="Kitchen")])
+        rules = [
+            Rule(action=RuleAction.PIN, products=("p5", "oven"), category="Home", position=2),
+            Rule(action=RuleAction.HIDE, products=("p3",), category="home > lamps"),
+        ]
+        shop.store.put_rules(rules, "test")
+        shop.refresh()
+        filters = Filters(categories=("Home > Lamps",))
+        recommended = [item.product for item in shop.recommend(surface="category", filters=filters, k=8).items]
+        found = [hit.product for hit in shop.search("", filters=SearchFilters(categories=filters.categories)).items]
+        for products in (recommended, found):
+            assert products[1] == "p5"
+            assert not {"p3", "oven"} & set(products), "a pin stays inside the filters"
+            assert len(products) == 7

@@ -1,13 +1,12 @@
-"""Merchants' rules on a recommended answer."""
+"""Merchants' rules on a ranked answer, recommended or found."""
 
 from __future__ import annotations
 
-from shelfwise.engine.arrange.ranked import Ranked
+from shelfwise.engine.arrange.ranked import AnswerContext, Ranked
 from shelfwise.engine.arrange.rules import arranged
-from shelfwise.engine.context import Context
 
 
-def by_rules(context: Context, ranked: Ranked) -> Ranked:
+def by_rules(context: AnswerContext, ranked: Ranked) -> Ranked:
     """Hide, move and pin as the rules that hold here say; a pinned product need be no candidate, only one that the
     answer may hold."""
     if not context.rules:

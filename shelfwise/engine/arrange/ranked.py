@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
+from shelfwise.catalogue.products import ProductsView
 from shelfwise.engine.context import Context
 from shelfwise.models.sequences import Floats, Ints
+from shelfwise.schema import Rule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -18,4 +21,17 @@ class Ranked:
     ruled: frozenset[int] = frozenset()
 
 
+class AnswerContext(Protocol):
+    """What a step may read of any question, a search's too.
+
+    rules: those that hold here and now. allowed: may this row be in the answer (for sale, inside the filters)?"""
+
+    @property
+    def view(self) -> ProductsView: ...
+    @property
+    def rules(self) -> tuple[Rule, ...]: ...
+    def allowed(self, row: int) -> bool: ...
+
+
 Step = Callable[[Context, Ranked], Ranked]
+SearchStep = Callable[[AnswerContext, Ranked], Ranked]
