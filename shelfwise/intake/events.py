@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, dates, ga4, headings, nested, orders, reading
+from shelfwise.intake import columns, dates, ga4, headings, lists, nested, orders, reading
 from shelfwise.intake.extremes import LARGE_PRICE, LARGE_QUANTITY, add_bots, add_extremes, bot_like
 from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.mapping import Column, plain_name, resolve
@@ -47,7 +47,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "product": (
         "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
-        "product_number", "product_reference", "variant_id", "variation_id", "item_number", "artikelnummer",
+        "product_number", "product_reference", "item_product_id", "variant_id", "variation_id", "item_number", "artikelnummer",
         "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
         "商品コード", "상품번호",
     ),
@@ -74,6 +74,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "注文ステータス", "주문상태",
     ),
     "cancelled": ("cancelled_at", "canceled_at", "cancelled", "canceled", "cancel_date", "voided_at", "storniert_am"),
+    "returned": ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned"),
     "name": (
         "item_name", "product_name", "lineitem_name", "product_title", "description", "title", "宝贝标题", "商品名称",
     ),
@@ -127,6 +128,7 @@ def load_events(
         floats = FloatIds(("customer", "session", "product"))
         for frame in frames:
             frame = orders.somebody(frame, nobodies, findings)
+            frame = lists.lists_as_ids(frame, known, findings)
             frame = orders.products_only(frame, frame["name"], known, not_products, findings)
             spool.add(valid := _valid(frame, findings))
             floats.seen(valid)
@@ -168,9 +170,10 @@ def _frames(
         for frame in ga4.frames(path, kind.removeprefix("ga4 ").replace("ga4", "jsonl"), findings):
             yield orders.settled(frame.with_columns(name=pl.lit("")), pl.repeat("", frame.height, eager=True), findings)
     elif nested.is_nested(path, kind):
+        when = _dates_of_lists(path, kind, mapping, known)
         for texts, columns in nested.frames(path, kind, mapping, SYNONYMS, known, findings):
             columns, texts = _typed_lists(columns, texts, findings)
-            yield _events_of(texts, columns, findings, dates.Reading(True))
+            yield _events_of(texts, columns, findings, when)
     else:
         shift = 0
         if kind in ("csv", "tsv") and (named or headings.double_colons(path)):
@@ -238,12 +241,16 @@ def _table_frames(
         if field in ("time", "customer", "status", "cancelled") and column.name and column.name != order
     ]
     last: dict[str, str] = {}
+    listed = columns["product"].name if "product" in columns else ""
+    beside = [columns[field].name for field in ("quantity", "price") if field in columns and columns[field].name]
     for texts in reading.text_frames(path, kind, names):
         findings.read += texts.height
         if shift:
             texts = texts.with_columns(pl.col("line") - shift)
         if order:
             texts = orders.filled_down(texts, order, carried, last)
+        if listed:
+            texts = lists.expanded(texts, listed, beside, known, findings)
         yield _events_of(texts, columns, findings, when)
 
 
@@ -343,6 +350,26 @@ def _dates_of(path: Path, kind: str, column: Column, findings: Findings) -> date
     return order
 
 
+def _dates_of_lists(path: Path, kind: str, mapping: Mapping[str, str] | None, known: Collection[str]) -> dates.Reading:
+    """The same of records with lists. Raises UnreadableFile."""
+    if mapping and ("|" in mapping.get("time", "") or mapping.get("time", "").startswith("=")):
+        return dates.Reading()
+
+    def written() -> Iterator[list[str]]:
+        for texts, _ in nested.frames(path, kind, mapping, SYNONYMS, known, Findings(path.name)):
+            yield texts["time"].unique().to_list()
+
+    for values in written():
+        sample = pl.Series(values[:_SAMPLE], dtype=pl.String)
+        if not (columns.times(sample).is_null() & (sample.str.strip_chars() != "")).any():
+            return dates.Reading(True)
+        break
+    order = dates.order_of(dates.distinct(written()))
+    if problem := dates.doubtful(order, "time"):
+        raise UnreadableFile(path, f"the dates cannot be read without doubt: {problem}")
+    return order
+
+
 def _chain(first: list[str], rest: Iterator[list[str]]) -> Iterator[list[str]]:
     yield first
     yield from rest
@@ -398,11 +425,27 @@ def _events_of(
             .then(pl.format("{}-{}", "id", "place"))
             .otherwise("id")
         )
+    frame = _with_returns(frame, text("returned").filter(~other), findings)
     ordered = (pl.col("type") == _PURCHASE) & (pl.col("request_id") != "") & (pl.col("product") != "")
     if plain_name(made_of_order) == "request_id" and "place" not in texts.columns:
         ordered = pl.lit(value=False)
     frame = frame.with_columns(ordered=ordered)
     return orders.settled(frame.drop("status_"), frame["status_"], findings)
+
+
+def _with_returns(frame: pl.DataFrame, texts: pl.Series, findings: Findings) -> pl.DataFrame:
+    """Beside each line of an order a refund of the pieces that its column says came back."""
+    pieces, _ = columns.numbers(texts)
+    counted = frame.with_columns(pieces=pieces)
+    back = counted.filter((pl.col("type") == _PURCHASE) & (pl.col("pieces") > 0))
+    back = back.filter(~pl.col("status_").str.to_lowercase().is_in(list(orders.GIVEN_BACK)))
+    if not back.height:
+        return frame
+    why = "pieces of an order's line came back: a refund of this many; what it takes back counts for nothing"
+    findings.add_rows("returned_pieces", "mended", why, back, "product", "pieces", "request_id")
+    findings.read += back.height
+    refund = back.with_columns(type=pl.lit(nested.REFUND), quantity=pl.col("pieces"), id=pl.lit(""))
+    return pl.concat([frame, refund.drop("pieces")])
 
 
 def _valid(frame: pl.DataFrame, findings: Findings) -> pl.DataFrame:

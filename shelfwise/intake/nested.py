@@ -61,6 +61,8 @@ def is_nested(path: Path, kind: str) -> bool:
     """Whether records hold lists, or objects that a flat table has no columns for."""
     if kind == "parquet":
         return any(dtype.is_nested() for dtype in reading._parquet(path).collect_schema().dtypes())
+    if kind in ("csv", "tsv"):
+        return _nests_in_table(path, kind)
     if kind != "jsonl":
         return False
     for seen, (_, row) in enumerate(reading.json_rows(path)):
@@ -71,8 +73,32 @@ def is_nested(path: Path, kind: str) -> bool:
     return False
 
 
+def holds_orders(path: Path, kind: str) -> bool:
+    """Whether records hold lines of orders or events of sessions, and are no products with variants."""
+    for seen, (_, record) in enumerate(reading.rows_of(path, kind)):
+        if seen >= _LOOKED_AT:
+            break
+        names = {plain_name(name) for name in record}
+        if names & {"title", "handle", "variants", "type_id", "regular_price"}:
+            return False
+        if any(plain_name(name) in _LISTS and isinstance(_list_of(value), list) for name, value in record.items()):
+            return True
+    return False
+
+
+def _nests_in_table(path: Path, kind: str) -> bool:
+    """Whether a column of a table holds orders' lines as JSON text."""
+    names = [name for name in reading.header_of(path, kind) if plain_name(name) in _LISTS]
+    texts = next(reading.text_frames(path, kind, names), None) if names else None
+    return texts is not None and any(
+        isinstance(found := _list_of(text.strip()), list) and bool(found) and isinstance(found[0], dict)
+        for name in names
+        for text in texts[name].head(_LOOKED_AT).to_list()
+    )
+
+
 def _is_list_text(value: object) -> bool:
-    return isinstance(value, str) and value[:1] == "[" and value[-1:] == "]" and isinstance(_list_of(value), list)
+    return isinstance(value, str) and value[:1] in ("[", "{") and isinstance(_list_of(value), list | dict)
 
 
 def _list_of(value: object) -> object:
@@ -95,7 +121,9 @@ def frames(
 ) -> Iterator[tuple[pl.DataFrame, dict[str, Column]]]:
     """(texts by field with `line` and `place`, fields as `Column`s), frame by frame. known: the catalogue's ids."""
     given = resolve(path, [], mapping, synonyms, open_ended=True) if mapping else {}
-    fields = [field for field in synonyms if not (mapping and field in mapping and not mapping[field])]
+    fields = [
+        field for field in synonyms if field != "returned" and not (mapping and field in mapping and not mapping[field])
+    ]
     reader = _Reader(path, given, {field: synonyms[field] for field in fields}, known)
     rows: list[tuple[Any, ...]] = []
     for line, record in reading.rows_of(path, kind):

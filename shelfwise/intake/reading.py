@@ -134,6 +134,9 @@ def header_of(path: Path, kind: str) -> list[str]:
     return next(_csv(path, kind))[1]
 
 
+_FORMULA = re.compile(r'^="(.*)"$', re.DOTALL)  # how Excel is made to keep a text as it is: ="0012"
+
+
 def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
     """(line, fields, delimiter): the header first. Rows of nothing, and fields of nothing past the header's, are none.
 
@@ -175,6 +178,7 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
                     row = row[: len(header)]
                 elif named <= len(row) < len(header):
                     row += [""] * (len(header) - len(row))
+                row = [_FORMULA.sub(r"\1", field) if field[:2] == '="' else field for field in row]
                 if len(row) != len(header):
                     few = len(row) < len(header)
                     raise UnreadableFile(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import events, exports, ga4, products, reading
+from shelfwise.intake import events, exports, ga4, nested, products, reading
 from shelfwise.intake.mapping import resolve
 
 Contents = Literal["products", "events"]
@@ -24,7 +24,10 @@ def recognise(path: Path) -> Contents:
     if kind != "jsonl" and exports.recognised(header):
         return "products"
     names = resolve(path, header, None, events.SYNONYMS, open_ended=True)
-    if "time" in names and {"customer", "session"} & set(names) and {"product", "query"} & set(names):
+    whose = {"customer", "session", "request_id"} & set(names)
+    if "time" in names and whose and {"product", "query"} & set(names):
+        return "events"
+    if kind in ("jsonl", "parquet") and nested.is_nested(path, kind) and nested.holds_orders(path, kind):
         return "events"
     if "id" in resolve(path, header, None, products.SYNONYMS, open_ended=True):
         return "products"

@@ -12,6 +12,7 @@ import pytest
 from events_of import brief, counts, feed
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.intake.recognise import recognise
 from shelfwise.intake.report import QualityReport
 from shelfwise.schema import Product
 from shelfwise.shop import Shop
@@ -293,6 +294,9 @@ TABLES = {
     "PrestaShop": ("TP", "id_order;reference;date_add;customer;product_id;product_reference;product_quantity;unit_price;order_state\n1;ABC;2026-03-01 10:00:00;ann;12;TP;2;9,90;Payment accepted\n2;ABD;2026-03-02 10:00:00;bob;12;TP;1;9,90;Canceled\n", [("ann", "TP", "purchase"), ("bob", "TP", "purchase_returned")]),
     "Shopware": ("SW-1", "orderNumber;orderDateTime;customerNumber;productNumber;quantity;unitPrice;stateMachineState\n10001;2026-03-01T10:00:00.000+00:00;C1;SW-1;2;9.9;completed\n10002;2026-03-02T10:00:00.000+00:00;C2;SW-1;1;9.9;cancelled\n", [("C1", "SW-1", "purchase"), ("C2", "SW-1", "purchase_returned")]),
     "Taobao": ("A1", "订单编号,买家会员名,订单状态,商品编号,数量,单价,下单时间\n1,小明,交易成功,A1,2,9.90,2026-03-01 10:00:00\n2,小红,交易关闭,A1,1,9.90,2026-03-02 10:00:00\n", [("小明", "A1", "purchase"), ("小红", "A1", "purchase_returned")]),
+    "Magento, pieces back": ("M,N", "increment_id,created_at,customer_email,status,sku,qty_ordered,qty_refunded,price\n12,2026-03-02 10:00:00,x@e,complete,M,2,2,5\n12,2026-03-02 10:00:00,x@e,complete,N,2,1,5\n", [("x@e", "M", "purchase_returned"), ("x@e", "N", "purchase")]),
+    "WooCommerce, several ids": ("103", "order_id,order_date,status,customer_id,item_id,item_quantity,item_sku,item_product_id\n727,2026-03-02 10:00:00,completed,26,315,2,H-S,103\n", [("26", "103", "purchase")]),
+    "Excel's texts": ("0017", 'order_id,date,customer_id,sku,quantity\n1,2026-03-01,"=""0042""","=""0017""",2\n', [("0042", "0017", "purchase")]),
     "given back under its own number": ("x,y", "order_id,date,customer_id,sku,quantity\n1,2026-03-01,c,x,2\n1,2026-03-01,c,y,1\n1,2026-03-04,c,x,-2\n", [("c", "x", "purchase_returned"), ("c", "y", "purchase")]),
 }  # fmt: skip
 
@@ -307,3 +311,13 @@ def test_orders_in_tables(new_shop: NewShop, tmp_path: Path, name: str) -> None:
     assert [row for row in brief(shop, "customer", "product", "type") if row[2] != "refund"] == owned
     if name.startswith("Amazon"):
         assert brief(shop, "price", "quantity")[0] == (45.0, 2.0)
+
+
+def test_the_console_tells_orders_from_products(tmp_path: Path) -> None:
+    for value, contents in (
+        ({"orders": [ORDER]}, "events"),
+        (SHOPIFY, "products"),
+        ([{"id": 1, "title": "Cup"}], "products"),
+    ):
+        (tmp_path / "file.json").write_text(json.dumps(value))
+        assert recognise(tmp_path / "file.json") == contents

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from events_of import brief, counts, feed, load
+from events_of import brief, counts, feed, load, times
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.schema import Product
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
@@ -129,3 +130,52 @@ def test_a_list_is_never_an_id(tmp_path: Path, new_shop: NewShop) -> None:
     with pytest.raises(UnreadableFile, match=r"no usable row|list"):
         load(shop, tmp_path, "log.jsonl", json.dumps(record) + "\n")
     assert brief(shop, "product") == []
+
+
+CELLS = [
+    ('"[""a"",""b""]"', '"[2,1]"'), ("\"['a', 'b']\"", "1"), ('"a,b"', "1"), ("a|b", "1"), ("a;b", "1"), ('"(""a"", ""b"")"', "1"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cell", "quantity"), CELLS)
+def test_lists_in_the_cells_of_a_table(tmp_path: Path, new_shop: NewShop, cell: str, quantity: str) -> None:
+    shop = new_shop()
+    feed(shop, tmp_path, "a", "b")
+    shop.put_products([Product(id="c,d", title="Of one id with a comma")])
+    text = f'user_id,timestamp,event,product_id,quantity\nu,2026-01-01,purchase,{cell},{quantity}\nu,2026-01-02,view,"c,d",1\n'
+    report = load(shop, tmp_path, "log.csv", text)
+    assert brief(shop, "product") == [("a",), ("b",), ("c,d",)]
+    assert counts(report) == {"listed_products": 1}
+    if quantity != "1":
+        assert brief(shop, "quantity")[:2] == [(2.0,), (1.0,)]
+    assert load(shop, tmp_path, "log.csv", text).kept == 0
+
+
+def test_lines_of_orders_in_a_cell(tmp_path: Path, new_shop: NewShop) -> None:
+    shop = new_shop()
+    lines = json.dumps([{"sku": "a", "quantity": 2}, {"sku": "b"}]).replace('"', '""')
+    load(shop, tmp_path, "orders.csv", f'order_id,email,created_at,line_items\n1,u@x,2026-01-01,"{lines}"\n')
+    assert brief(shop, "type", "customer", "product", "quantity") == [
+        ("purchase", "u@x", "a", 2.0),
+        ("purchase", "u@x", "b", 1.0),
+    ]
+
+
+@pytest.mark.parametrize("cell", ['"{""x"": {""y"": 1}}"', '"[{""x"": 1}]"', '"[a b]"'])
+def test_what_is_no_id_is_dropped_and_said(tmp_path: Path, new_shop: NewShop, cell: str) -> None:
+    shop = new_shop()
+    text = f"user_id,timestamp,event,product_id\nu,2026-01-01,purchase,{cell}\nu,2026-01-01,purchase,a\n"
+    report = load(shop, tmp_path, "log.csv", text)
+    assert brief(shop, "product") == [("a",)]
+    assert counts(report) == {"list_as_id": 1}
+
+
+def test_dates_beside_lists_are_decided_by_the_column(tmp_path: Path, new_shop: NewShop) -> None:
+    def order(day: str) -> dict[str, object]:
+        return {"user": "u", "date": day, "event": "purchase", "items": [{"sku": "a"}]}
+
+    with pytest.raises(UnreadableFile, match=r"--map .time=time\|%d/%m/%Y"):
+        load(new_shop(), tmp_path, "log.jsonl", json.dumps(order("03/11/2025")) + "\n")
+    shop = new_shop()
+    load(shop, tmp_path, "log.json", json.dumps([order("03/11/2025"), order("11/13/2025")]))
+    assert [time.isoformat()[:10] for time in times(shop)] == ["2025-03-11", "2025-11-13"]
