@@ -1,4 +1,5 @@
-"""Google Merchant feeds as XML: RSS 2.0 (`item`) and Atom (`entry`), names in Google's g: namespace or without.
+"""Feeds as XML: Google Merchant's RSS 2.0 (`item`) and Atom (`entry`), names in its g: namespace or without; Yandex's
+(`offer`), Heureka's (`SHOPITEM`) and others whose records are called `product` or the like.
 
 Read by expat block by block, one product in memory at a time. A document type that declares entities is refused, so
 neither outside files nor "billion laughs" can come in.
@@ -17,7 +18,9 @@ from shelfwise.intake.encoding import Encoding, chunks_of_bytes, declared_encodi
 from shelfwise.intake.reading import MAX_LINE, Row
 
 _GOOGLE = "base.google.com/ns/1.0"
-_RECORDS = ("item", "entry")
+_RECORDS = frozenset(
+    ("item", "entry", "product", "offer", "shopitem", "article", "artikel", "produkt", "produit", "producto")
+)
 _MANY = " | "  # joins the values of a repeated element (additional_image_link)
 
 
@@ -73,6 +76,8 @@ class _Feed:
         self._done: list[tuple[int, Row]] = []
         self._row: Row | None = None
         self._line = 0
+        self._record = ""
+        self._label = ""  # of a value that a name or a language belongs to
         self._path: list[str] = []  # names below the record
         self._text: list[str] = []
         self._size = 0
@@ -89,10 +94,12 @@ class _Feed:
         local = local.lower()
         if self._row is None:
             if local in _RECORDS:
-                self._row, self._line, self._size = {}, self._parser.CurrentLineNumber, 0
+                self._row, self._line, self._size = dict(attributes), self._parser.CurrentLineNumber, 0
+                self._record = local
             return
         self._path.append(f"g:{local}" if _GOOGLE in space else local)
         self._text = []
+        self._label = attributes.get("name", "")
         address = attributes.get("href")  # Atom's links
         if address and self._path == ["link"] and attributes.get("rel", "alternate") == "alternate":
             self._row.setdefault("link", address)
@@ -108,7 +115,7 @@ class _Feed:
         if self._row is None:
             return
         if not self._path:  # the record ends
-            if name.rpartition(" ")[2].lower() in _RECORDS:
+            if name.rpartition(" ")[2].lower() == self._record:
                 row, self._row = self._row, None
                 self._done.append((self._line, _plain(row)))
             return
@@ -116,6 +123,16 @@ class _Feed:
         self._path.pop()
         text = "".join(self._text).strip()
         self._text = []
+        label, self._label = self._label, ""
+        if label and key in (
+            "param",
+            "attribute",
+            "property",
+            "feature",
+            "attributes.attribute",
+            "properties.property",
+        ):
+            key = label  # <param name="Colour">red</param>
         if text:
             before = self._row.get(key)
             self._row[key] = text if before is None else f"{before}{_MANY}{text}"

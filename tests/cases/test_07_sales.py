@@ -1,3 +1,4 @@
+# ruff: noqa: E501 (feeds are wide)
 """Case 07: sale prices with their windows; other prices of a feed are not the product's."""
 
 from __future__ import annotations
@@ -107,3 +108,35 @@ def test_what_nobody_touched_is_not_popular(case: Callable[[int], Path], new_sho
     answer = shop.recommend(session="v", k=4)
     assert answer.items
     assert not [item.reason for item in answer.items if "Popular" in item.reason]
+
+
+YML = """<?xml version="1.0" encoding="UTF-8"?><yml_catalog date="2026-11-01"><shop><name>Shop</name>
+<offers><offer id="0012" available="true"><name>Чайник</name><url>https://x/1</url><price>1500</price><oldprice>2000</oldprice>
+<currencyId>RUB</currencyId><vendor>Kiln</vendor><picture>https://x/1.jpg</picture><param name="Цвет">синий</param></offer>
+<offer id="13" available="false"><name>Чашка</name><price>300</price><currencyId>RUB</currencyId></offer></offers></shop></yml_catalog>"""
+HEUREKA = """<?xml version="1.0" encoding="windows-1250"?><SHOP><SHOPITEM><ITEM_ID>A1</ITEM_ID><PRODUCTNAME>Hrnek žlutý</PRODUCTNAME>
+<DESCRIPTION>Keramika</DESCRIPTION><IMGURL>https://x/h.jpg</IMGURL><PRICE_VAT>199,00</PRICE_VAT><MANUFACTURER>Kiln</MANUFACTURER>
+<CATEGORYTEXT>Kuchyně | Hrnky</CATEGORYTEXT><EAN>4006381333931</EAN><PARAM><PARAM_NAME>Barva</PARAM_NAME><VAL>žlutá</VAL></PARAM></SHOPITEM></SHOP>"""
+PLAIN = """<products><product><sku>K-1</sku><title>Kettle</title><price>20.00 EUR</price><sale_price>15.00 EUR</sale_price>
+<images><image>https://x/k.jpg</image></images><status>active</status></product>
+<product><sku>K-2</sku><title>Hidden kettle</title><price>5</price><status>draft</status></product></products>"""
+
+
+def test_feeds_of_other_marketplaces(tmp_path: Path, new_shop: Callable[..., Shop]) -> None:
+    shop = new_shop(currency="EUR")
+    (tmp_path / "yml.xml").write_text(YML, "utf-8")
+    shop.load_products(tmp_path / "yml.xml")
+    shown = shop.offers.products(["0012", "13"])
+    kettle = shown["0012"]
+    assert (kettle.title, kettle.price, kettle.original_price, kettle.currency) == ("Чайник", 1500, 2000, "RUB")
+    assert (kettle.brand, kettle.image_link, kettle.attributes["Цвет"]) == ("Kiln", "https://x/1.jpg", "синий")
+    assert [str(product.availability) for product in shown.values()] == ["in_stock", "out_of_stock"]
+    (tmp_path / "heureka.xml").write_bytes(HEUREKA.encode("cp1250"))
+    shop.load_products(tmp_path / "heureka.xml")
+    mug = shop.store.products(["A1"])["A1"]
+    assert (mug.title, mug.price, mug.brand, mug.gtin) == ("Hrnek žlutý", 199, "Kiln", "4006381333931")
+    assert mug.image_link == "https://x/h.jpg"
+    (tmp_path / "plain.xml").write_text(PLAIN, "utf-8")
+    report = shop.load_products(tmp_path / "plain.xml")
+    assert (report.kept, report.hidden) == (2, 1)
+    assert shop.offers.products(["K-1", "K-2"])["K-1"].price == 15
