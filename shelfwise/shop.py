@@ -248,6 +248,7 @@ class Shop:
     def _train(self, progress: Progress) -> str:
         from shelfwise.evaluation.report import write_training_report
         from shelfwise.evaluation.trained import forget_work, learn_bundle
+        from shelfwise.models.pictograms import draw
 
         bundle = learn_bundle(self.store, self.folder, self.settings, progress)
         version = self._bundles.add(bundle)
@@ -255,6 +256,7 @@ class Shop:
         self._bundles.prune(self.settings.bundles_kept)
         write_training_report(bundle, self.settings, self.folder / "reports" / version)
         self.index(progress)
+        draw(self.store.products_frame(), self.folder, self.settings, progress)
         return version
 
     def evaluate(

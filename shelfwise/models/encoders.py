@@ -274,7 +274,7 @@ def encode_products(
         columns = [c for c in ("title", "brand", "product_type", "attributes", "description") if c in frame.columns]
         texts = [product_text(row) for row in frame.select(columns).iter_rows(named=True)]
         if any(texts):
-            text = _encode_texts(texts, text_encoder(settings.threads), cache, progress)
+            text = encode_texts(texts, text_encoder(settings.threads), cache, progress)
     if settings.image_encoder != "none" and "image_link" in frame.columns:
         photos = Photos(folder.resolve(), problems)
         paths = [photos.find(link) for link in frame["image_link"].to_list()]
@@ -283,7 +283,8 @@ def encode_products(
     return text, image
 
 
-def _encode_texts(texts: list[str], encoder: TextEncoder, cache: VectorCache, progress: Progress | None) -> Floats:
+def encode_texts(texts: list[str], encoder: TextEncoder, cache: VectorCache, progress: Progress | None) -> Floats:
+    """float32 [len(texts), d], unit rows, each distinct text encoded once and then read from the cache."""
     codes: dict[str, int] = {}
     which = np.fromiter((codes.setdefault(text, len(codes)) for text in texts), np.int64, len(texts))
     unique = list(codes)

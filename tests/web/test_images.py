@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import io
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from shelfwise.models.pictograms import draw
 from shelfwise.schema import Product
 from shelfwise.serve.app import create_app
-from shelfwise.serve.web.images import SIZES, picture, tile
+from shelfwise.serve.web.images import SIZES, pictogram, picture, tile
+from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 
 
@@ -96,3 +100,15 @@ def test_photos_over_http(photo: Path) -> None:
                 assert client.get(f"/static/{path}").status_code == 404, path
             style = client.get("/static/style.css")
             assert (style.status_code, "immutable" in style.headers["cache-control"]) == (200, True)
+
+
+def test_products_without_a_photo_show_what_their_category_is(tmp_path: Path) -> None:
+    names = ["Dairy > Fluid milk", "Fruit > Bananas", "Floral > Tulips", "Qwfpg > Xyzzy"]
+    frame = pl.DataFrame({"image_link": ["", "", None, ""], "product_type": names})
+    draw(frame, tmp_path, Settings(image_encoder="none", threads=1))
+    assert [pictogram(tmp_path, name) for name in names] == ["🥛", "🍌", "🌷", ""]
+    product = _titled("Whole")
+    body, _ = picture(tmp_path, replace(product, product_type=names[0]), 96)
+    assert "🥛" in body.decode()
+    body, _ = picture(tmp_path, replace(product, product_type=names[3]), 96)
+    assert ">W<" in body.decode()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import secrets
+from functools import lru_cache
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwise.intake.images import Photos
+from shelfwise.models.pictograms import FILE
 from shelfwise.schema import Product, Status
 from shelfwise.serve.wire import Refused
 
@@ -55,18 +58,18 @@ def picture(shop: Path, product: Product, size: int) -> tuple[bytes, str]:
     """(the photo of a product at most `size` pixels wide and high, or its tile; the media type)."""
     link = product.image_link
     if not link or link.lower().startswith(("http://", "https://", "//")):
-        return tile(product), "image/svg+xml"
+        return tile(product, pictogram(shop, product.product_type)), "image/svg+xml"
     path = Path(link) if Path(link).is_absolute() else shop / link
     try:
         stamp = path.stat()
     except (OSError, ValueError):
-        return tile(product), "image/svg+xml"
+        return tile(product, pictogram(shop, product.product_type)), "image/svg+xml"
     identity = f"{link}\0{stamp.st_mtime_ns}\0{stamp.st_size}".encode("utf-8", "surrogatepass")
     kept = shop / FOLDER / f"{hashlib.sha256(identity).hexdigest()[:32]}-{size}.webp"
     if not kept.exists():
         content, problem = Photos(shop).find(link)
         if problem or not content:
-            return tile(product), "image/svg+xml"
+            return tile(product, pictogram(shop, product.product_type)), "image/svg+xml"
         with Image.open(content) as photo:
             photo.draft("RGB", (2 * size, 2 * size))
             small = ImageOps.exif_transpose(photo).convert("RGB")
@@ -78,13 +81,29 @@ def picture(shop: Path, product: Product, size: int) -> tuple[bytes, str]:
     return kept.read_bytes(), "image/webp"
 
 
-def tile(product: Product) -> bytes:
-    """A square in a quiet colour of its own with the first letter of the title."""
+def pictogram(shop: Path, category: str) -> str:
+    """The emoji of a category (`Shop.train` finds them), "" for none."""
+    path = shop / FILE
+    try:
+        return _read(path, path.stat().st_mtime_ns).get(category, "")
+    except (OSError, ValueError):
+        return ""
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, changed: int) -> dict[str, str]:  # noqa: ARG001 - a new file is read anew
+    found: dict[str, str] = json.loads(path.read_text("utf-8"))
+    return found
+
+
+def tile(product: Product, sign: str = "") -> bytes:
+    """A square in a quiet colour of its own with a pictogram, or the first letter of the title."""
     hue = hashlib.sha256((product.product_type or product.id).encode("utf-8", "surrogatepass")).digest()[0] * 360 // 256
-    letter = escape(next((c for c in product.title or product.id if c.isalnum()), "·").upper())
+    size = 52 if sign else 40
+    letter = sign or escape(next((c for c in product.title or product.id if c.isalnum()), "·").upper())
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 96 96">'
         f'<rect width="96" height="96" fill="hsl({hue},22%,86%)"/>'
-        f'<text x="48" y="50" fill="hsl({hue},30%,30%)" font-family="sans-serif" font-size="40" font-weight="600" '
+        f'<text x="48" y="50" fill="hsl({hue},30%,30%)" font-family="sans-serif" font-size="{size}" font-weight="600" '
         f'text-anchor="middle" dominant-baseline="central">{letter}</text></svg>'
     ).encode("utf-8", "replace")
