@@ -200,11 +200,15 @@ _PAIRS = (
     "options",
     "custom_fields",
 )
+_TEXTS = ("title", "name", "description", "short_description", "long_description", "link", "url", "brand")
 _STOCK = ("stock", "inventory", "stock_item", "quantity", "availability")
 
 
 def flat(record: Row) -> Iterator[Row]:
     """The record, or each of its variants with what it has of the whole; nested values as texts and columns."""
+    inner = record.get("attributes")  # JSON:API
+    if isinstance(inner, dict) and inner.keys() & {"name", "title"} and not record.keys() & {"name", "title"}:
+        record = {**{name: value for name, value in record.items() if name not in ("attributes", "type")}, **inner}
     lists = [name for name in record if plain_name(name) in _VARIANTS and _are_variants(record[name])]
     if not lists:
         yield _laid(record)
@@ -263,7 +267,11 @@ def _laid(record: Row) -> Row:
             row[name] = named(value)
         elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             row[name] = [text for one in value if (text := named(one))]
-        elif isinstance(value, dict) and (text := value_in(value)):
+        elif (
+            isinstance(value, dict)
+            and (plain in _TEXTS or "value" in value or "rendered" in value)
+            and (text := value_in(value))
+        ):
             row[name] = text
         else:
             row[name] = value

@@ -68,6 +68,16 @@ def test_values_that_objects_wrap(new_shop: NewShop, tmp_path: Path) -> None:
     assert report.facts["format"] == "JSON"
 
 
+def test_the_shape_of_json_api(new_shop: NewShop, tmp_path: Path) -> None:
+    inner = {"name": "Hat", "active": False, "price": [{"gross": 11.9, "net": 10}], "sizes": {"xs": "3", "xl": "4"}}
+    _, products = _products(
+        new_shop(), tmp_path, {"data": [{"id": "a1", "type": "product", "attributes": inner}], "links": {}}
+    )
+    hat = products["a1"]
+    assert (hat.title, hat.price, str(hat.status)) == ("Hat", 11.9, "hidden")
+    assert dict(hat.attributes) == {"sizes.xs": "3", "sizes.xl": "4"}
+
+
 SHOPIFY = {"products": [
     {"id": 1, "title": "Flax shirt", "body_html": "<p>Airy</p>", "vendor": "Bay", "product_type": "Shirts", "handle": "flax", "status": "active", "published_at": "2026-01-01",
      "options": [{"name": "Size"}], "images": [{"src": "https://x/f.jpg"}], "variants": [
