@@ -85,7 +85,7 @@ def main() -> None:
             result = {"customers": len(customers), "campaigns": arguments.campaigns} | _client(
                 spec | {"seconds": arguments.seconds}
             )
-    print(json.dumps(result, indent=2 if arguments.json else None))
+            print(json.dumps(result, indent=2 if arguments.json else None), flush=True)
 
 
 def _client(spec: dict[str, Any]) -> dict[str, Any]:

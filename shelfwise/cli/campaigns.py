@@ -353,6 +353,11 @@ def effect_of(
             ]
             table.add_row(name, *cells)
         out.print(table)
+    if observed := result["observed"]:
+        interval = f"95% {observed['low']:.4g} to {observed['high']:.4g}"
+        out.print(
+            f"buyers more a customer than among alike others: {observed['value']:.4g} ({interval})", highlight=False
+        )
     for name, value in result["promised"].items():
         if isinstance(value, dict) and "value" in value:
             out.print(f"[dim]promised {name}: {value['value']:,.2f}[/]", highlight=False)

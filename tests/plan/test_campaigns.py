@@ -26,9 +26,12 @@ from shelfwise.plan.campaigns.loading import (
 from shelfwise.plan.campaigns.offers import Running
 from shelfwise.plan.campaigns.response import History, Logistic
 from shelfwise.plan.campaigns.sending import export, listed, plan_campaigns
+from shelfwise.plan.campaigns.supply import spare
+from shelfwise.plan.campaigns.words import bought, reason
+from shelfwise.plan.inventory.stock import put_stock, stock_row
 from shelfwise.schema import EVENT_COLUMNS, Availability, Product, Rule, RuleAction, Status, to_micros
 from shelfwise.store import Store, open_store
-from shelfwise.store.campaigns import HELD_OUT, SENT
+from shelfwise.store.campaigns import CONTACT_COLUMNS, HELD_OUT, SENT
 
 START = datetime(2024, 6, 1, tzinfo=UTC)
 END = START + timedelta(days=14)
@@ -345,3 +348,59 @@ def test_held_out_is_drawn_once_and_about_as_often_as_said() -> None:
     drawn = [held_out("a", f"c{n}", 0.1) for n in range(5_000)]
     assert drawn == [held_out("a", f"c{n}", 0.1) for n in range(5_000)]
     assert 0.08 < np.mean(drawn) < 0.12
+
+
+def test_what_runs_out_is_not_advertised(store: Store) -> None:
+    """Each tea sells about 200 x 0.5 / 5 = 20 a week by itself until the record's last day."""
+    moment = START - timedelta(days=7)
+    plenty = [{"product": f"tea-{n}", "on_hand": 10_000} for n in range(5)]
+    put_stock(store, [stock_row(row) for row in plenty])
+    whole = audience(store, history(store), tea(), Rules(pays=False), moment)
+    assert whole.warnings == [one for one in whole.warnings if one.key not in ("runs_out", "served")]
+    put_stock(store, [stock_row({"product": "tea-0", "on_hand": 20}), stock_row({"product": "tea-1", "on_hand": 20})])
+    without = audience(store, history(store), tea(), Rules(pays=False), moment)
+    (said,) = [one for one in without.warnings if one.key == "runs_out"]
+    assert said.values == {"products": "tea-0, tea-1"}
+    assert not {"tea-0", "tea-1"} & {product for row in without.people["products"] for product in row}
+    coming = {"product": "tea-1", "on_hand": 20, "on_order": 5_000, "due": f"{START + timedelta(days=2):%Y-%m-%d}"}
+    put_stock(store, [stock_row(coming)])
+    again = audience(store, history(store), tea(), Rules(pays=False), moment)
+    assert [one.values for one in again.warnings if one.key == "runs_out"] == [{"products": "tea-0"}]
+    sold = spare(store, history(store), [f"tea-{n}" for n in range(5)], moment, END)
+    put_stock(store, [stock_row({"product": f"tea-{n}", "on_hand": 10_000 - sold[f"tea-{n}"] + 10}) for n in (2, 3, 4)])
+    put_stock(store, [stock_row({"product": "tea-1", "on_hand": 0})])
+    few = audience(store, history(store), tea(), Rules(pays=False), moment)
+    assert few.summary["customers"] < whole.summary["customers"]
+    assert few.summary["left_out"]["more than the stock serves"] > 0
+    put_stock(store, [stock_row({"product": f"tea-{n}", "on_hand": 0}) for n in range(5)])
+    with pytest.raises(NotEnoughData, match="run out"):
+        audience(store, history(store), tea(), Rules(), moment)
+
+
+def test_without_a_holdout_alike_others_are_shown_with_a_warning(store: Store) -> None:
+    plan = tea()
+    put(store, plan)
+    names = [f"c{n}" for n in range(CUSTOMERS) if n % 4 < 2]  # tea drinkers and others alike
+    blank = {"arm": SENT, "time": to_micros(START), "offer": "", "products": "[]", "reason": ""}
+    rows = [{"campaign": plan.id, "customer": name, "response": None, "profit": None, **blank} for name in names]
+    store.campaign_record.add_contacts(pl.DataFrame(rows, schema=CONTACT_COLUMNS))
+    draw = np.random.default_rng(2)
+    came = [
+        _event(200_000 + n, n, "tea-0", START + timedelta(days=float(draw.uniform(0, 13))))
+        for n in range(CUSTOMERS)
+        if draw.random() < 0.1 + 0.3 * (n % 4 < 2)
+    ]
+    store.import_events([pl.DataFrame(came, schema=EVENT_COLUMNS, orient="row")])
+    result = measure(store, history(store), plan, END)
+    assert result["effect"] is None
+    observed = result["observed"]
+    assert observed["low"] < 0.3 < observed["high"]
+    assert observed["low"] > 0
+    assert {one.key for one in result["warnings"]} == {"nobody_held", "adjusted"}
+
+
+def test_reasons_are_read_again() -> None:
+    assert (reason(bought(3, "Tea: {x}")).key, reason(bought(3, "Tea: {x}")).values["title"]) == ("bought", "Tea: {x}")
+    assert bought(3, "Tea") == str(reason(bought(3, "Tea")))
+    assert (reason("popular").key, reason("").key) == ("popular", "popular")
+    assert (reason("a friend").key, str(reason("a friend"))) == ("other", "a friend")

@@ -20,9 +20,9 @@ import polars as pl
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.campaigns.draft import Draft, sellable
 from shelfwise.plan.campaigns.learners import LEARNERS, Sample
-from shelfwise.plan.campaigns.propensity import propensity
 from shelfwise.plan.campaigns.qini import Floats, effect_interval, qini
 from shelfwise.plan.campaigns.response import History, Logistic, learn_response, offer_scores
+from shelfwise.plan.campaigns.supply import spare
 from shelfwise.plan.campaigns.words import POPULAR, Said, bought
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
@@ -33,6 +33,7 @@ _STEPS = 10  # of the curve
 _CAP_DAYS = 30
 _FEWEST_ARM = 100  # customers sent to and held out from which on an effect is learned
 _HALVES = 6
+_NAMED = 5  # products that a warning names
 _SHOWN = 3  # products of an offer named for a customer
 _DAY = 86_400_000_000
 
@@ -82,6 +83,14 @@ def audience(
     if lost:
         text = "not advertised, for none of their products can be sold: {codes}"
         warnings.append(Said("lost", text, codes=", ".join(lost)))
+    stock = spare(store, history, [id for part in offers.values() for id in part], moment, draft.end)
+    if gone := sorted(product for product, units in stock.items() if units < 1):
+        text = "not advertised, for it runs out: {products}"
+        warnings.append(Said("runs_out", text, products=_listed(gone)))
+        left_over = {code: tuple(id for id in part if id not in set(gone)) for code, part in offers.items()}
+        offers = {code: part for code, part in left_over.items() if part}
+        if not offers:
+            raise NotEnoughData("all products of the campaign run out before it ends; order more, or offer others")
     products = tuple(dict.fromkeys(product for part in offers.values() for product in part))
     everybody = history.customers(moment)
     left: dict[str, int] = {}
@@ -118,6 +127,14 @@ def audience(
     if rules.size is not None and len(chosen) > rules.size:
         left["beyond the size asked for"] = len(chosen) - rules.size
         chosen = chosen[: rules.size]
+    if all(product in stock for product in products):  # else some can be sold without end
+        wanted = np.cumsum(response[chosen]) * (1 - draft.holdout)
+        served = int(np.searchsorted(wanted, sum(stock[product] for product in products), side="right"))
+        if served < len(chosen):
+            text = "the stock left over serves about {count} customers; no more are addressed"
+            warnings.append(Said("served", text, count=served))
+            left["more than the stock serves"] = len(chosen) - served
+            chosen = chosen[:served]
     names = [people[row] for row in chosen]
     held = np.array([held_out(draft.id, name, draft.holdout) for name in names], bool)
     codes, shown, reasons = _choose_offers(history, names, offers, moment, store)
@@ -158,6 +175,10 @@ def audience(
     sizes = sorted({max(1, round(len(people) * step / _STEPS)) for step in range(1, _STEPS + 1)})
     curve = [{"customers": float(size), **_figure(totals[:, size - 1])} for size in sizes]
     return Audience(people=frame, summary=summary, curve=curve, warnings=warnings)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMED]) + (f" (+{len(names) - _NAMED})" if len(names) > _NAMED else "")
 
 
 def _nobody() -> pl.DataFrame:
@@ -292,33 +313,6 @@ def _change(
 def _sample(trees: Floats, linear: Floats, treated: np.ndarray, outcome: Floats) -> Sample:
     share = float(treated.mean()) if treated.any() else 0.5
     return Sample(trees, np.clip(linear, -8, 8), treated, outcome, np.full(len(trees), share))
-
-
-def observed_effect(history: History, campaign: str) -> dict[str, Any]:
-    """Of a campaign that held nobody out: buyers of its products among the addressed and all others, adjusted by the
-    chance of being addressed. Overlap says which part could have been in either group. Raises InvalidRequest where that
-    chance is a certainty, NotEnoughData for too few."""
-    one = next((sent for sent in history.sent if sent.id == campaign), None)
-    if one is None or len(one.customers) < _FEWEST_ARM:
-        raise NotEnoughData(f"{_FEWEST_ARM} addressed customers are needed for an adjusted comparison")
-    people = history.customers(one.start)
-    addressed = set(one.customers)
-    arm = np.array([0 if name in addressed else -1 for name in people])
-    x = history.describe(people, one.products, one.start)
-    days = (one.end - one.start).total_seconds() / 86_400
-    outcome = history.bought(people, one.products, one.start, days).astype(np.float64)
-    chance, random, overlap, warnings = propensity(x, arm, 1, tuple(f"feature {n}" for n in range(x.shape[1])))
-    weight = np.where(arm == 0, 1 / chance[:, 0], 1 / chance[:, 1])
-    drawn = []
-    generator = np.random.default_rng(0)
-    for _ in range(_DRAWS):
-        rows = generator.integers(0, len(people), len(people))
-        group = arm[rows] == 0
-        drawn.append(
-            np.average(outcome[rows][group], weights=weight[rows][group])
-            - np.average(outcome[rows][~group], weights=weight[rows][~group])
-        )
-    return {**_figure(np.array(drawn)), "overlap": overlap, "random": random, "warnings": warnings}
 
 
 def _choose_offers(

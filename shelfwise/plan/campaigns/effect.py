@@ -12,15 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shelfwise.errors import NotEnoughData
+from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.campaigns.draft import Draft
-from shelfwise.plan.campaigns.qini import Floats, effect_interval, qini, qini_curve
+from shelfwise.plan.campaigns.propensity import propensity
+from shelfwise.plan.campaigns.qini import Floats, effect, effect_interval, qini, qini_curve
 from shelfwise.plan.campaigns.response import History
 from shelfwise.plan.campaigns.words import Said
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
 from shelfwise.store.campaigns import SENT
 
+_FEWEST_ADJUSTED = 100  # of either group for a comparison adjusted by the chance of being addressed
 _FEWEST = 30  # of either group for a segment, or for a Qini curve
 _POINTS = tuple(round(0.1 * step, 1) for step in range(11))
 
@@ -84,7 +86,15 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
             if held < 2
             else Said("nobody_sent", "nobody was addressed, so no effect can be told")
         )
-        return result | {"effect": None, "segments": [], "qini": None, "warnings": warnings}
+        observed = observed_effect(history, draft.id, end) if held < 2 else None
+        if observed is not None:
+            text = (
+                "{overlap} of the customers could have been in either group; the comparison with customers of alike "
+                "history who were not addressed is no effect of chance's making: what decided who was addressed and is "
+                "not on record is in it"
+            )
+            warnings.append(Said("adjusted", text, overlap=f"{observed['overlap']:.0%}"))
+        return result | {"effect": None, "observed": observed, "segments": [], "qini": None, "warnings": warnings}
     if min(held, int(sent.sum())) < 100:
         warnings.append(Said("few_held", "{count} customers were held out: few, so the intervals are wide", count=held))
     effects = {
@@ -106,7 +116,37 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
     lean = effect_interval(before, sent)
     if lean[1] > 0 or lean[2] < 0:
         warnings.append(Said("apart", "the two groups spent differently before it began: were they drawn at random?"))
-    return result | {"warnings": warnings}
+    return result | {"observed": None, "warnings": warnings}
+
+
+def observed_effect(history: History, campaign: str, until: datetime) -> dict[str, float] | None:
+    """Of a campaign that held nobody out: how many more of the addressed bought its products up to `until` than of all
+    other customers, each weighed by the chance of being addressed (Horvitz and Thompson, 1952), with an interval from
+    resampled customers. overlap: the part of customers who could have been in either group. None for fewer than 100 of
+    either, for a campaign without products, and where the history says for certain who was addressed."""
+    one = next((sent for sent in history.sent if sent.id == campaign), None)
+    if one is None or not one.products:
+        return None
+    people = history.customers(one.start)
+    addressed = set(one.customers)
+    arm = np.array([0 if name in addressed else -1 for name in people])
+    if min(int((arm == 0).sum()), int((arm == -1).sum())) < _FEWEST_ADJUSTED:
+        return None
+    x = history.describe(people, one.products, one.start)
+    days = (until - one.start).total_seconds() / 86_400
+    outcome = history.bought(people, one.products, one.start, days).astype(np.float64)
+    try:
+        chance, _, overlap, _ = propensity(x, arm, 1, tuple(map(str, range(x.shape[1]))))
+    except InvalidRequest:
+        return None
+    sent = arm == 0
+    weight = np.where(sent, 1 / chance[:, 0], 1 / chance[:, 1])
+    generator, drawn = np.random.default_rng(0), []
+    for _ in range(200):
+        rows = generator.integers(0, len(people), len(people))
+        drawn.append(effect(outcome[rows], sent[rows], weight[rows]))
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return {"value": effect(outcome, sent, weight), "low": float(low), "high": float(high), "overlap": overlap}
 
 
 def _interval(values: Floats, sent: np.ndarray) -> dict[str, float]:

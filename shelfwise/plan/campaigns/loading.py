@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from shelfwise.errors import InvalidRecord, UnreadableFile
-from shelfwise.plan.campaigns.draft import Draft, drafts, moment_of, put
+from shelfwise.plan.campaigns.draft import Draft, Offer, drafts, moment_of, put
 from shelfwise.plan.campaigns.experiment import read_table
 from shelfwise.plan.campaigns.response import History, Offered, read_purchases
 from shelfwise.schema import MAX_ID, Campaign, check_text, now, to_micros
@@ -248,8 +248,9 @@ def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
         for one in store.campaigns()
         if one.start and one.end
     }
+    kinds = store.products_frame().select(product="id", kind="product_type", list_price="price")
     for plan in drafts(store):
-        parts = {offer.code: offer.products for offer in plan.offers if offer.products}
+        parts = {offer.code: named for offer in plan.offers if (named := _named(offer, kinds))}
         columns[plan.id] = Offered(
             id=plan.id, start=plan.start, end=plan.end, customers=tuple(addressed.get(plan.id, ())), offers=parts
         )
@@ -257,8 +258,16 @@ def history(store: Store, purchases: pl.DataFrame | None = None) -> History:
     if "coupon_redemptions" in tables:
         old = store.table("coupon_redemptions").select("campaign", "customer", offer="coupon", time="time")
         answers = pl.concat([answers, old.select(*ANSWER_COLUMNS).cast(pl.Schema(ANSWER_COLUMNS))]).unique()
-    kinds = store.products_frame().select(product="id", kind="product_type", list_price="price")
     return History(read_purchases(store) if purchases is None else purchases, kinds, list(columns.values()), answers)
+
+
+def _named(offer: Offer, kinds: pl.DataFrame) -> tuple[str, ...]:
+    """The products of an offer, those of its categories spelled out."""
+    kind, products = pl.col("kind"), list(offer.products)
+    for category in offer.categories:
+        inside = (kind == category) | kind.str.starts_with(f"{category} > ")
+        products += kinds.filter(inside)["product"].to_list()
+    return tuple(dict.fromkeys(products))
 
 
 def _offered(one: Campaign, offers: Mapping[str, list[str]]) -> Offered:

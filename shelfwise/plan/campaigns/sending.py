@@ -15,14 +15,12 @@ import polars as pl
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.campaigns.audience import Audience, Rules, audience, held_out
-from shelfwise.plan.campaigns.draft import Draft, put, sellable
+from shelfwise.plan.campaigns.draft import Draft, put
 from shelfwise.plan.campaigns.planner import Plan, plan
 from shelfwise.plan.campaigns.response import History
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
 from shelfwise.store.campaigns import HELD_OUT, SENT
-
-_STOCK = ("stock", "quantity", "inventory")  # attributes of a product that say how many there are
 
 
 def export(store: Store, draft: Draft, chosen: Audience, moment: datetime) -> str:
@@ -78,8 +76,8 @@ def plan_campaigns(
     most: int = 1,
     margin: float = 0.3,
 ) -> tuple[Plan, dict[str, Audience]]:
-    """Several campaigns under one budget of contacts: who gets which, at most `most` each. Stock limits a campaign to
-    as many as can be served. Raises NotEnoughData, InvalidRequest."""
+    """Several campaigns under one budget of contacts: who gets which, at most `most` each. Each is
+    limited to the audience that its stock serves. Raises NotEnoughData, InvalidRequest."""
     if not drafts:
         raise InvalidRequest("campaigns", "name at least one campaign to plan")
     whole = [audience(store, history, draft, Rules(pays=False), moment, margin=margin) for draft in drafts]
@@ -90,8 +88,7 @@ def plan_campaigns(
         rows = [places[name] for name in one.people["customer"]]
         value[rows, column] = one.people["profit"].to_numpy()
     cost = np.array([draft.contact_cost for draft in drafts])
-    limits = np.array([_limit(store, draft, one, len(people)) for draft, one in zip(drafts, whole, strict=True)])
-    made = plan(value, cost, budget, most=most, limits=limits)
+    made = plan(value, cost, budget, most=most)
     chosen = {}
     for column, (draft, one) in enumerate(zip(drafts, whole, strict=True)):
         mine = {people[row] for row in np.flatnonzero(made.chosen[:, column])}
@@ -109,16 +106,3 @@ def plan_campaigns(
         }
         chosen[draft.id] = Audience(people=kept, summary=summary, curve=[], warnings=one.warnings)
     return made, chosen
-
-
-def _limit(store: Store, draft: Draft, one: Audience, people: int) -> int:
-    """How many may be addressed so that what they are expected to buy is there; everybody where no stock is known."""
-    products = [product for part in sellable(store, draft.offers).values() for product in part]
-    stocks = []
-    for product in store.products(products).values():
-        known = [value for name in _STOCK if isinstance(value := product.attributes.get(name), int | float)]
-        if not known or isinstance(known[0], bool):
-            return people
-        stocks.append(float(known[0]))
-    mean = float(np.mean(one.people["response"].to_numpy())) if one.people.height else 0.0
-    return people if not stocks or mean <= 0 else int(min(people, sum(stocks) / mean))
