@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ _HEAP = 50_000_000  # bytes of the writer
 _META = "shelfwise"
 _TIE = 0.3  # how much the weaker fields of a term add to the strongest
 _MOST_TERMS = 400  # distinct attribute terms of a product
+_WORDS = 20_000  # words of queries whose part of a query is kept
 _MOST_WANTED = 40  # words of a query that are looked for
 _TOLD = 2_000  # products indexed between two words of progress
 
@@ -106,6 +108,7 @@ class WordIndex:
         self._mark = {"version": VERSION, "tantivy": version("tantivy"), "source": source}
         self._writing = threading.Lock()
         self._schema = _schema()
+        self._word = lru_cache(maxsize=_WORDS)(self._made_word)
         self._index = self._opened()
 
     # Reading
@@ -151,7 +154,7 @@ class WordIndex:
         searcher = self._index.searcher()
         return max((int(searcher.doc_freq(name, term)) for name in fields), default=0)
 
-    def _word(self, forms: tuple[str, ...]) -> Query:
+    def _made_word(self, forms: tuple[str, ...]) -> Query:
         """One thing wanted: the best of its forms in the best of the fields, the others a little."""
         return Query.disjunction_max_query(
             [
