@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -47,24 +48,24 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "product": (
         "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
-        "product_number", "product_reference", "item_product_id", "variant_id", "variation_id", "item_number", "artikelnummer",
+        "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "artikelnummer",
         "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
         "商品コード", "상품번호",
     ),
     "quantity": (
         "quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered",
-        "product_quantity", "quantity_purchased", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
+        "product_quantity", "items_quantity", "quantity_purchased", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
         "数量", "购买数量", "宝贝数量", "수량",
     ),
     "price": (
-        "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "unit_price_tax_incl",
+        "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "items_price", "unit_price_tax_incl",
         "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
     ),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
     "request_id": (
         "request_id", "transaction_id", "transactionid", "order_id", "order_number", "increment_id",
-        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "id_order", "order_no", "order_reference",
+        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "ecommerce_transaction_id", "id_order", "order_no", "order_reference",
         "bestellnummer", "bestell_nr", "auftragsnummer", "numéro_de_commande", "número_de_pedido", "订单编号", "订单号",
         "注文番号", "주문번호",
     ),
@@ -227,13 +228,15 @@ def _table_frames(
     _order_by_id(path, kind, mapping, columns, findings)
     if not (mapping and "product" in mapping) and "product" in columns and known:
         columns["product"] = _known_best(path, kind, header, columns, known)
+    clock = "" if mapping and "time" in mapping else _clock_beside(path, kind, header, columns)
     columns = _typed(columns, None, findings)
     findings.facts |= reading.dialect_of(path, kind)
     findings.facts["columns"] = {field: column.name or f"={column.constant}" for field, column in columns.items()}
     ids = {field: column.name for field, column in columns.items() if field in ("customer", "session", "product")}
     say_float_columns(reading.float_columns(path, kind), ids, findings)
     when = _dates_of(path, kind, columns["time"], findings)
-    names = list(dict.fromkeys(column.name for column in columns.values() if column.name))
+    named = [column.name for column in columns.values() if column.name]
+    names = list(dict.fromkeys([*named, clock] if clock else named))
     order = columns["request_id"].name if "request_id" in columns else ""
     carried = [
         column.name
@@ -247,11 +250,36 @@ def _table_frames(
         findings.read += texts.height
         if shift:
             texts = texts.with_columns(pl.col("line") - shift)
+        if clock:
+            day = columns["time"].name
+            both = pl.when(pl.col(day) == "").then(pl.lit("")).otherwise(pl.concat_str(day, clock, separator=" "))
+            texts = texts.with_columns(both.str.strip_chars().alias(day))
         if order:
             texts = orders.filled_down(texts, order, carried, last)
         if listed:
             texts = lists.expanded(texts, listed, beside, known, findings)
         yield _events_of(texts, columns, findings, when)
+
+
+_CLOCKS = ("time", "order_time", "uhrzeit", "zeit", "heure", "hora", "ora", "时间")
+_DAYS = ("date", "order_date", "invoice_date", "purchase_date", "datum", "bestelldatum", "fecha", "日期", "day", "jour")
+
+
+def _clock_beside(path: Path, kind: str, header: Sequence[str], columns: dict[str, Column]) -> str:
+    """The column with the time of day where the date stands in another, which then is the time's."""
+    plain = {plain_name(name): name for name in header}
+    day = next((plain[name] for name in _DAYS if name in plain), "")
+    clock = next((plain[name] for name in _CLOCKS if name in plain and plain[name] != day), "")
+    if not (day and clock):
+        return ""
+    sample = next(reading.text_frames(path, kind, [clock]), None)
+    texts = [] if sample is None else [text for text in sample[clock].head(_SAMPLE).to_list() if text.strip()]
+    if not texts or not all(
+        re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?( ?[AaPp]\.?[Mm]\.?)?", text.strip()) for text in texts
+    ):
+        return ""
+    columns["time"] = Column(day)
+    return clock
 
 
 def _known_best(

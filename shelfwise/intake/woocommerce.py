@@ -91,7 +91,8 @@ def rows(sheet: Sheet) -> Rows:
 
 
 def _kind(sheet: Sheet, row: Row) -> str:
-    return sheet.text(row, "type").casefold()
+    """Of "variation, downloadable, virtual" the first word."""
+    return sheet.text(row, "type").casefold().split(",")[0].strip()
 
 
 def _parent(reference: str, by_sku: dict[str, str]) -> str:

@@ -279,3 +279,13 @@ def test_ids_and_gtins_that_spreadsheets_wrote(load: Load) -> None:
     assert list(shown) == ["1.2E+4", "0012", "12.0", "1E3"]
     assert shown["0012"].gtin == "4006381333931"
     assert _kinds(report) == {"damaged_id": 1, "float_gtin": 1, "damaged_gtin": 1}
+
+
+def test_woocommerce_types_of_several_words(load: Load) -> None:
+    _, report, shown = load(
+        "ID,Type,SKU,Name,Published,Visibility in catalog,Regular price,Categories,Parent\n"
+        '11,"variation, downloadable, virtual",D-1,Song - mp3,1,visible,2,,D\n12,"variable, virtual",D,Song,1,visible,,Music,\n'
+        '13,"simple, virtual",V,Voucher,1,visible,5,Music,\n'
+    )
+    assert set(shown) == {"11", "13"}
+    assert (shown["11"].item_group_id, shown["11"].product_type, report.joined) == ("12", "Music", 1)

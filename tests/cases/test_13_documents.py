@@ -306,6 +306,7 @@ TABLES = {
     "Taobao": ("A1", "订单编号,买家会员名,订单状态,商品编号,数量,单价,下单时间\n1,小明,交易成功,A1,2,9.90,2026-03-01 10:00:00\n2,小红,交易关闭,A1,1,9.90,2026-03-02 10:00:00\n", [("小明", "A1", "purchase"), ("小红", "A1", "purchase_returned")]),
     "Magento, pieces back": ("M,N", "increment_id,created_at,customer_email,status,sku,qty_ordered,qty_refunded,price\n12,2026-03-02 10:00:00,x@e,complete,M,2,2,5\n12,2026-03-02 10:00:00,x@e,complete,N,2,1,5\n", [("x@e", "M", "purchase_returned"), ("x@e", "N", "purchase")]),
     "WooCommerce, several ids": ("103", "order_id,order_date,status,customer_id,item_id,item_quantity,item_sku,item_product_id\n727,2026-03-02 10:00:00,completed,26,315,2,H-S,103\n", [("26", "103", "purchase")]),
+    "GA4, flat": ("0012", "event_date,event_timestamp,event_name,user_id,user_pseudo_id,items_item_id,items_quantity,items_price,ecommerce_transaction_id\n20261102,1793610000000000,purchase,u,1.1,0012,2,2.5,T1\n20261102,1793610000000000,page_view,u,1.1,,,,\n", [("u", "0012", "purchase")]),
     "Excel's texts": ("0017", 'order_id,date,customer_id,sku,quantity\n1,2026-03-01,"=""0042""","=""0017""",2\n', [("0042", "0017", "purchase")]),
     "given back under its own number": ("x,y", "order_id,date,customer_id,sku,quantity\n1,2026-03-01,c,x,2\n1,2026-03-01,c,y,1\n1,2026-03-04,c,x,-2\n", [("c", "x", "purchase_returned"), ("c", "y", "purchase")]),
 }  # fmt: skip

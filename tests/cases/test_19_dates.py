@@ -91,3 +91,15 @@ def test_times_apart_from_all_others_are_flagged(tmp_path: Path, new_shop: NewSh
     assert counts(report) == {"long_before": 2, "invalid_time": 1}
     assert "2099-01-01" in text_of(report, "invalid_time")
     assert "2019-05-01" in text_of(report, "long_before")
+
+
+def test_the_time_of_day_in_a_column_of_its_own(tmp_path: Path, new_shop: NewShop) -> None:
+    for head, rows in (
+        ("Date,Time,Customer,SKU", "2026-01-03,10:05,a,x\n2026-01-04,,b,x\n"),
+        ("Datum,Uhrzeit,Kundennummer,Artikelnummer", "3.1.2026,10:05:00,a,x\n4.1.2026,,b,x\n"),
+        ("Order Date,Order Time,Customer,SKU", "1/3/2026,10:05 AM,a,x\n1/13/2026,,b,x\n"),
+    ):
+        shop = new_shop()
+        load(shop, tmp_path, "log.csv", f"{head}\n{rows}")
+        assert times(shop)[0] == datetime(2026, 1, 3, 10, 5), head
+        assert len(times(shop)) == 2
