@@ -30,6 +30,7 @@ from shelfwise.models.sequences import DAY
 from shelfwise.schema import POSITIVE_TYPES, PRODUCT_COLUMNS
 from shelfwise.settings import Settings
 from shelfwise.store import History, Offers, Store
+from shelfwise.store.pressure import pressure_of
 from shelfwise.store.rows import product_row
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _CHUNK = 4_096  # products encoded at once
 _ARRIVALS, _BATCHES = 10_000, 20  # events counted at once, and how often in one turn
 _RECOUNT = 30.0, 1.2  # of a shop without a bundle: seconds at least, and how many times the events, until a new count
+_PRESS = 60.0  # seconds until the pressure of stock is read again
 _RETRY = 30.0  # seconds until a bundle that cannot be read is tried again
 _UNREADABLE = "the bundle in use cannot be read: train again (`shelfwise train`)"
 _ANSWERS = "; meanwhile the newest good one answers, or what is popular and alike"
@@ -72,6 +74,7 @@ class Live:
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
+        self._pressed: tuple[Engine | None, float] = None, 0.0  # the engine that stock presses on, and when it was read
         self._shoppers: Shoppers | None = None
         self._sought: dict[tuple[int, str], list[str]] = {}
 
@@ -156,6 +159,7 @@ class Live:
             self._follow_products,
             self._follow_crowd,
             self._steer,
+            self._follow_stock,
             lambda: self._encode(most),
             lambda: self._follow_search(most),
         ]
@@ -386,6 +390,16 @@ class Live:
             if self._search is not None:
                 self._search.steer(rules, self._store.synonyms())
             self._steered = revision
+
+    def _follow_stock(self) -> None:
+        """With the setting `stock_dial`, let the newest order list press on the order of answers."""
+        engine, pressed, settings = self._engine, self._pressed, self._settings
+        if engine is None or settings.stock_dial <= 0:
+            return
+        if engine is pressed[0] and time.monotonic() - pressed[1] < _PRESS:
+            return
+        engine.weigh_stock(pressure_of(self._store), settings.stock_dial)
+        self._pressed = engine, time.monotonic()
 
     def _state(self, engine: Engine, request: Request) -> State:
         history = self._history(request)

@@ -141,6 +141,13 @@ class Settings(BaseSettings):
         0.0, ge=0, le=1, description="How far products that differ go before relevant ones that are alike, 0 to 1."
     )
 
+    stock_dial: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="How far overstock goes up in answers, and down what runs out before its delivery, 0 to 1.",
+    )
+
     # Serving
     host: str = Field("127.0.0.1", description="Address to listen on; anything but loopback needs keys.")
     trusted_proxies: list[str] = Field(

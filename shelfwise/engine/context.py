@@ -69,6 +69,7 @@ class Context:
     now: seconds on the shop's clock. searches, cart: see State.
     excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here.
     disliked: rows rated low. crowd: what everybody turned to since the bundle was learned.
+    pressure: how stock presses on each row, None where it does not.
     """
 
     view: View
@@ -85,6 +86,7 @@ class Context:
     rules: tuple[Rule, ...] = ()
     disliked: Ints = field(default_factory=lambda: _NONE)
     crowd: Counts = field(default_factory=Counts.none)
+    pressure: Floats | None = None
     _kept: dict[object, Any] = field(default_factory=dict)
 
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.catalogue.filters import Filters
+from shelfwise.engine.arrange.by_stock import Pressure
 from shelfwise.engine.arrange.ranked import Ranked
 from shelfwise.engine.arrange.rules import Rules
 from shelfwise.engine.arrange.steps import STEPS
@@ -78,10 +79,15 @@ class Engine:
         self._explainer = Explainer(self.sources)
         self._scratch = Scratch()
         self._rules = Rules()
+        self._pressure = Pressure({}, 0.0)
 
     def steer(self, rules: Sequence[Rule]) -> None:
         """Merchants' rules, all that there are now. Those of categories hold on category pages."""
         self._rules = Rules(rules)
+
+    def weigh_stock(self, pressure: Mapping[str, float], dial: float) -> None:
+        """How stock presses on the order of answers from now on; see `Pressure`."""
+        self._pressure = Pressure(pressure, dial)
 
     # Answers
 
@@ -192,6 +198,7 @@ class Engine:
             rules=rules,
             disliked=state.disliked,
             crowd=self.crowd.counts,
+            pressure=self._pressure.over(view),
         )
 
     def _retrieve(self, context: Context) -> Candidates:

@@ -17,10 +17,11 @@ from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, foreca
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
 from shelfwise.plan.demand.record import sales_panel
-from shelfwise.plan.inventory.orders import Order, levels, order_list, span_of, totals
+from shelfwise.plan.inventory.orders import Order, levels, order_list, pressure, span_of, totals
 from shelfwise.plan.inventory.stock import load_stock, put_stock, stock, stock_row
 from shelfwise.settings import Settings
 from shelfwise.store import Store
+from shelfwise.store.pressure import put_pressure
 
 Array = np.ndarray[Any, Any]
 BY = ("product", "category", "brand")
@@ -92,7 +93,8 @@ class Planner:
         progress: Progress | None = None,
     ) -> list[Order]:
         """What to order of every product whose stock is recorded, most urgent first. day: as of this date, from what
-        had been sold before it. Raises NotEnoughData without stock, InvalidRequest."""
+        had been sold before it. With the setting `stock_dial`, the list of now is what answers follow. Raises
+        NotEnoughData without stock, InvalidRequest."""
         held = stock(self._store)
         if held.is_empty():
             raise NotEnoughData("no stock is recorded; load it with `shelfwise load stock FILE` or PUT /v1/stock")
@@ -103,7 +105,7 @@ class Planner:
         until = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
         panel, made = self._made("week", horizon, until, progress)
         quantiles, means = self._of(panel, made, [row["product"] for row in rows], horizon, strict=False)
-        return order_list(
+        lines = order_list(
             rows,
             quantiles,
             means,
@@ -113,6 +115,9 @@ class Planner:
             service_level=self._settings.service_level,
             budget=budget,
         )
+        if day is None and self._settings.stock_dial > 0:
+            put_pressure(self._store, pressure(lines))
+        return lines
 
     def outlook(self, product: str, *, weeks: int = 8, past: int = 39) -> Outlook:
         """One product's past weeks, its forecast, and its stock projected at the mean with and without the order.

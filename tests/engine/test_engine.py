@@ -411,6 +411,23 @@ def test_diversity_parts_what_is_alike(simulated: Simulated, engine: Engine) -> 
     assert all(a.score >= b.score for a, b in pairwise(answer.items))
 
 
+def test_stock_presses_on_the_order(simulated: Simulated, engine: Engine) -> None:
+    state = states_of(simulated.shop.sequences.select(slice(0, 1)), simulated.bundle.until)[0]
+    plain = products(engine.recommend(HOME, state))
+    engine.weigh_stock({plain[3]: -1.0, plain[8]: 1.0}, 0.0)
+    assert products(engine.recommend(HOME, state)) == plain
+    engine.weigh_stock({plain[3]: -1.0, plain[8]: 1.0, "no product": 1.0}, 1.0)
+    try:
+        answer = engine.recommend(HOME, state)
+    finally:
+        engine.weigh_stock({}, 0.0)
+    pressed = products(answer)
+    assert pressed.index(plain[8]) < 8
+    assert plain[3] not in pressed[:4]
+    assert all(a.score >= b.score for a, b in pairwise(answer.items))
+    assert products(engine.recommend(HOME, state)) == plain
+
+
 def test_who_is_unknown_sees_several_departments(simulated: Simulated, engine: Engine) -> None:
     view = engine.catalogue.view
     answer = engine.recommend(HOME, State.nothing(simulated.bundle.until))

@@ -15,9 +15,12 @@ from typer.testing import CliRunner
 from shelfwise.cli.app import app
 from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, UnknownProduct, UnreadableFile
 from shelfwise.plan.demand.record import sales_panel, without_silence
+from shelfwise.plan.inventory.orders import pressure
 from shelfwise.plan.inventory.stock import stock_row
+from shelfwise.plan.planner import Planner
 from shelfwise.schema import Availability, Event, EventType, Product
 from shelfwise.shop import Shop
+from shelfwise.store.pressure import pressure_of
 
 END = datetime(2026, 9, 7, tzinfo=UTC)
 WEEKS = 40
@@ -122,6 +125,18 @@ def test_the_order_list(stocked: Shop) -> None:
         assert {"review", "holding_cost", "service_level"} <= set(line.assumed)
         assert "lead_time" not in line.assumed
         assert str(int(line.quantity)) in line.why or not line.quantity
+
+
+def test_the_order_list_presses_on_answers_where_the_dial_is_set(stocked: Shop) -> None:
+    lines = stocked.orders()
+    assert pressure_of(stocked.store) == {}
+    dialled = Planner(stocked.store, stocked.settings.model_copy(update={"stock_dial": 0.3}))
+    dialled.orders()
+    kept = pressure_of(stocked.store)
+    assert kept == pytest.approx(pressure(lines))
+    assert kept["p28"] < -0.5  # runs out
+    assert kept["p29"] == 1.0  # overstock for years
+    assert all(-1 <= value <= 1 for value in kept.values())
 
 
 def test_a_budget_is_kept(stocked: Shop) -> None:

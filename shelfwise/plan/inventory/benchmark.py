@@ -19,7 +19,7 @@ import polars as pl
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
 from shelfwise.plan.demand.model import Progress, forecast
 from shelfwise.plan.demand.panel import Panel, read_panel, read_table
-from shelfwise.plan.inventory.policy import decide
+from shelfwise.plan.inventory.policy import RECKONED, decide
 
 Array = np.ndarray[Any, Any]
 Policy = Callable[[int, Array, Array], Array]  # periods known, on hand [n], due [n, ahead] → orders [n]
@@ -219,7 +219,7 @@ def _engine(panel: Panel, terms: Terms, threads: int, progress: Progress | None)
             lead=terms.lead,
             review=terms.review,
             holding=terms.holding,
-            shortage=terms.shortage,
+            shortage=RECKONED * terms.shortage,
             whole=whole,
         ).quantity
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from shelfwise.errors import InvalidRequest
 from shelfwise.plan.demand.model import LEVELS, quantile_at
-from shelfwise.plan.inventory.policy import decide
+from shelfwise.plan.inventory.policy import RECKONED, decide
 
 Array = np.ndarray[Any, Any]
 WEEK = 7
@@ -122,7 +122,7 @@ def _orders(
     level = np.array([service_level if row["service_level"] is None else row["service_level"] for row in rows])
     shortage = holding * level / (1 - level)
     priced = np.array([row["shortage_cost"] is not None and row["service_level"] is None for row in rows])
-    shortage = np.where(priced, [row["shortage_cost"] or 0.0 for row in rows], shortage)
+    shortage = np.where(priced, [RECKONED * (row["shortage_cost"] or 0.0) for row in rows], shortage)
     pack = np.array([row["pack"] or 1.0 for row in rows])
     minimum = np.array([row["minimum"] or 0.0 for row in rows])
     made = decide(
@@ -185,6 +185,24 @@ def _orders(
             )
         )
     return orders
+
+
+def pressure(orders: list[Order]) -> dict[str, float]:
+    """How each product's stock presses on the order of answers, those it presses on only.
+
+    Overstock: from 0 at 26 weeks of cover to 1 at 52; dead stock 1; else minus the chance of missing demand before an
+    order made now is there."""
+    found: dict[str, float] = {}
+    for order in orders:
+        if order.status == "dead":
+            found[order.product] = 1.0
+        elif order.status == "overstock":
+            weekly = order.demand / (order.lead_weeks + order.review_weeks)
+            cover = (order.on_hand + order.on_order) / max(weekly, 1e-9)
+            found[order.product] = min(1.0, cover / _OVERSTOCK - 1)
+        elif order.stockout >= 0.05:
+            found[order.product] = -order.stockout
+    return found
 
 
 def _status(quantity: float, stockout: float, position: float, weekly: float) -> str:
