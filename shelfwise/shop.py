@@ -22,6 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+import numpy as np
 import polars as pl
 
 from shelfwise.catalogue.filters import Filters
@@ -310,6 +311,19 @@ class Shop:
 
         options: dict[str, Any] = {"only": only, "engine": engine, "seed": seed, "export": export}
         return questions(self.store, self.folder, self.settings, cutoff, days, **options, progress=progress)
+
+    def explanations(self, *, asked: int = 300, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
+        """The benchmark `explanations` on the bundle in use. Raises BundleError, NotEnoughData."""
+        from shelfwise.evaluation.explanations import explanations
+        from shelfwise.training.dataset import read_dataset
+
+        engine = self.engine
+        dataset = read_dataset(self.store, None, self.settings)
+        rows = np.array([engine.catalogue.view.rows.get(name, -1) for name in dataset.items.outside], np.int32)
+        histories = replace(dataset.sequences, item=rows[dataset.sequences.item]).take(
+            rows[dataset.sequences.item] >= 0
+        )
+        return explanations(engine, histories.last(self.settings.memory), asked=asked, seed=seed, progress=progress)
 
     def write_baskets(self, file: Path) -> int:
         """Write the record's baskets as "customer basket item" lines, customers numbered; how many lines."""

@@ -167,6 +167,27 @@ def benchmark_questions(
         out.print(f"The engine did not learn: {result['engine_left_out']}")
 
 
+@benchmark.command("explanations")
+def benchmark_explanations(
+    shop: ShopFolder = HERE,
+    asked: Annotated[int, typer.Option(help="Answers of each kind that are looked at.", min=10)] = 300,
+    seed: Annotated[int, typer.Option(help="Of the draw of answers.", min=0)] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Are the reasons true? What a reason names is taken away, and the product must fall.
+
+    Home pages, product pages and carts of the bundle in use; beside it another event is taken away at random."""
+    with open_shop(shop) as opened, progress_bar("Explanations") as progress:
+        result = opened.explanations(asked=asked, seed=seed, progress=progress)
+    if as_json:
+        print_json(result)
+        return
+    show_rows(result["rows"])
+    for curve in result["curves"]:
+        out.print(f"{curve['name']}: 1/rank {', '.join(f'{value:.3f}' for value in curve['1/rank'])}")
+    out.print(f"'Popular' is the reason of {result['popular']:.1%} of product pages' recommendations.")
+
+
 @benchmark.command("search")
 def benchmark_search(
     products: Annotated[Path, typer.Option(help="A product feed.")],

@@ -86,7 +86,7 @@ class EngineAnswers:
         """ids int32 [n, 12], -1 for none."""
         catalogue = Catalogue(self.bundle)
         sale = np.where(questions.hidden, _OUT, _IN).astype(np.int8)
-        catalogue.view = replace(catalogue.view, sale=sale, _matches={})
+        catalogue.view = replace(catalogue.view, sale=sale)
         engine = Engine(self.bundle, catalogue)
         return questions.cut(self._lists(engine, questions))
 
