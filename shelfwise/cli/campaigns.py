@@ -181,10 +181,10 @@ def load_consents(file: File, shop: ShopFolder = HERE, mapping: Mapping = None, 
 @campaigns.command("list")
 def list_campaigns(shop: ShopFolder = HERE, as_json: AsJson = False) -> None:
     """The campaigns on record, newest first."""
-    from shelfwise.plan.campaigns.draft import drafts
+    from shelfwise.plan.campaigns.draft import every
 
     with open_shop(shop) as opened:
-        summaries = [one.to_json() for one in drafts(opened.store)]
+        summaries = [one.to_json() for one in every(opened.store)]
     if as_json:
         print_json({"campaigns": summaries})
         return
@@ -353,6 +353,16 @@ def effect_of(
             ]
             table.add_row(name, *cells)
         out.print(table)
+    if result["segments"]:
+        table = Table("spent before", "customers", "buyers more a customer", "95%", box=None, header_style="bold")
+        for part in result["segments"]:
+            interval = f"{part['low']:.4g} to {part['high']:.4g}"
+            table.add_row(part["spent_before"], f"{part['customers']:,}", f"{part['value']:.4g}", interval)
+        out.print(table)
+    if result["qini"]:
+        low, high = result["qini"]["low"], result["qini"]["high"]
+        interval = "" if low is None else f" (95% {low:.4f} to {high:.4f})"
+        out.print(f"Qini of the order it was planned in: {result['qini']['value']:.4f}{interval}", highlight=False)
     if observed := result["observed"]:
         interval = f"95% {observed['low']:.4g} to {observed['high']:.4g}"
         out.print(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, UnreadableFile
 from shelfwise.plan.campaigns.audience import Rules, audience, held_out
-from shelfwise.plan.campaigns.draft import Draft, Offer, draft, put
+from shelfwise.plan.campaigns.draft import Draft, Offer, draft, every, put
 from shelfwise.plan.campaigns.effect import cuped, measure
 from shelfwise.plan.campaigns.loading import (
     history,
@@ -29,7 +29,7 @@ from shelfwise.plan.campaigns.sending import export, listed, plan_campaigns
 from shelfwise.plan.campaigns.supply import spare
 from shelfwise.plan.campaigns.words import bought, reason
 from shelfwise.plan.inventory.stock import put_stock, stock_row
-from shelfwise.schema import EVENT_COLUMNS, Availability, Product, Rule, RuleAction, Status, to_micros
+from shelfwise.schema import EVENT_COLUMNS, Availability, Campaign, Product, Rule, RuleAction, Status, to_micros
 from shelfwise.store import Store, open_store
 from shelfwise.store.campaigns import CONTACT_COLUMNS, HELD_OUT, SENT
 
@@ -397,6 +397,22 @@ def test_without_a_holdout_alike_others_are_shown_with_a_warning(store: Store) -
     assert observed["low"] < 0.3 < observed["high"]
     assert observed["low"] > 0
     assert {one.key for one in result["warnings"]} == {"nobody_held", "adjusted"}
+
+
+def test_a_campaign_that_came_with_the_record_is_seen_and_measured(store: Store) -> None:
+    names = tuple(f"c{n}" for n in range(150))
+    old = Campaign(id="old", title="Old", start=START - timedelta(days=60), end=START, customers=names)
+    store.put_campaigns([old, Campaign(id="bare", start=START, end=END)])
+    coupons = {"campaign": ["old", "old"], "coupon": ["A", "B"], "product": ["tea-0", "soap-1"]}
+    store.put_table("coupons", pl.DataFrame(coupons))
+    assert [one.id for one in every(store)] == ["old"], "without products there is nothing to show"
+    assert {one.code: one.products for one in draft(store, "old").offers} == {"A": ("tea-0",), "B": ("soap-1",)}
+    result = measure(store, history(store), draft(store, "old"), END)
+    assert (result["sent"], result["held_out"]) == (150, 0)
+    assert result["observed"]["low"] < 0 < result["observed"]["high"], "the addressed are like the others"
+    put(store, tea(id="old"))
+    assert draft(store, "old").offers[0].code == "T10", "what is drafted here stands before it"
+    assert len(every(store)) == 1
 
 
 def test_reasons_are_read_again() -> None:

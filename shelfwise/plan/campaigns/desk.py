@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from shelfwise.plan.campaigns.audience import Audience, Rules, audience
-from shelfwise.plan.campaigns.draft import Draft, draft, drafts, put
+from shelfwise.plan.campaigns.draft import Draft, draft, every, put
 from shelfwise.plan.campaigns.effect import measure
 from shelfwise.plan.campaigns.loading import history
 from shelfwise.plan.campaigns.offers import Invitation, Running
@@ -39,7 +39,7 @@ class Desk:
 
     def drafts(self) -> list[Draft]:
         """Newest start first."""
-        return drafts(self._store)
+        return every(self._store)
 
     def draft(self, id: str) -> Draft:
         """Raises InvalidRecord when there is none."""

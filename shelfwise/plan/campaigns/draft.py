@@ -142,15 +142,43 @@ def put(store: Store, draft: Draft) -> None:
 
 
 def drafts(store: Store) -> list[Draft]:
-    """Newest start first."""
+    """Those drafted or loaded here, newest start first."""
     saved = [Draft.from_json(orjson.loads(text)) for text in store.campaign_record.plans().values()]
     return sorted(saved, key=lambda one: (one.start, one.id), reverse=True)
 
 
+def recorded(store: Store, id: str | None = None) -> list[Draft]:
+    """Campaigns that came with the record (a public data set's, with its side table `coupons`), or the one of this id.
+    One without products or times is left out."""
+    coupons: dict[str, dict[str, list[str]]] = {}
+    if "coupons" in store.tables():
+        table = store.table("coupons", ["campaign", "coupon", "product"])
+        table = table if id is None else table.filter(pl.col("campaign") == id)
+        for campaign, coupon, products in table.group_by("campaign", "coupon", maintain_order=True).all().iter_rows():
+            coupons.setdefault(campaign, {})[coupon] = products
+    whole = []
+    for one in store.campaigns():
+        offers = coupons.get(one.id) or ({"offer-1": list(one.products)} if one.products else {})
+        if id in (None, one.id) and one.start and one.end and one.start < one.end and offers:
+            parts = tuple(Offer(code=code, products=tuple(dict.fromkeys(part))) for code, part in offers.items())
+            whole.append(Draft(id=one.id, title=one.title, start=one.start, end=one.end, offers=parts))
+    return whole
+
+
+def every(store: Store) -> list[Draft]:
+    """Those drafted here and those that came with the record, newest start first."""
+    planned = drafts(store)
+    ids = {one.id for one in planned}
+    whole = planned + [one for one in recorded(store) if one.id not in ids]
+    return sorted(whole, key=lambda one: (one.start, one.id), reverse=True)
+
+
 def draft(store: Store, id: str) -> Draft:
-    """Raises InvalidRecord when there is none."""
+    """The one of `every` with this id. Raises InvalidRecord when there is none."""
     text = store.campaign_record.plan(id)
     if text is None:
+        for one in recorded(store, id):
+            return one
         raise InvalidRecord("campaign", f"there is no campaign {id[:60]!r}; load or draft it first")
     return Draft.from_json(orjson.loads(text))
 

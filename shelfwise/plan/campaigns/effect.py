@@ -24,6 +24,7 @@ from shelfwise.store.campaigns import SENT
 
 _FEWEST_ADJUSTED = 100  # of either group for a comparison adjusted by the chance of being addressed
 _FEWEST = 30  # of either group for a segment, or for a Qini curve
+_ADDRESSED = {"customer": pl.String, "arm": pl.String, "profit": pl.Float64}
 _POINTS = tuple(round(0.1 * step, 1) for step in range(11))
 
 
@@ -40,6 +41,10 @@ def measure(store: Store, history: History, draft: Draft, moment: datetime) -> d
     """The campaign up to the moment: participation, effect on orders and revenue of its products and on all revenue, by
     segment, the Qini of the order it was planned in, promised beside came. Raises NotEnoughData without contacts."""
     contacts = store.campaign_record.contacts(draft.id)
+    if contacts.is_empty():  # a campaign that came with the record names its customers itself
+        named = next((one.customers for one in history.sent if one.id == draft.id), ())
+        rows = {"customer": list(named), "arm": [SENT] * len(named), "profit": [None] * len(named)}
+        contacts = pl.DataFrame(rows, schema=_ADDRESSED)
     if contacts.is_empty():
         raise NotEnoughData(f"nobody is recorded as addressed by {draft.id!r}; load contacts, or export its audience")
     names = contacts["customer"].to_list()
