@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnknownProduct
+from shelfwise.plan.demand.accuracy import Accuracy, compare
 from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of, quantile_at
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
@@ -153,6 +154,17 @@ class Planner:
             with_order=with_order,
             order=line,
         )
+
+    def accuracy(self, weeks: int = 4) -> Accuracy:
+        """The last weeks as forecast from what was known before them, against what came. Raises NotEnoughData."""
+        panel = sales_panel(self._store)
+        if panel.periods < weeks + 8:
+            raise NotEnoughData(
+                f"{panel.periods} whole weeks of sales are recorded; comparing {weeks} of them needs {weeks + 8}"
+            )
+        until = datetime.combine(panel.date_of(panel.periods - weeks), time(), UTC)
+        past, made = self._made("week", weeks, until, None)
+        return compare(panel, past, made, weeks)
 
     def load_stock(self, path: Path) -> tuple[int, list[tuple[int, str]]]:
         """Replace the stock recorded with a file's: rows kept, and (line, problem) of each left out."""

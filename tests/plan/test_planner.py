@@ -139,6 +139,20 @@ def test_the_order_list_presses_on_answers_where_the_dial_is_set(stocked: Shop) 
     assert all(-1 <= value <= 1 for value in kept.values())
 
 
+def test_accuracy_so_far(shop: Shop) -> None:
+    made = shop.planner.accuracy(weeks=3)
+    panel = sales_panel(shop.store)
+    assert made.starts == [panel.date_of(panel.periods - 3 + week) for week in range(3)]
+    assert sum(made.came) == pytest.approx(np.nansum(panel.y[:, -3:]))
+    assert abs(made.bias) < 0.3
+    assert made.bias == pytest.approx(sum(made.expected) / sum(made.came) - 1)
+    assert 0.5 < made.cover <= 1
+    off = [abs(one.expected - one.came) for one in made.misses]
+    assert off == sorted(off, reverse=True)
+    with pytest.raises(NotEnoughData):
+        shop.planner.accuracy(weeks=35)
+
+
 def test_a_budget_is_kept(stocked: Shop) -> None:
     everything = sum(line.cost or 0 for line in stocked.orders())
     lines = stocked.orders(budget=everything / 3)

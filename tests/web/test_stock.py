@@ -41,6 +41,9 @@ def test_a_merchants_way_through_the_stock_page(visit: Visit, server: Server) ->
         page.get_by_role("link", name="Red mug").click()
         expect(page.get_by_role("heading", name="Demand and stock of Red mug")).to_be_visible()
         expect(page.locator("figure svg.chart-lines")).to_have_count(2)
+        page.goto("/console/stock/accuracy")
+        expect(page.get_by_role("heading", name="How the forecast did")).to_be_visible()
+        page.goto("/console/stock/of/mug-red")
         page.get_by_role("link", name="中文").click()
         expect(page.get_by_role("heading", name="的需求与库存")).to_be_visible()
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from shelfwise.errors import NotEnoughData, UnknownProduct
+from shelfwise.plan.demand.accuracy import Accuracy, Missed
 from shelfwise.plan.inventory.orders import Order
 from shelfwise.serve.web.chart import Chart, Line, lines
 from shelfwise.serve.web.console.guard import require, submitted
@@ -61,6 +62,18 @@ class OutlookPage:
     empty: tuple[date, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AccuracyPage:
+    """chart, made, misses: None and empty where `problem` says why. misses: each with its title."""
+
+    template: ClassVar[str] = "console/stock_accuracy.html"
+    section: ClassVar[str] = "stock"
+    made: Accuracy | None = None
+    chart: Chart | None = None
+    misses: tuple[tuple[Missed, str], ...] = ()
+    problem: str = ""
+
+
 def mount(app: FastAPI, service: Service) -> None:
     """Add the pages to the app."""
     shop = service.shop
@@ -76,6 +89,10 @@ def mount(app: FastAPI, service: Service) -> None:
         headers = HEADERS | {"content-disposition": 'attachment; filename="orders.csv"'}
         return Response(text, media_type="text/csv; charset=utf-8", headers=headers)
 
+    async def so_far(request: Request) -> Response:
+        require(request)
+        return render(await asyncio.to_thread(accuracy_page, shop, language(request)), request)
+
     async def outlook(request: Request) -> Response:
         require(request)
         try:
@@ -86,6 +103,7 @@ def mount(app: FastAPI, service: Service) -> None:
 
     app.add_api_route("/console/stock", listed, methods=["GET"], include_in_schema=False)
     app.add_api_route("/console/stock/orders.csv", exported, methods=["POST"], include_in_schema=False)
+    app.add_api_route("/console/stock/accuracy", so_far, methods=["GET"], include_in_schema=False)
     app.add_api_route("/console/stock/of/{id:path}", outlook, methods=["GET"], include_in_schema=False)
 
 
@@ -108,6 +126,30 @@ def stock_page(shop: Shop) -> StockPage:
         simulated=shop.settings.simulated,
         stocked=stocked,
     )
+
+
+def accuracy_page(shop: Shop, lang: str) -> AccuracyPage:
+    """How the last weeks' forecasts did against what came."""
+    try:
+        made = shop.planner.accuracy()
+    except NotEnoughData as error:
+        return AccuracyPage(problem=str(error))
+    say = saying(lang)
+    chart = lines(
+        [
+            Line(name=say("console.plan.sold"), points=list(enumerate(made.came)), letter="A"),
+            Line(name=say("console.plan.forecast"), points=list(enumerate(made.expected)), letter="B"),
+        ],
+        title=say("console.plan.accuracy_chart"),
+        description=say("console.plan.accuracy_said"),
+        x_name=say("console.plan.week"),
+        number="{:.4g}".format,
+        x_text=lambda x: made.starts[int(x)].isoformat() if x in range(len(made.starts)) else "",
+        from_zero=True,
+    )
+    titles = {id: product.title for id, product in shop.store.products([one.product for one in made.misses]).items()}
+    misses = tuple((one, titles.get(one.product) or one.product) for one in made.misses)
+    return AccuracyPage(made=made, chart=chart, misses=misses)
 
 
 def order_csv(orders: list[Order], changed: Mapping[str, str]) -> str:
