@@ -34,6 +34,7 @@ _LISTS = (
 _ENTRY = {
     "product": ("aid", "id", "variation_id", "variant_id", "product_sku", "item_sku", "code", "name"),
     "time": ("ts",),
+    "name": ("name",),
     "quantity": ("qty_ordered", "quantity_ordered", "amount"),
     "price": ("price_incl_tax", "unit_amount", "base_price"),
 }

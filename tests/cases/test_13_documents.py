@@ -221,6 +221,14 @@ def test_refunds_of_a_shopify_order(new_shop: NewShop, tmp_path: Path) -> None:
     assert {row[0] for row in brief(shop, "type")} == {"purchase_returned", "refund"}
 
 
+def test_lines_that_are_no_products(new_shop: NewShop, tmp_path: Path) -> None:
+    more = [{"sku": "GC-50", "name": "Gift card", "quantity": 1}, {"sku": "", "name": "Shipping", "quantity": 1}]
+    shop = new_shop()
+    report = _events(shop, tmp_path, [{**ORDER, "line_items": [LINES[0], *more]}])
+    assert counts(report) == {"no_product": 2}
+    assert brief(shop, "product", "quantity") == [("9", 2.0)] or brief(shop, "product") == [("A",)]
+
+
 def test_refunds_of_woocommerce_and_magento(new_shop: NewShop, tmp_path: Path) -> None:
     line = {"id": 5, "product_id": 101, "variation_id": 103, "sku": "H-S", "quantity": 2, "price": 3}
     order = {
