@@ -280,7 +280,7 @@ def _laid(record: Row) -> Row:
 
 def _pairs(value: object) -> dict[str, str]:
     """[{"name": "colour", "value": "red"}] → {"colour": "red"}."""
-    found = {}
+    pairs = {}
     for one in nodes(value):
         key = next(
             (
@@ -295,8 +295,8 @@ def _pairs(value: object) -> dict[str, str]:
         )
         if key and said is not None and not isinstance(said, dict):
             parts = said if isinstance(said, list) else [said]
-            found[key] = " | ".join(named(part) if isinstance(part, dict) else value_text(part) for part in parts)
-    return found
+            pairs[key] = " | ".join(named(part) if isinstance(part, dict) else value_text(part) for part in parts)
+    return pairs
 
 
 # Values
@@ -315,7 +315,7 @@ def link_of(value: object) -> str:
     """An image's address, however it is wrapped."""
     if isinstance(value, dict):
         names = ("src", "url", "link", "href", "file", "original_src", "originalSrc", "image", "image_link", "large")
-        return next((found for name in names if (found := link_of(value.get(name)))), "")
+        return next((link for name in names if (link := link_of(value.get(name)))), "")
     return value.strip() if isinstance(value, str) else ""
 
 
@@ -340,8 +340,8 @@ def named(value: object) -> str:
         return named(value[0]) if value else ""
     if isinstance(value, dict):
         for key in ("path", "full_name", "name", "title", "label", "value", "slug"):
-            if isinstance(found := value.get(key), str) and found:
-                return found
+            if isinstance(name := value.get(key), str) and name:
+                return name
         return ""
     return value_text(value)
 

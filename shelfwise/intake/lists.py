@@ -22,11 +22,11 @@ def parts_of(text: str, known: Collection[str]) -> list[str] | None:
     if text[:1] in "[(" and text[-1:] in ")]":
         for read in (json.loads, ast.literal_eval):
             try:
-                found = read(text)
+                listed = read(text)
             except (ValueError, SyntaxError, MemoryError, RecursionError):
                 continue
-            if isinstance(found, list | tuple) and not any(isinstance(one, dict | list | tuple) for one in found):
-                return [str(one).strip() for one in found if one is not None]
+            if isinstance(listed, list | tuple) and not any(isinstance(one, dict | list | tuple) for one in listed):
+                return [str(one).strip() for one in listed if one is not None]
         return None
     if text in known or not known:
         return None

@@ -92,7 +92,7 @@ def _nests_in_table(path: Path, kind: str) -> bool:
     names = [name for name in reading.header_of(path, kind) if plain_name(name) in _LISTS]
     texts = next(reading.text_frames(path, kind, names), None) if names else None
     return texts is not None and any(
-        isinstance(found := _list_of(text.strip()), list) and bool(found) and isinstance(found[0], dict)
+        isinstance(entries := _list_of(text.strip()), list) and bool(entries) and isinstance(entries[0], dict)
         for name in names
         for text in texts[name].head(_LOOKED_AT).to_list()
     )

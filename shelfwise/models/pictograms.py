@@ -37,9 +37,9 @@ def draw(products: pl.DataFrame, folder: Path, settings: Settings, progress: Pro
         return
     bare = products.filter(pl.col("image_link").fill_null("") == "")["product_type"].drop_nulls().unique()
     cache = VectorCache(folder / "cache")
-    found = pictograms([name for name in bare if name], text_encoder(settings.threads), cache, progress)
+    drawn = pictograms([name for name in bare if name], text_encoder(settings.threads), cache, progress)
     part = folder / f"{FILE}.part"
-    part.write_text(json.dumps(found, ensure_ascii=False), "utf-8")
+    part.write_text(json.dumps(drawn, ensure_ascii=False), "utf-8")
     part.replace(folder / FILE)
 
 
@@ -52,8 +52,8 @@ def pictograms(
         return {}
     emoji, names = _things()
     known = encode_texts(names, encoder, vectors, None)
-    asked = encode_texts([_words(category) for category in some], encoder, vectors, progress)
-    cosine = asked @ known.T
+    encoded = encode_texts([_words(category) for category in some], encoder, vectors, progress)
+    cosine = encoded @ known.T
     best = np.argmax(cosine, axis=1)
     return {
         category: emoji[place]
@@ -71,10 +71,10 @@ def _things() -> tuple[Sequence[str], list[str]]:
     """Emoji of one sign that show things, and their names."""
     from emoji import EMOJI_DATA, STATUS
 
-    found = {}
+    things = {}
     for sign, facts in EMOJI_DATA.items():
         name = facts["en"].strip(":").replace("_", " ").replace("-", " ")
         thing = not _NO_THINGS.search(name) and not "\U0001f1e6" <= sign[0] <= "\U0001f1ff"  # such letters make flags
         if thing and facts["status"] == STATUS["fully_qualified"] and len(sign) <= 2:
-            found[sign] = name
-    return list(found), list(found.values())
+            things[sign] = name
+    return list(things), list(things.values())

@@ -64,7 +64,7 @@ def answered(
     place = dict(zip(scored.rows[kept].tolist(), kept.tolist(), strict=True)) if request.explain else {}
     sold = indexes.sold.of(np.array([row for row, _, _ in page.items], np.int32)) > 0
     hits = []
-    asked = request.filters.availability != SELLS or "stock" not in plan.relaxed  # for what cannot be bought
+    wanted = request.filters.availability != SELLS or "stock" not in plan.relaxed  # for what cannot be bought
     for (row, value, others), bought in zip(page.items, sold.tolist(), strict=True):
         source = "rules" if row in ruled and row not in place and request.explain else plan.source
         why = reason_of("rules" if row in ruled else source, plan.relaxed, bought)
@@ -74,7 +74,7 @@ def answered(
                 product=view.ids[row],
                 score=value,
                 sources=(source, *(["rules"] if row in ruled else [])),
-                reason=REASONS[language][why if asked or state in SELLS else state],
+                reason=REASONS[language][why if wanted or state in SELLS else state],
                 title=view.titles[row],
                 highlights=highlights.of(view.titles[row], view.descriptions[row], terms),
                 variants=tuple(view.ids[other] for other in others),

@@ -102,8 +102,8 @@ def _read(database: Database, codes: npt.NDArray[np.int8], more: str, low: float
     """The words of each search that has some, by place, and the places of ratings of `low` stars or fewer. more: the
     sequences of searches and ratings, newest first."""
     sequences = more.split(",")[::-1]
-    told = np.flatnonzero((codes == EventType.SEARCH.code) | (codes == EventType.RATE.code)).tolist()
-    places = dict(zip(map(int, sequences), told, strict=True))
+    with_words = np.flatnonzero((codes == EventType.SEARCH.code) | (codes == EventType.RATE.code)).tolist()
+    places = dict(zip(map(int, sequences), with_words, strict=True))
     wanted = ",".join(sequences)
     rows = database.fetch(f"SELECT sequence, query, value FROM events WHERE sequence IN ({wanted})", ())
     queries = dict(sorted((places[sequence], query) for sequence, query, _ in rows if query))

@@ -117,7 +117,7 @@ class _Maker:
         return self._batch(histories, now, wanted, Request(session="training", filters=EVERYTHING))
 
     def carts(self) -> QuestionBatch:
-        asked = QuestionBatch([], [], [])
+        carts = QuestionBatch([], [], [])
         baskets = baskets_of(self.window.after.liked())
         for basket in self.random.permutation(np.flatnonzero(np.diff(baskets.offsets) >= _FEWEST)).tolist():
             owner, items = int(baskets.owner[basket]), self.random.permutation(baskets[basket])
@@ -127,13 +127,13 @@ class _Maker:
             rest = rest[~self.usual[rest]]
             if not past.rows or not len(rest):
                 continue
-            asked.states.extend(states_of(past.last(self.memory), baskets.time[basket : basket + 1]))
+            carts.states.extend(states_of(past.last(self.memory), baskets.time[basket : basket + 1]))
             seeds = tuple(self.bundle.items.outside[item] for item in items[:half].tolist())
-            asked.requests.append(Request(session="training", surface="cart", seeds=seeds, filters=EVERYTHING))
-            asked.wanted.append(rest)
-            if len(asked) == MOST:
+            carts.requests.append(Request(session="training", surface="cart", seeds=seeds, filters=EVERYTHING))
+            carts.wanted.append(rest)
+            if len(carts) == MOST:
                 break
-        return asked
+        return carts
 
     def _batch(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> QuestionBatch:
         some = np.flatnonzero(wanted.lengths() > 0)

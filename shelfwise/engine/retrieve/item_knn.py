@@ -49,8 +49,8 @@ class ItemKnn(Source):
         shared(columns, sums)
         if context.question == "similar" and candidates.likeness is not None:
             # What stands in for the very product asked is as near as it is alike.
-            asked = candidates.known == context.known[-1]
-            columns[1] = np.where(asked, np.maximum(columns[1], candidates.likeness), columns[1])
+            itself = candidates.known == context.known[-1]
+            columns[1] = np.where(itself, np.maximum(columns[1], candidates.likeness), columns[1])
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         """The event whose neighbour this is most."""
@@ -106,6 +106,6 @@ class ItemKnn(Source):
         """Each row's sum, 0 for none: float32 [len(rows)]."""
         total = context.scratch.total
         total[sums[0]] = sums[1]
-        found = total[rows]
+        at_rows = total[rows]
         total[sums[0]] = 0
-        return found
+        return at_rows

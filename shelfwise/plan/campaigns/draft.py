@@ -202,11 +202,11 @@ def sellable(store: Store, offers: Sequence[Offer]) -> dict[str, tuple[str, ...]
     frame = Offers(store).products_frame().select("id", "product_type", "availability")
     free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden(store))))
     ids = set(free["id"])
-    found: dict[str, tuple[str, ...]] = {}
+    by_category: dict[str, tuple[str, ...]] = {}
     for offer in offers:
         products = [product for product in offer.products if product in ids]
         for category in offer.categories:
             inside = (pl.col("product_type") == category) | pl.col("product_type").str.starts_with(f"{category} > ")
             products += free.filter(inside)["id"].to_list()
-        found[offer.code] = tuple(dict.fromkeys(products))
-    return found
+        by_category[offer.code] = tuple(dict.fromkeys(products))
+    return by_category

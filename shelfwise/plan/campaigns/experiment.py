@@ -363,7 +363,7 @@ def _reason_against(column: pl.Series, name: str, arm: np.ndarray, y: np.ndarray
 def _steps(frame: pl.DataFrame) -> dict[str, str]:
     """Texts that say a number again in steps (an age and its age group): text column -> the number's column."""
     numbers = [column.name for column in frame if column.dtype.is_numeric()]
-    found: dict[str, str] = {}
+    steps: dict[str, str] = {}
     for column in frame:
         levels = column.n_unique()
         if column.dtype.is_numeric() or not 3 <= levels <= LEVELS:
@@ -378,9 +378,9 @@ def _steps(frame: pl.DataFrame) -> dict[str, str]:
                 .select(apart=pl.col("low").shift(-1).fill_null(float("inf")) >= pl.col("high"))
             )
             if ends["apart"].all():
-                found[column.name] = name
+                steps[column.name] = name
                 break
-    return found
+    return steps
 
 
 def _counts_up(known: pl.Series) -> bool:

@@ -59,9 +59,9 @@ class Products:
         if self._parts:
             made = self._multiply(x)
             spread = made.std(0)
-            told = spread > 1e-9  # two levels of one category never meet
-            self._parts = [part for part, kept in zip(self._parts, told, strict=True) if kept]
-            self._middle, self._spread = made.mean(0)[told], spread[told]
+            varied = spread > 1e-9  # two levels of one category never meet
+            self._parts = [part for part, kept in zip(self._parts, varied, strict=True) if kept]
+            self._middle, self._spread = made.mean(0)[varied], spread[varied]
         self.ridge = np.append(
             np.full(x.shape[1], _PLAIN), np.full(len(self._parts), max(_PLAIN, len(self._parts) / 4))
         )

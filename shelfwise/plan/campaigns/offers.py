@@ -59,7 +59,7 @@ class Running:
     def for_customer(self, customer: str, moment: datetime, k: int) -> list[Invitation]:
         """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring. Of
         the products are named those that shoppers may see and buy: one read for all."""
-        asked: list[tuple[dict[str, Any], Draft, Offer, list[str]]] = []
+        running: list[tuple[dict[str, Any], Draft, Offer, list[str]]] = []
         for contact in self._store.campaign_record.contacts_of(customer):
             draft = self._drafts.get(contact["campaign"])
             if draft is None or contact["arm"] != SENT or not draft.runs(moment):
@@ -68,10 +68,10 @@ class Running:
                 continue
             offer = next((one for one in draft.offers if one.code == contact["offer"]), draft.offers[0])
             named = orjson.loads(contact["products"]) or offer.products[:_NAMED]
-            asked.append((contact, draft, offer, [id for id in named if id not in self._hidden]))
-        if not asked or not self._store.campaign_record.willing(customer):
+            running.append((contact, draft, offer, [id for id in named if id not in self._hidden]))
+        if not running or not self._store.campaign_record.willing(customer):
             return []
-        there = self._catalogue.products(id for *_, named in asked for id in named)
+        there = self._catalogue.products(id for *_, named in running for id in named)
         sold_out = Availability.OUT_OF_STOCK
         invitations = [
             Invitation(
@@ -84,7 +84,7 @@ class Running:
                 profit=contact["profit"],
                 reason=contact["reason"],
             )
-            for contact, draft, offer, named in asked
+            for contact, draft, offer, named in running
             if (products := tuple(id for id in named if id in there and there[id].availability is not sold_out))
         ]
         return sorted(invitations, key=lambda one: (-(one.profit or 0.0), one.campaign))[:k]

@@ -31,8 +31,8 @@ def bought(count: int, title: str) -> str:
 
 def reason(text: str) -> Said:
     """A recorded reason with its key; of a text that was loaded from elsewhere the key is "other"."""
-    if found := _BOUGHT.fullmatch(text):
-        return Said("bought", "bought {count}x: {title}", count=int(found[1]), title=found[2])
+    if match := _BOUGHT.fullmatch(text):
+        return Said("bought", "bought {count}x: {title}", count=int(match[1]), title=match[2])
     if text in ("", POPULAR):
         return Said("popular", POPULAR)
     return Said("other", "{text}", text=text)

@@ -148,13 +148,13 @@ class Features:
     def _growth(self, series: Array, origins: Array) -> list[Array]:
         """How much more a group's products have sold of late than over a longer while."""
         short, long = _GROWTH[self.panel.frequency]
-        found = []
+        growth = []
         for group, total, count in self._groups:
             of = group[series]
             now = _mean_of(total, count, of, origins - short, origins)
             before = _mean_of(total, count, of, origins - long, origins)
-            found.append(np.where(before > 0, now / np.maximum(before, 1e-9), np.nan))
-        return found
+            growth.append(np.where(before > 0, now / np.maximum(before, 1e-9), np.nan))
+        return growth
 
     def _panel_ratio(self, origins: Array, first: Array, last: Array, back: Array) -> Array:
         """How much more all products together sold in the same block a season ago than just before it."""

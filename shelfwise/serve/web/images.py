@@ -92,8 +92,8 @@ def pictogram(shop: Path, category: str) -> str:
 
 @lru_cache(maxsize=8)
 def _read(path: Path, changed: int) -> dict[str, str]:  # noqa: ARG001 - a new file is read anew
-    found: dict[str, str] = json.loads(path.read_text("utf-8"))
-    return found
+    pictures: dict[str, str] = json.loads(path.read_text("utf-8"))
+    return pictures
 
 
 def tile(product: Product, sign: str = "") -> bytes:

@@ -309,8 +309,8 @@ class Window:
 
     def _invited(self, visitor: Visitor) -> tuple[Invited, ...]:
         """Running campaigns that address this customer, the best first."""
-        found = self._shop.campaigns.offers(visitor.customer, OFFERS) if visitor.customer else []
-        there = self._shop.offers.products(id for one in found for id in one.products)
+        offers = self._shop.campaigns.offers(visitor.customer, OFFERS) if visitor.customer else []
+        there = self._shop.offers.products(id for one in offers for id in one.products)
         return tuple(
             Invited(
                 title=one.title,
@@ -321,7 +321,7 @@ class Window:
                     Shown(product=there[id], title=_whole(there[id])) for id in one.products[:ROW] if id in there
                 ),
             )
-            for one in found
+            for one in offers
         )
 
     def _recommended(
