@@ -1,6 +1,6 @@
 """The engine's forecasts beside statsforecast's (extra `peers`), on a table's newest periods.
 
-    python benchmarks/demand_peers.py FILE --horizon 8 [--season 1] [--windows 1] [--most 1000] [--only AutoETS] [--json]
+    python benchmarks/demand_peers.py FILE --horizon 8 [--season 1] [--most 1000] [--only AutoETS] [--json]
 
 AutoETS, AutoTheta and CrostonSBA with their own intervals at 20, 40, 60, 80 (the levels 0.1 … 0.9; CrostonSBA by
 conformal intervals). --most: so many products at random, for these methods take long.
