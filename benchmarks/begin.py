@@ -46,6 +46,5 @@ def main() -> None:
             print(f"{line}  {best['name']} {best['ndcg@12']:.4f}", flush=True)
 
 
-
 if __name__ == "__main__":
     main()

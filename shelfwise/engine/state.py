@@ -66,15 +66,15 @@ class State:
 
 def states_of(histories: Sequences, now: Longs | int) -> list[State]:
     """One state a history: how evaluation asks. now: seconds, [len(histories)] or one for all."""
-    times = np.broadcast_to(np.asarray(now, np.int64), len(histories))
-    rows = (slice(start, stop) for start, stop in pairwise(histories.offsets.tolist()))
+    times = np.broadcast_to(np.asarray(now, np.int64), len(histories)).tolist()
     liked, disliked = histories.liked(), histories.disliked()
-    if liked is not histories:
-        rows = (slice(start, stop) for start, stop in pairwise(liked.offsets.tolist()))
-    return [
-        State(events=_one_row(liked, each), now=int(time), disliked=disliked.items_of(at))
-        for at, (each, time) in enumerate(zip(rows, times, strict=True))
-    ]
+    states = []
+    for at, (start, stop) in enumerate(pairwise(liked.offsets.tolist())):
+        events = _one_row(liked, slice(start, stop))
+        carts = (events.kind == _ADD).any()
+        cart = _cart(events.item, decided(events.item, events.kind), events.time, times[at]) if carts else _NONE
+        states.append(State(events=events, now=times[at], cart=cart, disliked=disliked.items_of(at)))
+    return states
 
 
 def state_of(
@@ -98,9 +98,7 @@ def state_of(
         end = decided(items, kinds)
         answered = end >= 0
         keep[answered] &= ~TAKES_BACK[kinds[end[answered]]]
-        waiting = end == IN_CART
-        recent = set(items[waiting & (times >= now - _CART_KEPT)].tolist())
-        cart = np.array([item for item in dict.fromkeys(items[waiting].tolist()) if item in recent], np.int32)
+        cart = _cart(items, end, times, now)
     if not keep.all():
         items, kinds, times, prices = items[keep], kinds[keep], times[keep], prices[keep]
     events = Sequences(
@@ -112,6 +110,15 @@ def state_of(
         quantity=np.ones(len(items), np.float32),
     )
     return State(events=events.liked(), now=now, cart=cart, disliked=events.disliked().item)
+
+
+def _cart(items: Ints, end: Longs, times: Longs, now: int) -> Ints:
+    """What was added, and by `decided` neither removed nor bought since, unless it was left behind."""
+    waiting = end == IN_CART
+    if not waiting.any():
+        return _NONE
+    recent = set(items[waiting & (times >= now - _CART_KEPT)].tolist())
+    return np.array([item for item in dict.fromkeys(items[waiting].tolist()) if item in recent], np.int32)
 
 
 def decided(items: Ints, kinds: npt.NDArray[np.int8], owners: Ints | None = None) -> Longs:

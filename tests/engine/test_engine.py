@@ -106,6 +106,8 @@ def test_what_is_taken_from_the_cart_counts_no_more(simulated: Simulated, engine
     assert removed.events.rows == 0
     assert removed.cart.tolist() == []
     assert "p5" not in products(engine.recommend(request, added)), "what lies in the cart needs no recommending"
+    (past,) = states_of(added.events, added.now)
+    assert past.cart.tolist() == [5], "the ranker learns from carts as they are served"
     left = engine.state(request, rows(add))
     assert left.cart.tolist() == [], "a cart of long ago was left behind"
 
