@@ -57,6 +57,9 @@ def prepare(folder: Path, bar: Bar, note: Console, data: Data = "grocer") -> Non
                 with bar("Loading a grocer's year") as progress:
                     loaded = shop.load_dataset("complete_journey", progress=progress).kept
             note.print(f"Loaded {loaded:,} records in {time.monotonic() - begun:.0f} s.")
+        if not shop.settings.simulated and shop.planner.stock().is_empty():
+            count = shop.planner.simulate_stock()
+            note.print(f"Put SIMULATED stock of {count:,} products on record: the data have none.")
         if not shop.bundles():
             begun = time.monotonic()
             with bar("Learning from it") as progress:

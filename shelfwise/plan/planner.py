@@ -19,6 +19,7 @@ from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
 from shelfwise.plan.demand.record import sales_panel
 from shelfwise.plan.inventory.orders import Order, levels, order_list, pressure, span_of, totals
+from shelfwise.plan.inventory.simulated import simulate_stock
 from shelfwise.plan.inventory.stock import load_stock, put_stock, stock, stock_row
 from shelfwise.settings import Settings
 from shelfwise.store import Store
@@ -175,6 +176,10 @@ class Planner:
         checked = [stock_row(row) for row in rows]
         put_stock(self._store, checked)
         return len(checked)
+
+    def simulate_stock(self) -> int:
+        """Put SIMULATED stock on record, for a demo; of how many products."""
+        return simulate_stock(self._store)
 
     def stock(self) -> pl.DataFrame:
         return stock(self._store)

@@ -16,9 +16,11 @@ from shelfwise.cli.app import app
 from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, UnknownProduct, UnreadableFile
 from shelfwise.plan.demand.record import sales_panel, without_silence
 from shelfwise.plan.inventory.orders import pressure
+from shelfwise.plan.inventory.simulated import SIMULATED, simulate_stock
 from shelfwise.plan.inventory.stock import stock_row
 from shelfwise.plan.planner import Planner
 from shelfwise.schema import Availability, Event, EventType, Product
+from shelfwise.serve.web.console.stock import stock_page
 from shelfwise.shop import Shop
 from shelfwise.store.pressure import pressure_of
 
@@ -137,6 +139,19 @@ def test_the_order_list_presses_on_answers_where_the_dial_is_set(stocked: Shop) 
     assert kept["p28"] < -0.5  # runs out
     assert kept["p29"] == 1.0  # overstock for years
     assert all(-1 <= value <= 1 for value in kept.values())
+
+
+def test_simulated_stock_says_so(shop: Shop) -> None:
+    shop.store.drop_table("stock")
+    try:
+        assert simulate_stock(shop.store) == 29
+        table = shop.planner.stock()
+        assert set(table["supplier"]) == {SIMULATED}
+        assert (table["on_hand"] >= 0).all()
+        assert table["on_hand"].max() > 0
+        assert stock_page(shop).invented
+    finally:
+        shop.store.drop_table("stock")
 
 
 def test_accuracy_so_far(shop: Shop) -> None:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from shelfwise.errors import NotEnoughData, UnknownProduct
 from shelfwise.plan.demand.accuracy import Accuracy, Missed
 from shelfwise.plan.inventory.orders import Order
+from shelfwise.plan.inventory.simulated import SIMULATED
 from shelfwise.serve.web.chart import Chart, Line, lines
 from shelfwise.serve.web.console.guard import require, submitted
 from shelfwise.serve.web.console.measures import saying
@@ -45,6 +46,7 @@ class StockPage:
     counts: Mapping[str, int]
     assumed: tuple[str, ...] = ()
     simulated: bool = False
+    invented: bool = False  # is the stock simulated?
     stocked: bool = False
     problem: str = ""
 
@@ -124,6 +126,7 @@ def stock_page(shop: Shop) -> StockPage:
         counts={name: sum(line.status == name for line in orders) for name in STATUSES},
         assumed=tuple(sorted({name for line in orders for name in line.assumed})),
         simulated=shop.settings.simulated,
+        invented=any(line.supplier == SIMULATED for line in orders),
         stocked=stocked,
     )
 
