@@ -231,11 +231,12 @@ def cold(engine: Engine | None, id: str) -> bool | None:
 
 
 def _engine(shop: Shop) -> Engine | None:
-    """None before anything was learned."""
+    """None before anything was learned: then counts alone answer."""
     try:
-        return shop.engine
+        engine = shop.engine
     except BundleError:
         return None
+    return engine if engine.bundle.version else None
 
 
 def _row(product: Product, engine: Engine | None) -> ProductRow:

@@ -93,7 +93,7 @@ def customer_page(
     titles: dict[str, str | None] = {event.product: None for event in events}
     titles |= {id: product.title or id for id, product in products.items()} | {"": ""}
     bought = {event.product for event in events if event.type == "purchase"}
-    learned, shown = True, []
+    shown = []
     try:
         answer = shop.recommend(customer=customer, session=session, k=SHOWN, exclude_purchased=new, language=language)
         products = shop.store.products(item.product for item in answer.items)
@@ -112,13 +112,13 @@ def customer_page(
                 )
             )
     except BundleError:
-        learned = False
+        shown.clear()
     return CustomerPage(
         kind=kind,
         id=id,
         known=bool(events),
         new=new,
-        learned=learned,
+        learned=bool(shop.bundle_version),
         history=tuple(HistoryRow(event=event, title=titles[event.product]) for event in events[: -HISTORY - 1 : -1]),
         counts=tuple((str(type), count) for type, count in Counter(event.type for event in events).most_common()),
         sessions=len({event.session for event in events if event.session}),
