@@ -15,7 +15,7 @@ from shelfwise.catalogue.products import AVAILABILITIES
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import FEATURES
-from shelfwise.engine.request import Request
+from shelfwise.engine.request import MAX_SEEDS, Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.errors import BundleError
 from shelfwise.evaluation.protocols import QuestionSet
@@ -113,7 +113,7 @@ class EngineAnswers:
         return Request(
             session="evaluation",
             surface=surface,
-            seeds=tuple(outside[item] for item in questions.seeds[i][-20:]),
+            seeds=tuple(outside[item] for item in questions.seeds[i][-MAX_SEEDS:]),
             k=_DEPTH,
             filters=Filters(categories=categories),
             exclude_purchased=not questions.seen,
