@@ -23,7 +23,7 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 # What `make demo` starts with, for example ARGS="--port 8001".
 ARGS ?=
 
-.PHONY: help install demo test check format bench screenshots constraints clean
+.PHONY: help install demo test test-slow check format bench screenshots constraints clean
 
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,8 +34,12 @@ demo: $(VENV)/.installed  ## Learn from a real retailer's year and answer on htt
 	$(BIN)/shelfwise demo $(ARGS)
 
 test: THREADS = 1
-test: check .postgres .chromium  ## Check, then run every test
-	$(ONE_POOL) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=10
+test: check .postgres .chromium  ## Check, then run every test but the slow ones
+	$(ONE_POOL) $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=10 -m "not slow"
+
+test-slow: THREADS = 1
+test-slow: $(VENV)/.installed-dev .postgres .chromium  ## Run the tests that take long and seldom fail
+	$(ONE_POOL) $(BIN)/python -m pytest -q --durations=10 -m slow
 
 check: $(VENV)/.installed-dev  ## Lint, formatting, strict types, import rules
 	$(BIN)/ruff check .

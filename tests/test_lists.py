@@ -158,6 +158,7 @@ def test_without_ray_the_extra_is_named(shop: Shop, tmp_path: Path, monkeypatch:
         shop.lists(tmp_path / "lists.jsonl", on="ray")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not RAY, reason="Ray is not installed: pip install 'shelfwise[ray]'")
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_ray_answers_as_processes_do(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

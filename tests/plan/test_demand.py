@@ -125,6 +125,7 @@ def test_classes() -> None:
     assert list(demand_class(panel)) == [0, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_it_beats_the_baselines_and_covers_on_drawn_demand() -> None:
     result = measure(panel_of(long(drawn(120, 130)[:, :124])), 8)
     rows = {row["name"]: row for row in result["rows"]}

@@ -142,6 +142,7 @@ def test_a_treatment_that_leans_on_the_customer_is_adjusted_with_a_warning() -> 
     assert abs(one["effect"]["value"] - 0.1) < abs(effect(test.outcome, test.arm == 0) - 0.1) / 2
 
 
+@pytest.mark.slow
 def test_several_arms_are_compared_with_the_best_personal_choice() -> None:
     draw = np.random.default_rng(5)
     n = 9_000
