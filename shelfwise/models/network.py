@@ -318,7 +318,9 @@ class Network(nn.Module):
             network = cls(replace(config, items=0))  # its tables are taken as they are, not filled first
             left = network.load_state_dict(weights, strict=False, assign=True)
             if left.unexpected_keys or set(left.missing_keys) != {"id", "memory", "ahead"}:
-                raise ValueError(f"not a network ({left})")
+                raise KeyError(left)
+            if vectors.shape != (config.items, config.dimensions) or ahead.shape != (config.items, config.width):
+                raise TypeError("tables of another size")
             network.config, network.ahead = config, ahead
             network.id, network.memory = nn.Parameter(vectors[:, : config.hidden]), vectors[:, config.hidden :]
         except (KeyError, TypeError, RuntimeError) as error:
