@@ -45,8 +45,6 @@ UNKNOWN = _linear(popular=1.0)
 
 def rank(ranker: Ranker | None, question: str, features: Floats) -> Floats:
     """float32 [c] for features float32 [c, len(FEATURES)]; higher is better."""
-    if question == "home" and not features[:, COLUMN["repurchase_count"]].any():
-        question = "new"  # another department, or only new products: nothing there was bought before
     if question == "similar":
         return SIMILAR.score(features)
     if not features[:1, COLUMN["history"]].any():
