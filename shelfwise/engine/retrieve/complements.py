@@ -7,13 +7,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from shelfwise.engine.context import Context
-from shelfwise.engine.kernels import weights_to
+from shelfwise.engine.kernels import add_neighbours, weights_to
 from shelfwise.engine.retrieve.history import EVENTS, named
 from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
 from shelfwise.models.complements import Complements
 from shelfwise.models.sequences import Floats, Ints
 
 _MOST = 120
+_BELIEVED = 5.0  # pairs since the bundle was learned that count half of all that tells its best from its worst
 _VISIT = 3  # newest products of a visit that ask
 
 
@@ -31,19 +32,38 @@ class ComplementsSource(Source):
 
     def retrieve(self, context: Context) -> Ints:
         rows, scores = self._proposed(context)
+        late, _ = self._late(context)
+        if len(late):
+            found = context.visible(late)
+            return np.concatenate((found, self._best(context, rows, scores)))
+        return self._best(context, rows, scores)
+
+    @staticmethod
+    def _best(context: Context, rows: Ints, scores: Floats) -> Ints:
         shown = ~context.scratch.hidden[rows]
         rows, scores = rows[shown], scores[shown]
         return rows[top(scores, _MOST)]
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         rows, scores = self._proposed(context)
-        if not len(rows):
+        late, sums = self._late(context)
+        if not len(rows) and not len(late):
             return
+        if not len(rows):
+            rows, scores = late[:1], np.zeros(1, np.float32)
         place = np.minimum(np.searchsorted(rows, candidates.known), len(rows) - 1)
         there = rows[place] == candidates.known
         worst = scores.min()
         above = np.where(there, scores[place] - worst, 0)
         columns[0] = worst + (above if candidates.likeness is None else above * candidates.likeness)
+        if len(late):
+            total = context.scratch.total
+            total[late] = sums
+            since = total[candidates.rows]
+            total[late] = 0
+            span = max(float(scores.max()) - float(worst), 1.0)
+            columns[0] += span * since / (since + _BELIEVED)
+            there = there | (since > 0)
         columns[1] = columns[0] - columns[0].max()
         order = np.argsort(-columns[0], kind="stable")
         columns[2, order] = 1 / np.arange(1, len(order) + 1)
@@ -59,6 +79,20 @@ class ComplementsSource(Source):
         together = weights_to(evidence.indptr, evidence.ids, evidence.share, items, ones, row)
         newest = asking - 1 - int(together[::-1].argmax())
         return named(context, len(context.items) - asking + newest)
+
+    def _late(self, context: Context) -> tuple[Ints, Floats]:
+        """What followed what asks since the bundle was learned: rows int32 [m], and how often float32 [m]."""
+
+        def made() -> tuple[Ints, Floats]:
+            graph, asking = context.crowd, self._asking(context)
+            items = context.items[-asking:] if asking else NO_ROWS
+            items = items[items < len(graph.indptr) - 1]
+            if not len(items):
+                return NO_ROWS, np.empty(0, np.float32)
+            ones = np.ones(len(items), np.float32)
+            return add_neighbours(graph.indptr, graph.ids, graph.weights, items, ones, context.scratch.total)
+
+        return context.once((ComplementsSource, "late"), made)
 
     def _asking(self, context: Context) -> int:
         """How many of the newest events ask."""
