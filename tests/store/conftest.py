@@ -63,7 +63,7 @@ class Server:
                 cwd=self._folder,
                 user=self._account,
             )
-        end = time.monotonic() + 60
+        end = time.monotonic() + 180  # a recovery on a busy disk
         while time.monotonic() < end:
             ready = [self._programs / "pg_isready", "-q", "-h", str(self._folder), "-p", str(self.port)]
             if subprocess.run(ready, check=False).returncode == 0:
