@@ -52,6 +52,13 @@ class Scratch(threading.local):
         finally:
             self.hidden[rows] = False
 
+    def sums_at(self, sums: tuple[Ints, Floats], rows: Ints) -> Floats:
+        """Of (distinct rows, their sums) those of `rows`, 0 for none: float32 [len(rows)]."""
+        self.total[sums[0]] = sums[1]
+        at_rows = self.total[rows]
+        self.total[sums[0]] = 0
+        return at_rows
+
     def gather(self, vectors: Floats, rows: Ints) -> Floats:
         """`vectors[rows]`, good until the next call: fresh memory each time costs more than the copy."""
         m, d = len(rows), vectors.shape[1]

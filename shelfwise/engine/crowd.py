@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
+from shelfwise.engine.kernels import add_neighbours, weights_to
 from shelfwise.models.cooccurrence import Cooccurrence, directed_pairs
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 
@@ -37,6 +38,18 @@ class Counts:
     def none(cls) -> Counts:
         floats, rows = np.empty(0, np.float32), np.empty(0, np.int32)
         return cls(floats, rows, np.zeros(1, np.int64), rows, floats)
+
+    def following(self, items: Ints, factors: Floats, total: Floats) -> tuple[Ints, Floats]:
+        """What followed these rows: distinct rows, and Σ factor · weight. total: as `kernels.add_neighbours` has it."""
+        counted = items < len(self.indptr) - 1
+        return add_neighbours(self.indptr, self.ids, self.weights, items[counted], factors[counted], total)
+
+    def weights_to(self, row: int, items: Ints, factors: Floats) -> Floats:
+        """float32 [len(items)], what each adds to the row by its pairs."""
+        counted = items < len(self.indptr) - 1
+        parts = np.zeros(len(items), np.float32)
+        parts[counted] = weights_to(self.indptr, self.ids, self.weights, items[counted], factors[counted], row)
+        return parts
 
     def of(self, rows: Ints) -> Floats:
         """Customer-days of these rows: float32 [len(rows)]."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from shelfwise.engine.context import Context
-from shelfwise.engine.kernels import add_neighbours, weights_to
+from shelfwise.engine.kernels import weights_to
 from shelfwise.engine.retrieve.history import EVENTS, named
 from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
 from shelfwise.models.complements import Complements
@@ -32,17 +32,9 @@ class ComplementsSource(Source):
 
     def retrieve(self, context: Context) -> Ints:
         rows, scores = self._proposed(context)
-        late, _ = self._late(context)
-        if len(late):
-            found = context.visible(late)
-            return np.concatenate((found, self._best(context, rows, scores)))
-        return self._best(context, rows, scores)
-
-    @staticmethod
-    def _best(context: Context, rows: Ints, scores: Floats) -> Ints:
         shown = ~context.scratch.hidden[rows]
         rows, scores = rows[shown], scores[shown]
-        return rows[top(scores, _MOST)]
+        return np.concatenate((context.visible(self._late(context)[0]), rows[top(scores, _MOST)]))
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         rows, scores = self._proposed(context)
@@ -57,10 +49,7 @@ class ComplementsSource(Source):
         above = np.where(there, scores[place] - worst, 0)
         columns[0] = worst + (above if candidates.likeness is None else above * candidates.likeness)
         if len(late):
-            total = context.scratch.total
-            total[late] = sums
-            since = total[candidates.rows]
-            total[late] = 0
+            since = context.scratch.sums_at((late, sums), candidates.rows)
             span = max(float(scores.max()) - float(worst), 1.0)
             columns[0] += span * since / (since + _BELIEVED)
             there = there | (since > 0)
@@ -84,13 +73,8 @@ class ComplementsSource(Source):
         """What followed what asks since the bundle was learned: rows int32 [m], and how often float32 [m]."""
 
         def made() -> tuple[Ints, Floats]:
-            graph, asking = context.crowd, self._asking(context)
-            items = context.items[-asking:] if asking else NO_ROWS
-            items = items[items < len(graph.indptr) - 1]
-            if not len(items):
-                return NO_ROWS, np.empty(0, np.float32)
-            ones = np.ones(len(items), np.float32)
-            return add_neighbours(graph.indptr, graph.ids, graph.weights, items, ones, context.scratch.total)
+            items = context.items[len(context.items) - self._asking(context) :]
+            return context.crowd.following(items, np.ones(len(items), np.float32), context.scratch.total)
 
         return context.once((ComplementsSource, "late"), made)
 

@@ -38,12 +38,12 @@ class ItemKnn(Source):
         return np.asarray(rows[top(scores, _SIMILAR if context.question == "similar" else _MOST)], np.int32)
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
-        sums = self._at(context, self._sums(context), candidates.known)
+        sums = context.scratch.sums_at(self._sums(context), candidates.known)
         if candidates.likeness is not None:
             sums *= candidates.likeness
         late = self._late(context)
         if len(late[0]):
-            sums += self._at(context, late, candidates.rows)
+            sums += context.scratch.sums_at(late, candidates.rows)
         if not sums.any():
             return
         shared(columns, sums)
@@ -59,10 +59,7 @@ class ItemKnn(Source):
         items, weights = self._weighted(context)
         graph = self.bundle.cooccurrence
         parts = weights_to(graph.indptr, graph.ids, graph.weights, items, weights, int(context.view.proxy[row]))
-        crowd = context.crowd
-        counted = context.items[-READ:] < len(crowd.indptr) - 1
-        late = weights_to(crowd.indptr, crowd.ids, crowd.weights, context.items[-READ:][counted], weights[counted], row)
-        parts[counted] += late
+        parts += context.crowd.weights_to(row, context.items[-READ:], weights)
         parts[context.items[-READ:] == row] = 0
         newest = len(parts) - 1 - int(parts[::-1].argmax())
         return named(context, len(context.items) - len(parts) + newest) if parts[newest] > 0 else None
@@ -91,21 +88,7 @@ class ItemKnn(Source):
         """The same of what followed these events since the bundle was learned."""
 
         def computed() -> tuple[Ints, Floats]:
-            graph = context.crowd
-            items = context.items[-READ:]
-            counted = items < len(graph.indptr) - 1
-            if not counted.any():
-                return NO_ROWS, np.empty(0, np.float32)
-            fades = self._fades[moments_back(context.times[-READ:])][counted]
-            return add_neighbours(graph.indptr, graph.ids, graph.weights, items[counted], fades, context.scratch.total)
+            fades = self._fades[moments_back(context.times[-READ:])]
+            return context.crowd.following(context.items[-READ:], fades, context.scratch.total)
 
         return context.once((ItemKnn, "late"), computed)
-
-    @staticmethod
-    def _at(context: Context, sums: tuple[Ints, Floats], rows: Ints) -> Floats:
-        """Each row's sum, 0 for none: float32 [len(rows)]."""
-        total = context.scratch.total
-        total[sums[0]] = sums[1]
-        at_rows = total[rows]
-        total[sums[0]] = 0
-        return at_rows

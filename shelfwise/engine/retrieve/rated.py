@@ -34,13 +34,11 @@ class Rated(Source):
         if not len(disliked):
             return
         view, graph = context.view, self.bundle.cooccurrence
-        total, ones = context.scratch.total, np.ones(len(disliked), np.float32)
-        rows, sums = add_neighbours(graph.indptr, graph.ids, graph.weights, view.proxy[disliked], ones, total)
-        total[rows] = sums
-        columns[1] = total[candidates.known]
-        total[rows] = 0
+        scratch, ones = context.scratch, np.ones(len(disliked), np.float32)
+        sums = add_neighbours(graph.indptr, graph.ids, graph.weights, view.proxy[disliked], ones, scratch.total)
+        columns[1] = scratch.sums_at(sums, candidates.known)
         if view.content is not None:
-            columns[2] = (context.scratch.gather(view.content, candidates.rows) @ view.content[disliked].T).max(axis=1)
+            columns[2] = (scratch.gather(view.content, candidates.rows) @ view.content[disliked].T).max(axis=1)
         category = view.kinds.of[0]
         same = category[candidates.rows][:, None] == category[disliked]
         columns[3] = same.mean(axis=1)
