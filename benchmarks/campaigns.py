@@ -13,15 +13,13 @@ import argparse
 import json
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import polars as pl
-from serve import encode, open_loop, server
+from serve import encode, load, open_loop, server
 
 
 def prepare(shop: Path, campaigns: int) -> list[str]:
@@ -81,22 +79,10 @@ def main() -> None:
         customers = prepare(copy, arguments.campaigns)
         with server(copy, 1) as port:
             spec = {"port": port, "customers": customers, "rate": arguments.rate}
-            _client(spec | {"seconds": 3.0})
-            result = {"customers": len(customers), "campaigns": arguments.campaigns} | _client(
-                spec | {"seconds": arguments.seconds}
-            )
+            load(__file__, **spec, seconds=3.0)
+            result = {"customers": len(customers), "campaigns": arguments.campaigns}
+            result |= load(__file__, **spec, seconds=arguments.seconds)
             print(json.dumps(result, indent=2 if arguments.json else None), flush=True)
-
-
-def _client(spec: dict[str, Any]) -> dict[str, Any]:
-    """One load, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--client"], input=json.dumps(spec), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ import json
 import os
 import platform
 import random
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +25,7 @@ from shutil import copytree
 from typing import Any
 from urllib.parse import quote
 
-from serve import encode, open_loop, server
+from serve import encode, load, open_loop, server
 
 K = 24
 FACETS = ["brand", "category", "price"]
@@ -60,16 +59,6 @@ def client(spec: dict[str, Any]) -> dict[str, Any]:
     else:
         requests = [encode(spec["path"], {"query": text, "k": K, **spec["fields"]}) for text in spec["texts"]]
     return open_loop(spec["port"], requests, spec["rate"], spec["seconds"])
-
-
-def load(**spec: Any) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, __file__, "--client"], input=json.dumps(spec), capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 def bm25(texts: Sequence[str], queries: Sequence[str]) -> dict[str, Any]:
@@ -132,9 +121,9 @@ def main() -> None:
 
             def measure(name: str, path: str, texts: Sequence[str], rate: float, **fields: Any) -> None:
                 first = int(rate * 3)
-                load(port=port, path=path, texts=texts[:first], rate=rate, seconds=3.0, fields=fields)
+                load(__file__, port=port, path=path, texts=texts[:first], rate=rate, seconds=3.0, fields=fields)
                 results[name] = load(
-                    port=port, path=path, texts=texts[first:], rate=rate, seconds=seconds, fields=fields
+                    __file__, port=port, path=path, texts=texts[first:], rate=rate, seconds=seconds, fields=fields
                 )
                 print(name, json.dumps(results[name]), file=note, flush=True)
 

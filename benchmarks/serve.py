@@ -193,9 +193,10 @@ def client(spec: dict[str, Any]) -> dict[str, Any]:
     return saturation(spec["port"], requests, CONNECTIONS, spec["seconds"])
 
 
-def load(**spec: Any) -> dict[str, Any]:
+def load(program: str, **spec: Any) -> dict[str, Any]:
+    """One load, in a process of its own: `program --client` reads the spec and prints what it measured."""
     done = subprocess.run(
-        [sys.executable, __file__, "--client"], input=json.dumps(spec), capture_output=True, text=True, check=False
+        [sys.executable, program, "--client"], input=json.dumps(spec), capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -264,9 +265,9 @@ def main() -> None:
         def measure(name: str, workers: int, **spec: Any) -> None:
             with server(copy, workers) as port:
                 warm = {**spec, "seconds": 3.0}
-                load(port=port, customers=asked[-200:], products=products, seed=1, **warm)
+                load(__file__, port=port, customers=asked[-200:], products=products, seed=1, **warm)
                 results[name] = {"workers": workers} | load(
-                    port=port, customers=asked, products=products, seed=2, **spec
+                    __file__, port=port, customers=asked, products=products, seed=2, **spec
                 )
             print(name, json.dumps(results[name]), file=note, flush=True)
 
