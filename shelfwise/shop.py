@@ -22,7 +22,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
 import polars as pl
 
 from shelfwise.catalogue.filters import Filters
@@ -314,16 +313,12 @@ class Shop:
 
     def explanations(self, *, asked: int = 300, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
         """The benchmark `explanations` on the bundle in use. Raises BundleError, NotEnoughData."""
-        from shelfwise.evaluation.explanations import explanations
+        from shelfwise.evaluation.explanations import explanations, histories_of
         from shelfwise.training.dataset import read_dataset
 
-        engine = self.engine
-        dataset = read_dataset(self.store, None, self.settings)
-        rows = np.array([engine.catalogue.view.rows.get(name, -1) for name in dataset.items.outside], np.int32)
-        histories = replace(dataset.sequences, item=rows[dataset.sequences.item]).take(
-            rows[dataset.sequences.item] >= 0
-        )
-        return explanations(engine, histories.last(self.settings.memory), asked=asked, seed=seed, progress=progress)
+        engine, dataset = self.engine, read_dataset(self.store, None, self.settings)
+        histories = histories_of(engine, dataset, self.settings.memory)
+        return explanations(engine, histories, asked=asked, seed=seed, progress=progress)
 
     def write_baskets(self, file: Path) -> int:
         """Write the record's baskets as "customer basket item" lines, customers numbered; how many lines."""

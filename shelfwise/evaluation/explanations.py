@@ -23,6 +23,7 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.metrics import summarise
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Ints, Sequences
+from shelfwise.training.dataset import Dataset
 
 K = 12  # products of an answer; its first with a reason that names something is looked at
 STEPS = 5  # of a curve
@@ -67,6 +68,13 @@ def explanations(
         "curves": _curves(engine, known[: asked // 5], random),
         "popular": _popular(engine, random, asked),
     }
+
+
+def histories_of(engine: Engine, dataset: Dataset, memory: int) -> Sequences:
+    """Each customer's newest events of a record, in the rows of the engine's catalogue."""
+    known = engine.catalogue.view.rows
+    rows = np.array([known.get(name, -1) for name in dataset.items.outside], np.int32)[dataset.sequences.item]
+    return replace(dataset.sequences, item=rows).take(rows >= 0).last(memory)
 
 
 def _home(engine: Engine, histories: Sequences, random: np.random.Generator, asked: int) -> list[_Case]:
