@@ -23,7 +23,7 @@ from shelfwise.models.popularity import Popularity
 from shelfwise.models.recommender import items_of
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap, Sequences
-from shelfwise.schema import EVENT_COLUMNS, EVENT_TYPES, POSITIVE_TYPES
+from shelfwise.schema import DISLIKE, EVENT_COLUMNS, EVENT_TYPES, POSITIVE_TYPES, EventType
 from shelfwise.settings import Settings
 from shelfwise.store import Store
 
@@ -31,7 +31,7 @@ _DAYS = 90
 _ENCODED = 5_000  # products whose texts and photos are read here: an answer does not wait longer
 _MOST = 500_000  # events that are counted, the newest
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
-_HALF_LIFE = 30 * 86_400.0  # seconds
+_HALF_LIFE = 30.0  # days
 
 
 def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache) -> Bundle:
@@ -42,7 +42,7 @@ def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache
     text, image = encode_products(products, folder, settings, cache) if products.height <= _ENCODED else (None, None)
     items = IdMap(products["id"].to_list())
     facts = replace(items_of(products, len(items)), text=text, image=image)
-    events = _events(store, items)
+    events = _events(store, items, settings)
     return Bundle.make(
         items=items,
         features=facts,
@@ -56,7 +56,7 @@ def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache
     )
 
 
-def _events(store: Store, items: IdMap) -> Sequences:
+def _events(store: Store, items: IdMap, settings: Settings) -> Sequences:
     """The newest events of the shop's last days, by customer and time."""
     last = store.counts().last
     frames = [pl.DataFrame(schema=EVENT_COLUMNS)]
@@ -64,14 +64,17 @@ def _events(store: Store, items: IdMap) -> Sequences:
         since = last - timedelta(days=_DAYS)
         frames += store.event_frames(since=since, types=sorted(POSITIVE_TYPES))
     events = pl.concat(frames).tail(_MOST)
+    low = (pl.col("type") == str(EventType.RATE)) & (pl.col("value") <= settings.low_rating).fill_null(value=False)
     events = (
         events.with_columns(
             owner=pl.when(pl.col("customer") != "").then("customer").otherwise("session:" + pl.col("session")),
             item=pl.Series(items.inside_all(events["product"].to_list()), dtype=pl.Int32),
             seconds=pl.col("time") // 1_000_000,
-            kind=pl.col("type").replace_strict(_KINDS, return_dtype=pl.Int8),
+            kind=pl.when(low)
+            .then(pl.lit(DISLIKE, pl.Int8))
+            .otherwise(pl.col("type").replace_strict(_KINDS, return_dtype=pl.Int8)),
         )
-        .filter(pl.col("item") >= 0)
+        .filter(pl.col("item") >= 0, ~pl.col("customer").is_in(settings.ignored_customers))
         .sort("owner", "seconds", maintain_order=True)
     )
     lengths = events.group_by("owner", maintain_order=True).len()["len"].to_numpy()
@@ -82,4 +85,4 @@ def _events(store: Store, items: IdMap) -> Sequences:
         kind=events["kind"].to_numpy().astype(np.int8),
         price=events["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
         quantity=events["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
-    )
+    ).liked()
