@@ -117,6 +117,7 @@ def test_training_leaves_a_report(trained):
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
+@pytest.mark.slow
 def test_the_evaluation_puts_every_baseline_beside(trained):
     result, folder = trained.evaluate()
     names = {row.name for row in result.rows}

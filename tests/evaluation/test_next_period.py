@@ -75,6 +75,7 @@ def test_nothing_after_the_cutoff_is_learned() -> None:
     assert rows
 
 
+@pytest.mark.slow
 def test_the_networks_are_bounded_or_left_out() -> None:
     rows = ("popularity", "ncf", "described")
     found = next_period.measure(dataset(), SMALL, CUTOFF, 14, rows, baseline_minutes=1e-6)

@@ -77,6 +77,7 @@ def test_online_retail_needs_its_columns(tmp_path: Path, store: Store) -> None:
     assert store.counts().products == 0
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_online_retail(data: Path, store: Store, issues: Issues) -> None:
     report = datasets.online_retail(data / "online_retail.csv.gz", store)

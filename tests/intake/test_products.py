@@ -324,6 +324,7 @@ def test_luma(data: Path, store: Store, issues: Issues) -> None:
     assert found["MH01-Black"]["attributes"]["color"] == "Black"
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_chorus(data: Path, store: Store, issues: Issues) -> None:
     mapping = {"brand": "supplier", "price": "price|/100", "image_link": "img_500x500", "mpn": "name"}

@@ -130,6 +130,7 @@ def begun(said: list[str]) -> list[int]:
     return [epoch for place, epoch in enumerate(epochs) if not place or epochs[place - 1] != epoch]
 
 
+@pytest.mark.slow
 def test_after_a_kill_no_finished_epoch_is_repeated(ready: Path, killed: Path, tmp_path: Path) -> None:
     whole, other = tmp_path / "whole", tmp_path / "other"
     shutil.copytree(ready, whole)

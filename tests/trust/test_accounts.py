@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfwise.errors import Forbidden, InvalidRecord, TooManyAttempts
@@ -251,6 +251,7 @@ def test_the_record_holds_no_secret(accounts: Accounts, store: Store, tmp_path: 
     assert not [one for one in (link, secret, PASSWORD) if one.encode() in kept]
 
 
+@settings(max_examples=25, deadline=None)  # each costs what a guess is meant to cost
 @given(name=st.text(max_size=80), password=st.text(max_size=300))
 def test_no_text_breaks_signing_in(name: str, password: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     global _shared

@@ -14,15 +14,16 @@ def one_variant(context: Context, ranked: Ranked) -> Ranked:
     if not most or not len(ranked.rows):
         return ranked
     groups = group[ranked.rows]
-    if not (groups >= 0).any():
-        return ranked
-    shown: dict[int, int] = {}
-    if context.question in ("product", "similar") and context.seeds:
-        shown = {int(code): most for code in group[context.items[-context.seeds :]] if code >= 0}
+    counted = groups >= 0
+    if ranked.ruled:
+        counted &= ~np.isin(ranked.rows, list(ranked.ruled))
+    places = np.flatnonzero(counted)
+    order = places[np.argsort(groups[places], kind="stable")]
+    _, first, lengths = np.unique(groups[order], return_index=True, return_counts=True)
     keep = np.ones(len(groups), np.bool_)
-    for place, (code, row) in enumerate(zip(groups.tolist(), ranked.rows.tolist(), strict=True)):
-        if code < 0 or row in ranked.ruled:
-            continue
-        shown[code] = shown.get(code, 0) + 1
-        keep[place] = shown[code] <= most
+    keep[order] = np.arange(len(order)) - np.repeat(first, lengths) < most
+    if context.question in ("product", "similar") and context.seeds:
+        keep &= ~(counted & np.isin(groups, group[context.items[-context.seeds :]]))
+    if keep.all():
+        return ranked
     return Ranked(ranked.rows[keep], ranked.scores[keep], ranked.ruled)
