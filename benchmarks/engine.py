@@ -29,12 +29,13 @@ from shelfwise.engine.state import states_of
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
-from shelfwise.models.network import Network, NetworkConfig
+from shelfwise.models.network import NetworkConfig
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap
 from shelfwise.shop import Shop
 from shelfwise.testing import simulated_catalogue
+from shelfwise.training.network_module import NetworkModule
 
 
 def quantiles(seconds: Sequence[float]) -> dict[str, float]:
@@ -144,7 +145,7 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
     """An engine over a simulated catalogue, and states to ask it with. No training: times do not depend on weights."""
     made = simulated_catalogue(n, customers=2500, events_each=events_each, seed=seed)
     items, sequences = made.items, made.sequences
-    network = Network(NetworkConfig(items=n, text=0 if items.text is None else items.text.shape[1]), items)
+    network = NetworkModule(NetworkConfig(items=n, text=0 if items.text is None else items.text.shape[1]), items)
     bundle = Bundle.make(
         items=IdMap([f"p{row}" for row in range(n)]),
         features=items,
@@ -153,7 +154,7 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
             "repurchase": Repurchase(half_life=90.0, rhythm=0.25).fit(sequences, items),
             "cooccurrence": Cooccurrence().fit(sequences, items),
             "ease": Ease().fit(sequences, items),
-            "network": network,
+            "network": network.frozen(),
         },
         until=int(sequences.time.max()),
     )

@@ -105,7 +105,7 @@ ONLY: dict[str, set[str]] = {
 }
 #: … and at module level, where it costs everybody who imports the module.
 ONLY_AT_TOP: dict[str, set[str]] = {
-    "torch": {"models", "training", "evaluation"},
+    "torch": {"training", "evaluation"},
     "faiss": {"models", "engine", "search"},
 }
 

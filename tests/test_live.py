@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -15,9 +17,12 @@ import pytest
 
 from shelfwise import live, shoppers
 from shelfwise.errors import EncodingError
+from shelfwise.models.bundles import Bundles
+from shelfwise.models.network import NetworkConfig
 from shelfwise.schema import Event, Product, now
 from shelfwise.search.retrieve import dense
 from shelfwise.shop import Shop
+from shelfwise.training.network_module import NetworkModule
 from tests.serve.conftest import learned
 
 
@@ -224,3 +229,22 @@ def test_now_in_the_past_cuts_the_history(shop: Shop) -> None:
     ((*ranked,),) = shop.recommend_many(["past"], now=then, exclude_purchased=True, k=20)
     assert {product for product, _ in ranked} == items
     assert "p4" not in {item.product for item in shop.recommend(customer="past", exclude_purchased=True, k=20).items}
+
+
+def test_an_answer_with_a_network_loads_neither_torch_nor_what_trains(shop: Shop) -> None:
+    """They take most of a command's start and of a worker's memory."""
+    bundle = shop.engine.bundle
+    network = NetworkModule(NetworkConfig(items=len(bundle.items), width=16, hidden=16)).frozen()
+    version = Bundles(shop.folder / "bundles").add(bundle.with_artefacts(network=network))
+    program = """
+import sys
+from shelfwise.shop import Shop
+
+with Shop(sys.argv[1]) as shop:
+    answer = shop.recommend(customer="c1")
+    used = {source for item in answer.items for source in item.sources}
+    print(shop.engine.bundle.version, "collaborative" in used, len(answer.items), len(shop.search("mug").items))
+print({"torch", "lightgbm", "pandas", "sklearn", "shelfwise.training"} & set(sys.modules))
+"""
+    done = subprocess.run([sys.executable, "-c", program, shop.folder], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:2] == [f"{version} True 10 10", "set()"]

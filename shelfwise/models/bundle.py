@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -38,15 +38,13 @@ from shelfwise.models.content import ContentSpace
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
 from shelfwise.models.index import VectorIndex
+from shelfwise.models.network import Network
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.ranker import Ranker
 from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Floats, IdMap
-
-if TYPE_CHECKING:
-    from shelfwise.models.network import Network
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
@@ -65,12 +63,6 @@ class Artefact(Protocol):
     def tensors(self) -> dict[str, npt.NDArray[Any]]: ...
 
 
-def _network(tensors: Tensors) -> Network:
-    from shelfwise.models.network import Network  # torch takes a second to import; only here is it needed
-
-    return Network.from_tensors(tensors)
-
-
 #: What a bundle may hold, by name, and how each is read back.
 ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "popularity": Popularity.from_tensors,
@@ -78,7 +70,7 @@ ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "cooccurrence": Cooccurrence.from_tensors,
     "ease": Ease.from_tensors,
     "complements": Complements.from_tensors,
-    "network": _network,
+    "network": Network.from_tensors,
     "vector_index": VectorIndex.from_tensors,
     "content": ContentSpace.from_tensors,
     "content_index": VectorIndex.from_tensors,
@@ -167,8 +159,8 @@ class Bundle:
         network: Network | None = made.get("network")
         vectors = content_vectors = None
         if network is not None:
-            vectors = np.ascontiguousarray(np.asarray(network.item_vectors(), np.float32))
-            made["vector_index"] = VectorIndex.build(vectors, scale=network.spread.numpy())
+            vectors = network.item_vectors()
+            made["vector_index"] = VectorIndex.build(vectors, scale=network.spread)
         content = ContentSpace.fit(features.text, features.image)
         if content is not None:
             content_vectors = content.vectors(features.n, features.text, features.image)

@@ -16,8 +16,8 @@ from scipy import sparse
 from torch import Tensor
 
 from shelfwise.models.cooccurrence import directed_pairs
-from shelfwise.models.network import Content, Network
 from shelfwise.models.sequences import Sequences
+from shelfwise.training.network_module import Content, NetworkModule
 
 _WINDOW, _BACKWARD = 10, 0.3  # at width 512 better than 5 and 0.15 on the validation items of Amazon Beauty
 _COMMON = 0.25  # exponent of popularity that divides on both sides
@@ -85,7 +85,7 @@ def _orthonormal(columns: Tensor) -> Tensor:
     return basis
 
 
-def remember(network: Network, train: Sequences, seed: int) -> None:
+def remember(network: NetworkModule, train: Sequences, seed: int) -> None:
     """Give the network what it remembers of `train`. A product without history gets what its content foretells."""
     n, width = network.config.items, network.config.width
     ahead, memory = factorise(train, n, width, seed)
@@ -103,7 +103,6 @@ def remember(network: Network, train: Sequences, seed: int) -> None:
         network.recall.load_state_dict(recall.state_dict())
     network.ahead.copy_(ahead)
     network.memory.copy_(memory)
-    network.thaw()
 
 
 def _foretell(recall: Content, facts: Mapping[str, Tensor], vectors: Tensor) -> None:

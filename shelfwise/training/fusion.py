@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from shelfwise.metrics import Relevant, ranking
-from shelfwise.models.network import Network
 from shelfwise.models.sequences import Longs, Sequences
+from shelfwise.training.network_module import NetworkModule
 
 _KEEPS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 #: Of the remembered part, the learned one counting 1; without end: nothing learned counts.
@@ -44,7 +44,7 @@ class ScoreFusion:
     """
 
     def __init__(
-        self, network: Network, histories: Sequences, relevant: Relevant, now: Longs, *, repeats: bool
+        self, network: NetworkModule, histories: Sequences, relevant: Relevant, now: Longs, *, repeats: bool
     ) -> None:
         self._histories, self._relevant, self._now, self._repeats = histories, relevant, now, repeats
         first = np.arange(min(_FIRST, len(histories)))
@@ -56,7 +56,7 @@ class ScoreFusion:
         self.remembered = self._merit(self._ids[:, :_K], relevant)
 
     @torch.inference_mode()
-    def choose(self, network: Network) -> Joined:
+    def choose(self, network: NetworkModule) -> Joined:
         """How good the network is now, and with which weight."""
         network.eval()
         vectors = network.vectors_of()
@@ -85,13 +85,13 @@ class ScoreFusion:
         return Joined(ndcg=merits[place_of_best], learned=merits[0], weight=_WEIGHTS[place_of_best])
 
     @torch.inference_mode()
-    def _remembered(self, network: Network, histories: Sequences, keep: float) -> tuple[Tensor, Tensor, Tensor]:
+    def _remembered(self, network: NetworkModule, histories: Sequences, keep: float) -> tuple[Tensor, Tensor, Tensor]:
         """(ids int64 [b, c], scores [b, c], customer vectors [b, width]) of the remembered part's best candidates."""
         ids: list[Tensor] = []
         best: list[Tensor] = []
         queries: list[Tensor] = []
         for part in self._parts(len(histories)):
-            query = network.recalled(histories.select(part).last(network.reads), keep)
+            query = network.recalled(histories.select(part).last(network.config.reads), keep)
             scores = self._closed(query @ network.memory.T, part)
             top = torch.topk(scores, min(_CANDIDATES, scores.shape[1]), dim=1)
             ids.append(top.indices.cpu())

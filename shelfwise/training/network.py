@@ -26,7 +26,7 @@ from torch.nn.functional import embedding
 
 from shelfwise.errors import NotEnoughData
 from shelfwise.metrics import Relevant
-from shelfwise.models.network import Network, NetworkConfig, batch_of
+from shelfwise.models.network import Network, NetworkConfig
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, Longs, Sequences
 from shelfwise.settings import Settings
@@ -34,6 +34,7 @@ from shelfwise.training.checkpoint import Checkpoint, fingerprint
 from shelfwise.training.factorisation import remember
 from shelfwise.training.fusion import ScoreFusion, share_of
 from shelfwise.training.memory import reused_memory
+from shelfwise.training.network_module import NetworkModule, batch_of
 from shelfwise.training.softmax import CHUNK, softmax_loss
 
 _WHOLE = 200_000  # products up to which the softmax is over the whole catalogue, if the work allows
@@ -230,20 +231,19 @@ class _Training:
             keep()
         network.load_state_dict(best, strict=False)
         network.to("cpu").attach(self.items)
-        network.freeze()
         there = np.flatnonzero(self.train.lengths())
-        network.measure(self.train.select(there[:: max(1, len(there) // _MEASURED)]))
+        model.network = network.frozen().measured(self.train.select(there[:: max(1, len(there) // _MEASURED)]))
         if self.watched is not None:
             model.plan = Plan(epochs=best_epoch, weight=_weight(network.share), keep=float(network.keep))
         model.earlier = self.done
         if kept is not None and not model._keep:
             kept.clear()
 
-    def _begin(self, counted: dict[str, Tensor] | None) -> Network:
+    def _begin(self, counted: dict[str, Tensor] | None) -> NetworkModule:
         """A network that remembers (what an earlier run counted, if given) and has learned nothing yet."""
         model, given = self.model, self.model._given
         torch.manual_seed(self.settings.seed)
-        network = Network(self.config, self.items)
+        network = NetworkModule(self.config, self.items)
         with torch.no_grad():
             if counted is None:
                 self._tell(0, 1, "factorising co-occurrence")
@@ -257,19 +257,17 @@ class _Training:
             network.share.copy_(torch.tensor(share_of(given.weight if given is not None and given.epochs else weight)))
         network = network.to(self.device)
         network.attach(self.items)
-        model.network, model.config, model.curve = network, self.config, []
+        self.network, model.config, model.curve = network, self.config, []
         return network
 
     @cached_property
     def fusion(self) -> ScoreFusion:
         """Made when first asked: a fit that is over needs none."""
         assert self.watched is not None
-        assert self.model.network is not None
         histories, relevant = self.watched
-        return ScoreFusion(self.model.network, histories, relevant, _next(histories), repeats=self.shown_again)
+        return ScoreFusion(self.network, histories, relevant, _next(histories), repeats=self.shown_again)
 
-    def _epoch(self, network: Network, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
-        network.thaw()
+    def _epoch(self, network: NetworkModule, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
         network.train()
         torch.manual_seed(self.settings.seed * 100_003 + number)
         random = np.random.default_rng((self.settings.seed, number))
@@ -309,7 +307,9 @@ class _Training:
         network.share.copy_(torch.tensor(share_of(choice.weight)))
         return replace(line, ndcg=choice.ndcg, learned=choice.learned)
 
-    def _step(self, network: Network, rows: tuple[Longs, Longs], random: np.random.Generator) -> tuple[Tensor, int]:
+    def _step(
+        self, network: NetworkModule, rows: tuple[Longs, Longs], random: np.random.Generator
+    ) -> tuple[Tensor, int]:
         starts, lengths = rows
         window, follows = _windows(self.train, starts, lengths)
         batch = batch_of(window, self.train.time[starts + lengths])
@@ -365,7 +365,7 @@ class _Training:
 
     def _resume(
         self,
-        network: Network,
+        network: NetworkModule,
         optimizer: torch.optim.Optimizer,
         resumed: tuple[dict[str, Any], dict[str, dict[str, Tensor]]],
     ) -> tuple[int, int, dict[str, Tensor]]:
@@ -451,7 +451,7 @@ def _next(histories: Sequences) -> Longs:
     return histories.time[last] + 1
 
 
-def _optimizer(settings: Settings, network: Network) -> torch.optim.Optimizer:
+def _optimizer(settings: Settings, network: NetworkModule) -> torch.optim.Optimizer:
     parts = [part for part in network.parameters() if part.requires_grad]
     rate, decay = settings.learning_rate, settings.weight_decay
     if settings.optimizer == "adam":
@@ -469,14 +469,14 @@ def _weight(share: Tensor) -> float:
     return float(remembered / learned) if learned else math.inf
 
 
-def _learned(network: Network) -> dict[str, Tensor]:
+def _learned(network: NetworkModule) -> dict[str, Tensor]:
     """A copy of what training changes."""
     return {
         name: value.detach().clone() for name, value in network.state_dict().items() if not name.startswith(_COUNTED)
     }
 
 
-def _counted(network: Network) -> dict[str, Tensor]:
+def _counted(network: NetworkModule) -> dict[str, Tensor]:
     """The rest."""
     return {name: value for name, value in network.state_dict().items() if name.startswith(_COUNTED)}
 

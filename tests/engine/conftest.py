@@ -12,12 +12,13 @@ import torch
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
-from shelfwise.models.network import Network, NetworkConfig
+from shelfwise.models.network import NetworkConfig
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap
 from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.testing import SimulatedCatalogue, simulated_catalogue
+from shelfwise.training.network_module import NetworkModule
 
 N = 600
 WIDTH = 32  # of the text vectors
@@ -64,7 +65,7 @@ def simulated() -> Simulated:
         category_names=tuple(f"Aisle {code // 2} > Shelf {code}" for code in range(6)),
     )
     events = shop.sequences
-    network = Network(NetworkConfig(items=N, width=32, hidden=32, text=WIDTH), items)
+    network = NetworkModule(NetworkConfig(items=N, width=32, hidden=32, text=WIDTH), items)
     with torch.no_grad():
         # As if learned: products of a group lie together, and what was bought calls for its like.
         network.id.zero_()
@@ -81,7 +82,7 @@ def simulated() -> Simulated:
             "repurchase": Repurchase(half_life=90, rhythm=0.25).fit(events, items),
             "cooccurrence": Cooccurrence().fit(events, items),
             "ease": Ease(products=200).fit(events, items),
-            "network": network,
+            "network": network.frozen(),
         },
         until=int(events.time.max()),
         learned={"events": events.rows, "products": N},

@@ -15,12 +15,13 @@ from shelfwise.models.content import ContentSpace
 from shelfwise.models.cooccurrence import Cooccurrence
 from shelfwise.models.ease import Ease
 from shelfwise.models.index import VectorIndex
-from shelfwise.models.network import Network, NetworkConfig
+from shelfwise.models.network import NetworkConfig
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.ranker import Linear, Ranker
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap
 from shelfwise.testing import simulated_catalogue
+from shelfwise.training.network_module import NetworkModule
 
 N = 120
 
@@ -38,7 +39,7 @@ def bundle() -> Bundle:
             "repurchase": Repurchase(half_life=90, rhythm=0.25).fit(events, items),
             "cooccurrence": Cooccurrence().fit(events, items),
             "ease": Ease(products=50).fit(events, items),
-            "network": Network(NetworkConfig(items=N, width=16, hidden=16, text=16), items),
+            "network": NetworkModule(NetworkConfig(items=N, width=16, hidden=16, text=16), items).frozen(),
             "ranker": Ranker(("a", "b"), {"home": Linear(weights), "new": Linear(-weights)}),
         },
         until=int(events.time.max()),

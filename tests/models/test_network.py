@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from shelfwise.models.network import Network, NetworkConfig, gap_bucket
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Sequences, sequences_of, steps_back
+from shelfwise.training.network_module import NetworkModule
 
 Tower = Literal["lstm", "gru", "transformer"]
 TOWERS: tuple[Tower, ...] = ("lstm", "gru", "transformer")
@@ -43,11 +44,12 @@ def config(parts: tuple[str, ...] = (), tower: Tower = "gru", **more: Any) -> Ne
     return NetworkConfig(**({"items": N, "width": 16, "hidden": 12, "history": 7, "tower": tower} | sizes | more))
 
 
-def lively(shape: NetworkConfig, items: Items | None = None, seed: int = 0) -> Network:
+def lively(shape: NetworkConfig, items: Items | None = None, *, keep: float = 0.6) -> NetworkModule:
     """A network of which every weight is at work: a new one remembers nothing yet."""
-    torch.manual_seed(seed)
-    network = Network(shape, items)
+    torch.manual_seed(0)
+    network = NetworkModule(shape, items)
     with torch.no_grad():
+        network.keep.fill_(keep)
         for weights in (*network.parameters(), network.ahead, network.memory):
             if weights.dim() > 1:
                 weights.normal_(std=0.4)
@@ -83,13 +85,14 @@ def subsets() -> list[tuple[str, ...]]:
 @pytest.mark.parametrize("parts", subsets(), ids=lambda parts: "+".join(parts) or "none")
 def test_any_part_of_a_product_may_be_absent(parts: tuple[str, ...]) -> None:
     facts = {part: FACTS[part] for part in parts}
-    network = lively(config(parts), Items(n=N, **facts))
+    module = lively(config(parts), Items(n=N, **facts))
+    network = module.frozen()
     assert network.config.content == bool(parts)
     vectors = network.item_vectors()
     assert vectors.shape == (N, 12 + 16)
     assert vectors.dtype == np.float32
     assert np.isfinite(vectors).all()
-    ids = network.id.detach().numpy()
+    ids = module.id.detach().numpy()
     # What is known of a product without an id, plus the id's own vector, is the learned vector of the product.
     told = network.item_vector_of(**facts)
     assert told.dtype == np.float32
@@ -98,18 +101,19 @@ def test_any_part_of_a_product_may_be_absent(parts: tuple[str, ...]) -> None:
         assert not np.allclose(vectors[:, :12], ids)
         assert told[:, 12:].any()
     np.testing.assert_allclose(ids + told[:, :12], vectors[:, :12], rtol=1e-5, atol=1e-5)
-    np.testing.assert_array_equal(vectors[:, 12:], network.memory.numpy())
+    np.testing.assert_array_equal(vectors[:, 12:], module.memory.numpy())
     # Of a part that this network never saw it can say nothing, and takes it without complaint.
     np.testing.assert_allclose(network.item_vector_of(**FACTS), told + np.zeros((N, 28)), rtol=1e-6, atol=1e-6)
 
 
 def test_what_is_unknown_of_a_product_counts_nothing() -> None:
-    network = lively(config(PARTS), Items(n=N, **FACTS))
+    module = lively(config(PARTS), Items(n=N, **FACTS))
     with torch.no_grad():
-        for content in (network.content, network.recall):
+        for content in (module.content, module.recall):
             for part in (content.category, content.brand):
                 assert part is not None
                 part.weight[0] = 0  # as nn.Embedding's padding index begins and training leaves it
+    network = module.frozen()
     nothing = network.item_vector_of(
         text=np.zeros((1, 6), np.float32),
         image=np.zeros((1, 5), np.float32),
@@ -125,17 +129,17 @@ def test_what_is_unknown_of_a_product_counts_nothing() -> None:
 
 
 def test_a_catalogue_that_lost_a_part_is_still_read() -> None:
-    network = lively(config(PARTS), Items(n=N, category=FACTS["category"]))
+    module = lively(config(PARTS), Items(n=N, category=FACTS["category"]))
+    network = module.frozen()
     told = network.item_vector_of(category=FACTS["category"])
-    ids = network.id.detach().numpy()
+    ids = module.id.detach().numpy()
     np.testing.assert_allclose(network.item_vectors()[:, :12], ids + told[:, :12], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("tower", TOWERS)
 def test_a_customer_remembers_a_fading_sum_of_what_follows_and_one_moment_is_one_step(tower: Tower) -> None:
-    network = lively(config(tower=tower))
-    network.keep.fill_(0.25)
-    ahead = network.ahead.numpy()
+    network = lively(config(tower=tower), keep=0.25).frozen()
+    ahead = network.ahead
     found = network.encode(sequences_of([[3, 5, 7, 1]], times=[[0, 60, 60, 90]]))
     expected = 0.5 * (ahead[1] + 0.25 * (ahead[7] + ahead[5]) + 0.25**2 * ahead[3])
     np.testing.assert_allclose(found[0, 12:], expected, rtol=1e-5, atol=1e-6)
@@ -148,11 +152,11 @@ def test_steps_back_count_moments_of_one_customer() -> None:
 
 
 def test_what_counts_nothing_is_not_in_the_customers_vector() -> None:
-    network = lively(config())
+    module = lively(config())
     asked = histories([4, 2])
-    whole = network.encode(asked)
-    network.share.copy_(torch.tensor([0.0, 0.5]))
-    network.thaw()
+    whole = module.frozen().encode(asked)
+    module.share.copy_(torch.tensor([0.0, 0.5]))
+    network = module.frozen()
     for found in (network.encode(asked), np.concatenate([network.encode(asked.select(np.array([i]))) for i in (0, 1)])):
         assert not found[:, :12].any()
         np.testing.assert_allclose(found[:, 12:], whole[:, 12:], rtol=1e-5, atol=1e-6)
@@ -163,7 +167,7 @@ class TestEncode:
     @given(lengths=st.lists(st.integers(0, 11), min_size=1, max_size=8), seed=st.integers(0, 99))
     @settings(max_examples=8)
     def test_who_else_is_in_the_batch_does_not_matter(self, tower: Tower, lengths: list[int], seed: int) -> None:
-        network = lively(config(PARTS, tower), Items(n=N, **FACTS))
+        network = lively(config(PARTS, tower), Items(n=N, **FACTS)).frozen()
         asked = histories(lengths, seed)
         now = np.random.default_rng(seed).integers(1_200_000, 9_000_000, len(asked))
         together = network.encode(asked, now)
@@ -175,7 +179,7 @@ class TestEncode:
             assert alone.any() == (length > 0)
 
     def test_many_are_encoded_in_slices(self, tower: Tower) -> None:
-        network = lively(config(tower=tower))
+        network = lively(config(tower=tower)).frozen()
         asked = histories(np.random.default_rng(1).integers(0, 12, 600).tolist())
         found = network.encode(asked)
         order = np.random.default_rng(2).permutation(600)
@@ -185,9 +189,8 @@ class TestEncode:
             np.testing.assert_allclose(alone, found[at], rtol=1e-3, atol=1e-5)
 
     def test_the_newest_are_read_of_a_long_history(self, tower: Tower) -> None:
-        network = lively(config(tower=tower))
+        network = lively(config(tower=tower), keep=0.98).frozen()
         assert network.reads == 200
-        network.keep.fill_(0.98)
         asked = histories([230, 8, 7])
         found = network.encode(asked)
         np.testing.assert_array_equal(network.encode(asked.last(200)), found)
@@ -201,7 +204,7 @@ class TestEncode:
             assert (read != found[0, part]).any()
 
     def test_order_type_and_time_all_tell(self, tower: Tower) -> None:
-        network = lively(config(tower=tower))
+        network = lively(config(tower=tower)).frozen()
         asked = histories([5])
         now = np.array([asked.time[-1] + 60])
         found = network.encode(asked, now)
@@ -215,12 +218,12 @@ class TestEncode:
             assert not np.allclose(changed, found)
 
     def test_nobody_and_nothing_give_zeros(self, tower: Tower) -> None:
-        network = lively(config(tower=tower))
+        network = lively(config(tower=tower)).frozen()
         np.testing.assert_array_equal(network.encode(sequences_of([[], []])), np.zeros((2, 28)))
         assert network.encode(sequences_of([])).shape == (0, 28)
 
     def test_tensors_make_the_same_network_again(self, tower: Tower) -> None:
-        network = lively(config(PARTS, tower), Items(n=N, **FACTS))
+        network = lively(config(PARTS, tower), Items(n=N, **FACTS)).frozen()
         tensors = network.tensors()
         assert all(isinstance(value, np.ndarray) for value in tensors.values())
         again = Network.from_tensors({name: value.copy() for name, value in tensors.items()})
@@ -234,8 +237,9 @@ class TestEncode:
             np.testing.assert_array_equal(value, tensors[name])
 
     def test_products_that_came_later_are_read_by_their_vector(self, tower: Tower) -> None:
-        network = lively(config(tower=tower))
-        network.ahead[[4, 2]] = 0  # nothing is remembered of what came later
+        module = lively(config(tower=tower))
+        module.ahead[[4, 2]] = 0  # nothing is remembered of what came later
+        network = module.frozen()
         vectors = network.item_vectors()
         known, late = sequences_of([[1, 4, 2]]), sequences_of([[1, N, N + 1]])
         behind = np.concatenate((vectors, vectors[[4, 2]]))
@@ -244,7 +248,7 @@ class TestEncode:
 
 
 def test_tensors_of_something_else_are_refused() -> None:
-    tensors = Network(config()).tensors()
+    tensors = NetworkModule(config()).frozen().tensors()
     for missing in ("config", "vectors", "ahead"):
         with pytest.raises(ValueError, match="not a network"):
             Network.from_tensors({name: value for name, value in tensors.items() if name != missing})
@@ -252,22 +256,19 @@ def test_tensors_of_something_else_are_refused() -> None:
         Network.from_tensors(tensors | {"ahead": np.zeros((N, 3), np.float32)})
 
 
-def test_thawed_vectors_follow_the_weights() -> None:
-    network = lively(config(("price",)), Items(n=N, price=FACTS["price"]))
-    before, asked = network.item_vectors().copy(), histories([4])
-    told = network.encode(asked)
-    with torch.no_grad():
-        network.id.add_(torch.arange(12.0))
-    np.testing.assert_array_equal(network.item_vectors(), before)
-    network.thaw()
-    before[:, :12] += np.arange(12)
-    np.testing.assert_allclose(network.item_vectors(), before, rtol=1e-5, atol=1e-5)
-    assert not np.allclose(network.encode(asked), told)
+def test_customers_tell_how_large_vectors_are() -> None:
+    network, asked = lively(config()).frozen(), histories([4, 9, 2])
+    measured = network.measured(asked)
+    np.testing.assert_allclose(measured.spread, np.sqrt(np.mean(network.encode(asked) ** 2, axis=0)), rtol=1e-5)
+    np.testing.assert_array_equal(network.spread, np.ones(28))
 
 
 def test_a_config_survives_json() -> None:
-    shape = config(PARTS, "transformer", layers=2)
+    shape = config(PARTS, "transformer")
     assert NetworkConfig.from_json(shape.to_json()) == shape
+    assert NetworkConfig.from_json(shape.to_json()[:-1] + ', "layers": 1}') == shape  # as bundles said before
+    with pytest.raises(TypeError, match="layers"):
+        NetworkConfig.from_json(shape.to_json()[:-1] + ', "layers": 2}')
 
 
 def test_gaps_fall_into_powers_of_two() -> None:
