@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from shelfwise.plan.campaigns.propensity import propensity
 MOST_ARMS = 10
 LEVELS = 20  # of a categorical column that keep a column of their own
 FEWEST = 100  # customers of an arm
+_FEWEST_OUTCOMES = 30  # customers with another outcome than most
 _NOTHING = ["", "NA", "N/A", "na", "n/a", "NULL", "Null", "null", "NaN", "nan", "None", "-"]
 _IDS = re.compile(
     r"(^|[_ .-])(id|ids|uuid|guid|key|email|e-mail|phone|index|hash|name|row)$|^(id|uuid|unnamed|index)", re.I
@@ -47,6 +48,7 @@ _CONTROLS = (
     "placebo",
     "c",
 )
+_DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{4}/\d\d?/\d\d?|\d\d?[./]\d\d?[./]\d{4}")
 _YES, _NO = {"yes", "y", "true", "t", "1"}, {"no", "n", "false", "f", "0"}
 
 
@@ -79,6 +81,10 @@ class Experiment:
 
     def __len__(self) -> int:
         return len(self.outcome)
+
+    def of(self, rows: np.ndarray) -> Experiment:
+        names = ("arm", "outcome", "trees", "linear", "chance")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
     def against_control(self, place: int) -> tuple[Sample, np.ndarray]:
         """The customers of one arm and of the control as a sample, and their rows."""
@@ -203,6 +209,13 @@ def experiment(
     y = values.to_numpy().astype(np.float64)
     if float(np.ptp(y)) == 0:
         raise NotEnoughData(f"{outcome!r} is {y[0]:g} for everybody; an outcome that varies is needed")
+    usual, count = pl.Series(y).value_counts(sort=True, name="rows").row(0)
+    if len(y) - count < _FEWEST_OUTCOMES:
+        raise NotEnoughData(
+            f"{outcome!r} is {usual:g} for all but {len(y) - count} customers; {_FEWEST_OUTCOMES} others are needed to "
+            "tell who is changed"
+        )
+    frame = _dated(frame)
     chosen, left_out = _choose(frame, [treatment, outcome], arm, y, features, exclude)
     if not chosen:
         raise NotEnoughData("no column is left that describes a customer; name some with --features")
@@ -335,6 +348,8 @@ def _reason_against(column: pl.Series, name: str, arm: np.ndarray, y: np.ndarray
         return "an id"
     if column.dtype in (pl.String, pl.Categorical) and distinct > max(1_000, 0.2 * n):
         return "an id or free text: nearly every value is another"
+    if column.dtype in (pl.String, pl.Categorical) and not _levels(column.drop_nulls()):
+        return f"{distinct:,} values, none of them of {FEWEST} customers"
     if whole and column.dtype.is_integer() and distinct == n and n > 1_000 and _counts_up(known):
         return "an id: it counts the rows"
     if column.dtype.is_nested():
@@ -425,6 +440,30 @@ def _imbalance(column: pl.Series, arm: np.ndarray) -> float:
     return float(worst)
 
 
+def _levels(texts: pl.Series) -> list[str]:
+    """The commonest values, at most LEVELS, each of as many customers as tell something."""
+    common = texts.value_counts(sort=True, name="rows").sort("rows", texts.name, descending=[True, False])
+    fewest = min(FEWEST, len(texts) / 50)
+    return common.filter(pl.col("rows") >= fewest)[texts.name].head(LEVELS).to_list()
+
+
+def _dated(frame: pl.DataFrame) -> pl.DataFrame:
+    """With texts of which 99 in 100 are dates or times as such."""
+    for column in frame.select(pl.col(pl.String)):
+        known = column.drop_nulls()
+        if known.is_empty() or not _DATE.match(known[0]):
+            continue
+        for form in (None, "%m/%d/%Y", "%m/%d/%Y %H:%M"):
+            try:
+                times = column.str.to_datetime(form, time_unit="us", strict=False)
+            except pl.exceptions.PolarsError:
+                continue
+            if times.count() >= 0.99 * len(known):
+                frame = frame.with_columns(times)
+                break
+    return frame
+
+
 def _encode(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
     """trees: numbers as they are, missing ones nan, categories as columns of 0 and 1. linear: skewed numbers by their
     logarithm, all standardised, a column for what is missing, none for a category's commonest value."""
@@ -441,11 +480,11 @@ def _encode(frame: pl.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[str, ...
             numbers[~np.isfinite(numbers)] = np.nan
         else:
             texts = column.cast(pl.String).fill_null("(missing)").str.strip_chars()
-            common = texts.value_counts(sort=True, name="rows").sort("rows", texts.name, descending=[True, False])
-            for place, value in enumerate(common[texts.name].head(LEVELS).to_list()):
+            common = _levels(texts)
+            for place, value in enumerate(common):
                 flag = (texts == value).to_numpy().astype(np.float64)
                 trees.append(flag)
-                if place > 0 or len(common) > LEVELS:  # else the others say it
+                if place > 0 or len(common) < texts.n_unique():  # else the others say it
                     linear.append(flag)
                 names.append(f"{column.name}={value}")
             continue

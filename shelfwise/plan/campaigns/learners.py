@@ -132,15 +132,15 @@ def pseudo_effects(sample: Sample, seed: int = 0) -> Floats:
     return effects
 
 
-def dr_learner(sample: Sample, seed: int = 0) -> Uplift:
-    """Trees on the corrected effects."""
-    model = _forest(sample.trees, pseudo_effects(sample, seed), seed)
+def dr_learner(sample: Sample, seed: int = 0, effects: Floats | None = None) -> Uplift:
+    """Trees on the corrected effects, reckoned here unless given."""
+    model = _forest(sample.trees, pseudo_effects(sample, seed) if effects is None else effects, seed)
     return lambda other: model(other.trees)
 
 
-def linear(sample: Sample, seed: int = 0) -> Uplift:
-    """A ridge regression on the corrected effects."""
-    model = _ridge(sample.linear, pseudo_effects(sample, seed), 0.1)
+def linear(sample: Sample, seed: int = 0, effects: Floats | None = None) -> Uplift:
+    """A ridge regression on the corrected effects, reckoned here unless given."""
+    model = _ridge(sample.linear, pseudo_effects(sample, seed) if effects is None else effects, 0.1)
     return lambda other: model(other.linear)
 
 
@@ -178,3 +178,15 @@ LEARNERS: dict[str, Learner] = {
     "DR": dr_learner,
 }
 BASELINES: dict[str, Learner] = {"OLS T": ols_t, "response": response, "random": random}
+
+
+def scores(train: Sample, test: Sample, seed: int = 0) -> dict[str, Floats]:
+    """What each of LEARNERS, learned on one sample, expects of another's customers; what they share is made once."""
+    effects = pseudo_effects(train, seed)
+    made = {
+        "linear": linear(train, seed, effects)(test),
+        "DR": dr_learner(train, seed, effects)(test),
+        **{name: LEARNERS[name](train, seed)(test) for name in ("logit", "S", "T", "X")},
+    }
+    made["logit + S"] = (made["logit"] + made["S"]) / 2
+    return {name: made[name] for name in LEARNERS}

@@ -22,24 +22,35 @@ Floats = npt.NDArray[np.float64]
 
 _MOST = 10  # columns that are multiplied: those which say most of the outcome
 _FEW = 30_000  # rows of the first steps; the last ones see all
+_STEPS = 30
 _PLAIN = 10.0  # ridge of a column alone
 _LIMIT = 10.0  # standard deviations a product may lie out
 
 
-def newton(
-    design: Floats, outcome: Floats, ridge: Floats, start: Floats | None = None, *, steps: int = 30
-) -> tuple[Floats, Floats]:
-    """Weights [p] of a logistic regression and the curvature [p, p] there, by Newton's steps. design: float [n, p];
-    ridge: float [p], the prior's precision of each weight."""
+def newton(design: Floats, outcome: Floats, ridge: Floats, start: Floats | None = None) -> tuple[Floats, Floats]:
+    """Weights [p] of a logistic regression and the curvature [p, p] there, by Newton's steps, each cut until the loss
+    falls. design: float [n, p]; ridge: float [p], the prior's precision of each weight."""
     weights = np.zeros(design.shape[1]) if start is None else start.copy()
-    curve = np.diag(ridge)
-    for _ in range(steps):
-        chance = sigmoid(design @ weights)
+    curve, score = np.diag(ridge), design @ weights
+
+    def loss(weights: Floats, score: Floats) -> float:
+        return float(np.logaddexp(0, score).sum() - outcome @ score + ridge @ weights**2 / 2)
+
+    now = loss(weights, score)
+    for _ in range(_STEPS):
+        chance = sigmoid(score)
         slope = design.T @ (outcome - chance) - ridge * weights
         curve = design.T @ (design * (chance * (1 - chance) + 1e-9)[:, None]) + np.diag(ridge + 1e-9)
         step = np.linalg.solve(curve, slope)
-        weights += np.clip(step, -2, 2)
-        if np.abs(step).max() < 1e-5:
+        step *= min(1.0, 2 / max(float(np.abs(step).max()), 1e-12))
+        moved = design @ step
+        size = 1.0  # a whole step may lead up, where a column is nearly always the same
+        while (then := loss(weights + size * step, score + size * moved)) > now and size > 1e-3:
+            size /= 2
+        if then > now:
+            break
+        weights, score, now = weights + size * step, score + size * moved, then
+        if size * np.abs(step).max() < 1e-4:
             break
     return weights, curve
 
@@ -69,11 +80,19 @@ class Products:
     def __call__(self, x: Floats) -> Floats:
         if not self._parts:
             return x
-        made = (self._multiply(x) - self._middle) / self._spread
-        return np.column_stack([x, np.clip(made, -_LIMIT, _LIMIT)])
+        made = self._multiply(x)
+        made -= self._middle
+        made /= self._spread
+        return np.column_stack([x, np.clip(made, -_LIMIT, _LIMIT, out=made)])
 
     def _multiply(self, x: Floats) -> Floats:
-        return np.column_stack([np.prod(x[:, part], axis=1) for part in self._parts])
+        columns = {place: x[:, place].copy() for place in {place for part in self._parts for place in part}}
+        made = np.empty((len(x), len(self._parts)), order="F")
+        for place, (first, *others) in enumerate(self._parts):
+            np.multiply(columns[first], columns[others[0]], out=made[:, place])
+            for other in others[1:]:
+                made[:, place] *= columns[other]
+        return made
 
 
 def contact_regression(

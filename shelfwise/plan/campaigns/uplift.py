@@ -7,6 +7,7 @@ variance estimation", 1989), so intervals are the mean ± 1.96 spreads.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +15,13 @@ import numpy as np
 
 from shelfwise.models.recommender import Progress
 from shelfwise.plan.campaigns.experiment import Experiment
-from shelfwise.plan.campaigns.learners import BASELINES, LEARNERS, Sample
+from shelfwise.plan.campaigns.learners import BASELINES, LEARNERS, Sample, scores
 from shelfwise.plan.campaigns.qini import effect_interval, qini, quality
 
 SPLITS = 20
-LARGE = 100_000  # customers from which on half of the splits do
-MOST = 400_000  # customers read of one comparison
+LARGE = 50_000  # customers from which on half of the splits do
+MOST = 400_000  # customers read
+CHOICE = 30_000  # customers by whom a learner is chosen
 SHARES = tuple(round(0.1 * step, 1) for step in range(11))  # of the profit curve
 _FOLDS, _REPEATS = 3, 2  # of the choice within a half
 _FIGURES = ("qini", "uplift@10", "uplift@30", "share_of_effect@30")
@@ -31,12 +33,14 @@ def choose(sample: Sample, seed: int = 0) -> str:
     1984), in which folds that share customers count as the fewer they are (Nadeau and Bengio, "Inference for the
     generalization error", 2003)."""
     values: dict[str, list[float]] = {name: [] for name in LEARNERS}
+    if len(sample) > CHOICE:
+        sample = sample.of(np.random.default_rng(seed).permutation(len(sample))[:CHOICE])
     for repeat in range(_REPEATS):
-        folds = np.random.default_rng([seed, repeat]).permutation(len(sample)) % _FOLDS
+        folds = _folds(sample, np.random.default_rng([seed, repeat]))
         for fold in range(_FOLDS):
             rest, here = sample.of(folds != fold), sample.of(folds == fold)
-            for name, learner in LEARNERS.items():
-                values[name].append(qini(learner(rest, seed)(here), here.outcome, here.treated, here.weight))
+            for name, expected in scores(rest, here, seed).items():
+                values[name].append(qini(expected, here.outcome, here.treated, here.weight))
     best = max(LEARNERS, key=lambda name: float(np.mean(values[name])))
     shared = np.sqrt(1 / (_REPEATS * _FOLDS) + 1 / (_FOLDS - 1))
     for name in LEARNERS:  # the steadiest first
@@ -44,6 +48,14 @@ def choose(sample: Sample, seed: int = 0) -> str:
         if name == best or lead.mean() <= lead.std(ddof=1) * shared:
             return name
     return best
+
+
+def _folds(sample: Sample, random: np.random.Generator) -> np.ndarray:
+    """int [n]: each fold with its part of either arm and of a rare outcome."""
+    order = np.lexsort((random.random(len(sample)), sample.outcome > sample.outcome.min(), sample.treated))
+    folds = np.empty(len(sample), int)
+    folds[order] = np.arange(len(sample)) % _FOLDS
+    return folds
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +79,7 @@ def compare(
     experiment: Experiment, place: int, *, cost: float, splits: int | None, progress: Progress | None
 ) -> dict[str, Any]:
     """One arm beside the control: rows of every learner, the chosen one's profit curve, the verdict."""
-    sample, _ = experiment.against_control(place)
-    if len(sample) > MOST:
-        sample = sample.of(np.random.default_rng(0).permutation(len(sample))[:MOST])
+    sample, rows_of = experiment.against_control(place)
     arm = experiment.arms[place]
     count = splits or (SPLITS if len(sample) <= LARGE else SPLITS // 2)
     results: dict[str, list[tuple[float, float, float, float]]] = {}
@@ -78,19 +88,19 @@ def compare(
     for split in range(count):
         if progress is not None:
             progress(split, count, f"{arm}: half splits")
-        mixed = np.random.default_rng(split).permutation(len(sample))
-        half = len(sample) // 2
-        train, test = sample.of(mixed[:half]), sample.of(mixed[half:])
+        inside = _half(len(experiment), split)[rows_of]
+        train, test = sample.of(inside), sample.of(~inside)
         name = choose(train, split)
         chosen.append(name)
-        for row, learner in (LEARNERS | BASELINES).items():
-            scores = learner(train, split)(test)
-            one = quality(scores, test.outcome, test.treated, test.weight)
+        expected = scores(train, test, split)
+        expected |= {row: learner(train, split)(test) for row, learner in BASELINES.items()}
+        for row, order in expected.items():
+            one = quality(order, test.outcome, test.treated, test.weight)
             measured = (one.qini, one.uplift_10, one.uplift_30, one.kept_30)
             results.setdefault(row, []).append(measured)
             if row == name:
                 results.setdefault("chosen", []).append(measured)
-                profits.append(_profit(scores, test, cost))
+                profits.append(_profit(order, test, cost))
     whole = effect_interval(sample.outcome, sample.treated) if experiment.random else _weighted(sample)
     rows = [_row(name, arm, results[name]) for name in ("chosen", *LEARNERS, *BASELINES)]
     most = max(set(chosen), key=chosen.count)
@@ -103,11 +113,19 @@ def compare(
         "customers": len(sample),
         "effect": dict(zip(("value", "low", "high"), (round(v, 6) for v in whole), strict=True)),
         "splits": count,
+        "learners": chosen,
         "rows": rows,
         "chosen_ahead_of_ols_t": lead.to_json(),
         "profit": [{"share": share, **figure.to_json()} for share, figure in zip(SHARES, curve, strict=True)],
         **_verdict(whole, rows[0], profits, cost, experiment.random),
     }
+
+
+def _half(customers: int, split: int) -> np.ndarray:
+    """bool [customers]: who is learned from, the same for every arm."""
+    inside = np.zeros(customers, bool)
+    inside[np.random.default_rng(split).permutation(customers)[: customers // 2]] = True
+    return inside
 
 
 def _profit(scores: np.ndarray, test: Sample, cost: float) -> np.ndarray:
@@ -183,9 +201,9 @@ def _verdict(
         else:
             verdict = "unclear"
             text = f"Not shown to pay: {brings}, which holds 0. Send to none, or test again with more people."
-        if ordered:
+        if ordered and verdict != "none":
             text += " The order is better than chance: where only a part can be contacted, take the first of it."
-        else:
+        elif not ordered:
             text = f"Personalising brings nothing here that can be shown: send to all, or to none. {text}"
     if not random:
         text += " The arms were not random: this holds only if nothing unrecorded decided who was contacted."
@@ -193,23 +211,23 @@ def _verdict(
 
 
 def policies(
-    experiment: Experiment, *, cost: float, splits: int | None, progress: Progress | None
+    experiment: Experiment, learners: Sequence[Sequence[str]], *, cost: float, progress: Progress | None
 ) -> dict[str, Any] | None:
     """Several arms: each for all, none for all, and the best personal choice, by the mean outcome of those who happened
-    to get what the policy gives (inverse propensity). None for one arm."""
+    to get what the policy gives (inverse propensity). learners: of each arm, what was chosen on each split's learning
+    half. None for one arm."""
     arms = len(experiment.arms)
     if arms < 2:
         return None
-    count = splits or SPLITS // 2
+    count = min(map(len, learners))
     every = np.where(experiment.arm < 0, arms, experiment.arm)
     drawn: dict[str, list[float]] = {}
     prices = np.append(np.full(arms, cost), 0.0)
     for split in range(count):
         if progress is not None:
             progress(split, count, "arms: half splits")
-        mixed = np.random.default_rng(split).permutation(len(experiment))
-        half = len(experiment) // 2
-        train, test = mixed[:half], mixed[half:]
+        inside = _half(len(experiment), split)
+        test = np.flatnonzero(~inside)
         everybody = Sample(
             experiment.trees[test],
             experiment.linear[test],
@@ -218,12 +236,10 @@ def policies(
             1 - experiment.chance[test][:, -1],
         )
         gains = np.zeros((len(test), arms + 1))
-        inside = np.zeros(len(experiment), bool)
-        inside[train] = True
         for place in range(arms):
             sample, rows = experiment.against_control(place)
             mine = sample.of(inside[rows])
-            gains[:, place] = LEARNERS[choose(mine, split)](mine, split)(everybody) - cost
+            gains[:, place] = LEARNERS[learners[place][split]](mine, split)(everybody) - cost
         personal = gains.argmax(1)
         value = experiment.outcome[test] - prices[every[test]]
         weight = 1 / experiment.chance[test, every[test]]
@@ -245,8 +261,9 @@ def policies(
         text = f"Choosing for each customer brings {lead.value:.4g} a customer more than {one!r} ({interval})."
         verdict = "personal"
     else:
+        verb = "is as good as" if lead.high >= 0 else "is better than"
         text = (
-            f"{one[0].upper() + one[1:]} is as good as the best personal choice: {figures[one].value:.4f} and "
+            f"{one!r} {verb} the best personal choice: {figures[one].value:.4f} and "
             f"{figures['best personal choice'].value:.4f} a customer, difference {lead.value:+.4f} "
             f"(95% {lead.low:+.4f} to {lead.high:+.4f})."
         )
@@ -263,14 +280,17 @@ def uplift_benchmark(
     experiment: Experiment, *, cost: float = 0.0, splits: int | None = None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Everything about one A/B test, as JSON: rows of all comparisons, each comparison, the arms beside each other."""
+    customers = len(experiment)
+    if customers > MOST:
+        experiment = experiment.of(np.random.default_rng(0).permutation(customers)[:MOST])
     compared = [
         compare(experiment, place, cost=cost, splits=splits, progress=progress) for place in range(len(experiment.arms))
     ]
     return {
         "rows": [row for one in compared for row in one["rows"]],
         "comparisons": compared,
-        "policies": policies(experiment, cost=cost, splits=splits, progress=progress),
-        "customers": len(experiment),
+        "policies": policies(experiment, [one["learners"] for one in compared], cost=cost, progress=progress),
+        "customers": customers,
         "columns": list(experiment.used),
         "left_out": [{"column": one.column, "reason": one.reason} for one in experiment.left_out],
         "warnings": list(experiment.warnings),
