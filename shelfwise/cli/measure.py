@@ -161,6 +161,9 @@ def benchmark_questions(
     for question in dict.fromkeys(row["question"] for row in result["rows"]):
         out.print(f"[bold]{question}[/]")
         show_rows([row for row in result["rows"] if row["question"] == question])
+    if result.get("pages"):
+        out.print("[bold]two pages of products[/]")
+        show_rows([{"name": row["pages"], **row} for row in result["pages"]])
     for question, why in result["not_asked"].items():
         out.print(f"[bold]{question}[/] cannot be asked: {why}")
     if "engine_left_out" in result:

@@ -3,8 +3,10 @@
 Of every customer with three baskets or more the last is the test and the one before it validation, by which everything
 is chosen; the test is then asked with the validation basket known. The whole catalogue is ranked. Three questions, each
 with lists of its own: all items; repeated ones (only what the customer had may be shown, and is wanted); new ones (only
-what the customer never had). A file of baskets has no clock: a basket is a day, and every customer's newest lies
-on the same day. Inside ids are shuffled, so that a tie broken by number tells nothing of the file's order.
+what the customer never had). A file of baskets has no clock: a basket is a day, and the newest of every customer who is
+asked lies on the same day, that of the others on the newest day that is learned from. So the engine's windows of the
+past are baskets too: those one, two and three before the validation. Inside ids are shuffled, so that a tie broken by
+number tells nothing of the file's order.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from shelfwise.evaluation.next_basket import TUNED, Frequency, Scorer, Tifu, Tif
 from shelfwise.evaluation.protocols import GAP, baskets_of
 from shelfwise.metrics import Doubles, Mask, Relevant
 from shelfwise.models.recommender import Items, Progress, top_k
-from shelfwise.models.sequences import DAY, Ints, Longs, Sequences, sequences_of
+from shelfwise.models.sequences import DAY, Ints, Longs, Sequences, sequences_of, steps_back
 from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 from shelfwise.training.dataset import Dataset
@@ -36,6 +38,7 @@ _DEPTH = 200  # products the engine is asked for, of which the customer's own ar
 _BATCH = 128
 _TUNED_ON = 1_000  # customers whose validation baskets choose TIFU-KNN's setting
 _LEAST = 30  # customers with three baskets
+_NEEDED = 3  # baskets of who is asked: one to learn, one to choose and one to test
 _LONGEST = 1_000  # characters of a line
 
 
@@ -90,7 +93,7 @@ def baskets(
         "rows": measured,
         "customers": len(rows),
         "items": n,
-        "baskets": int(back[everything.offsets[:-1]].sum()) + len(everything),
+        "baskets": int(steps_back(everything)[everything.offsets[:-1]].sum()) + len(everything),
         **facts,
     }
 
@@ -99,7 +102,8 @@ def read_baskets(path: Path, seed: int = 0) -> tuple[Sequences, int]:
     """(sequences, number of items) of a file of "customer basket item" lines in time order, plain or gzip.
 
     Any words; a basket's lines need not stand together; an item twice in a basket counts once; empty lines are passed
-    over. Time is in seconds, a day a basket, each customer's newest on the same day. Raises UnreadableFile.
+    over. Time is in seconds, a day a basket, each customer's newest on the same day, but two days earlier where there
+    are fewer than `_NEEDED`. Raises UnreadableFile.
     """
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -132,13 +136,14 @@ def read_baskets(path: Path, seed: int = 0) -> tuple[Sequences, int]:
     if not held:
         raise UnreadableFile(path, 'holds no line; it needs lines of "customer basket item" in time order')
     shuffled = np.random.default_rng(seed).permutation(len(items)).tolist()
-    newest = max(map(len, held))
+    behind = [0 if len(own) >= _NEEDED else _NEEDED - 1 for own in held]
+    newest = max(len(own) + days for own, days in zip(held, behind, strict=True))
     rows: list[list[int]] = []
     times: list[list[int]] = []
-    for own in held:
+    for own, days in zip(held, behind, strict=True):
         distinct = [list(dict.fromkeys(basket)) for basket in own]
         rows.append([shuffled[item] for basket in distinct for item in basket])
-        first = newest - len(own)
+        first = newest - len(own) - days
         times.append([(first + place) * DAY for place, basket in enumerate(distinct) for _ in basket])
     return sequences_of(rows, times=times), len(items)
 
@@ -168,12 +173,11 @@ def write_baskets(dataset: Dataset, path: Path) -> int:
 
 
 def _places(everything: Sequences) -> tuple[Mask, Longs]:
-    """Who has three baskets, bool [customers]; and for each row how many baskets lie after it."""
-    newest = int(everything.time.max())
-    back = (newest - everything.time) // DAY
-    oldest = np.zeros(len(everything), np.int64)
-    np.maximum.at(oldest, np.repeat(np.arange(len(everything)), everything.lengths()), back)
-    return oldest >= 2, back
+    """Who has three baskets, bool [customers]; and for each row how many days lie after it: of these, how many of
+    their baskets."""
+    back = (int(everything.time.max()) - everything.time) // DAY
+    judged = steps_back(everything)[everything.offsets[:-1]] >= _NEEDED - 1
+    return judged, back
 
 
 def _tuned(train: Sequences, validation: Sequences, n: int, progress: Progress | None) -> Tifu:

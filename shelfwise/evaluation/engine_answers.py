@@ -16,7 +16,7 @@ from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.request import MAX_SEEDS, Request
-from shelfwise.engine.state import events_read, states_of
+from shelfwise.engine.state import State, events_read, states_of
 from shelfwise.errors import BundleError
 from shelfwise.evaluation.protocols import QuestionSet
 from shelfwise.models.bundle import FORMAT_VERSION, Bundle
@@ -89,6 +89,18 @@ class EngineAnswers:
         catalogue.view = replace(catalogue.view, sale=sale)
         engine = Engine(self.bundle, catalogue)
         return questions.cut(self._lists(engine, questions))
+
+    def pages(self, products: Ints, k: int) -> tuple[Ints, float]:
+        """What the pages of these products show a stranger, ids int32 [n, k], -1 for none, and the share of places
+        held by one more product of a group (`item_group_id`) shown already."""
+        engine = Engine(self.bundle, Catalogue(self.bundle))
+        names = [self.bundle.items.outside[product] for product in products]
+        requests = [Request(surface="product", seeds=(name,), session="evaluation", k=k) for name in names]
+        rows = engine.recommend_many([State.nothing(self.bundle.until)] * len(names), requests)[0]
+        group = engine.catalogue.view.variant[rows]
+        ordered = np.sort(np.where((rows >= 0) & (group >= 0), group, -1), axis=1)
+        again = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
+        return rows, float(again.sum() / max((rows >= 0).sum(), 1))
 
     def _lists(self, engine: Engine, questions: QuestionSet) -> Iterator[Ints]:
         known = questions.histories.last(events_read(self.settings.memory, not questions.seen))

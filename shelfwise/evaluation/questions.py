@@ -31,6 +31,7 @@ from shelfwise.training.dataset import Dataset, read_dataset
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
+_ASKED_PAGES = 200  # of each number of sales
 _PAIRS = 20_000  # of answers, whose overlap is averaged
 _BASKETS = (
     "complements",
@@ -89,7 +90,10 @@ def measure(
 
     {"rows": [{"question", "name", "ndcg@12", "hit@12", "recall@12", "low", "high", "overlap", "distinct", "asked"}, …],
      "against": [{"question", "name", "baseline", "difference", "low", "high"}, …], "not_asked": {question: why},
-     "cutoff", "days", "seed"}
+     "pages": [{"pages", "overlap", "variants", "distinct", "asked"}, …], "cutoff", "days", "seed"}
+
+    pages: what the engine shows on pages drawn at random, by the sales of the page's product; variants: the share of
+    places held by one more variant of a product shown already.
 
     only: questions by name. more: models of your own by name, each `QuestionSet` → ids [n, 12]. export: a file of JSON
     lines with every question. engine: False leaves the engine out, which takes longest to learn. most: questions of a
@@ -124,7 +128,9 @@ def measure(
             measured = _rows(part, kept, questions, lists)
             rows += measured
             against += _against(part, kept, questions, lists, [name for name in lists if name in baselines])
-    reason = {"engine_left_out": models.why} if models.why else {}
+    reason: dict[str, Any] = {"engine_left_out": models.why} if models.why else {}
+    if "complements" in chosen and (ours := models.engine_of(record.past)) is not None:
+        reason["pages"] = _pages(ours, record.sold, seed)
     return {
         "rows": rows,
         "against": against,
@@ -176,6 +182,11 @@ class _Models:
             answers["complements"] = self._made(questions.past, "complements")
         return answers
 
+    def engine_of(self, past: Sequences) -> EngineAnswers | None:
+        """The engine that learned this past; None where it did not."""
+        made = self._ours.get((id(past), "engine"))
+        return made if isinstance(made, EngineAnswers) else None
+
     def _made(self, past: Sequences, name: str) -> Answer:
         if (id(past), name) not in self._ours:
             items, progress = self.dataset.features, self.progress
@@ -196,6 +207,26 @@ def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progr
         )
 
     return answer
+
+
+def _pages(engine: EngineAnswers, sold: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> list[dict[str, Any]]:
+    rows = []
+    for name, low, high in (("never sold", 0, 0), *((f"sold {name}", max(low, 1), high) for name, low, high in BY_SALES)):
+        products = np.flatnonzero((sold >= low) & (sold <= high)).astype(np.int32)
+        products = np.random.default_rng(seed).permutation(products)[:_ASKED_PAGES]
+        if len(products) < 2:
+            continue
+        ids, variants = engine.pages(products, K)
+        rows.append(
+            {
+                "pages": name,
+                "overlap": round(overlap(ids), 5),
+                "variants": round(variants, 5),
+                "distinct": len(np.unique(ids[ids >= 0])),
+                "asked": len(products),
+            }
+        )
+    return rows
 
 
 def _parts(questions: QuestionSet, sold: np.ndarray[Any, np.dtype[np.int64]]) -> list[tuple[str, Ints]]:
