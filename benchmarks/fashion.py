@@ -71,7 +71,9 @@ def simulated(seed: int = 0) -> tuple[pl.DataFrame, pl.DataFrame]:
         {
             "id": [f"s{each:05d}-{COLOURS[code].replace(' ', '-')}" for each, code in zip(style, colour, strict=True)],
             "title": [title[each] for each in style],
-            "description": [f"{text[each]} {COLOURS[code].capitalize()}." for each, code in zip(style, colour, strict=True)],
+            "description": [
+                f"{text[each]} {COLOURS[code].capitalize()}." for each, code in zip(style, colour, strict=True)
+            ],
             "product_type": [f"{DEPARTMENTS[department[each]]} > {kinds[kind[each]]}" for each in style],
             "item_group_id": [f"s{each:05d}" for each in style],
             "color": [COLOURS[code] for code in colour],
@@ -136,13 +138,15 @@ def main() -> None:
         dataset = read_dataset(shop.store, None, shop.settings)
         past, window = dataset.split(cutoff, MONTH)
         sold = np.bincount(past.item, minlength=dataset.features.n) > 0
-        print(f"never sold before: {1 - sold.mean():.0%} of products, {1 - sold[window.item].mean():.0%} of a month's purchases")
+        products, purchases = 1 - sold.mean(), 1 - sold[window.item].mean()
+        print(f"never sold before: {products:.0%} of products, {purchases:.0%} of a month's purchases", flush=True)
         result = shop.questions(cutoff, MONTH, only=arguments.only)
     for question in dict.fromkeys(row["question"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["question"] == question]
         print(f"{question} ({rows[0]['asked']} asked)")
         for row in sorted(rows, key=lambda row: -row["ndcg@12"]):
-            print(f"  {row['name']:28} {row['ndcg@12']:.4f}  {row['low']:.4f} to {row['high']:.4f}  overlap {row['overlap']:.3f}")
+            interval = f"{row['low']:.4f} to {row['high']:.4f}"
+            print(f"  {row['name']:28} {row['ndcg@12']:.4f}  {interval}  overlap {row['overlap']:.3f}")
     for row in result.get("pages", ()):
         print(f"pages of products {row['pages']}: {row}")
 

@@ -122,6 +122,13 @@ class Settings(BaseSettings):
     seed: int = Field(0, ge=0, le=2**31, description="Seed of everything random, so that a run can be repeated.")
     validation_days: int = Field(14, ge=1, le=365, description="Newest days kept from training to choose and to stop.")
 
+    report_questions: int = Field(
+        100,
+        ge=0,
+        le=100_000,
+        description="Questions of a kind that a training asks for its report: pages, carts, first visits and others; "
+        "0 asks none.",
+    )
     bundles_kept: int = Field(
         5,
         ge=0,

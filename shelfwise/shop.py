@@ -264,17 +264,25 @@ class Shop:
         *,
         only: Iterable[str] | None = None,
         baseline_minutes: float | None = None,
+        questions: bool = False,
         progress: Progress | None = None,
     ) -> tuple[Evaluation, Path]:
         """Time split, whole catalogue, every baseline: the evaluation and the folder of its report.
 
-        baseline_minutes: most of fitting each network among the baselines; 0 leaves them out, None is no limit."""
+        baseline_minutes: most of fitting each network among the baselines; 0 leaves them out, None is no limit.
+        questions: ask every question too, of the engine learned whole, without the network, without texts and without
+        photos, which takes as many trainings."""
+        from shelfwise.evaluation.engine_answers import WITHOUT
         from shelfwise.evaluation.evaluate import evaluate
         from shelfwise.evaluation.report import write_report
 
         result = evaluate(
             self.store, self.folder, self.settings, only=only, baseline_minutes=baseline_minutes, progress=progress
         )
+        if questions:
+            cutoff, days = datetime.fromtimestamp(result.facts.cutoff, UTC), result.facts.days
+            asked = self.questions(cutoff, days, without=WITHOUT, progress=progress)
+            result = replace(result, questions=asked)
         folder = self.folder / "reports" / f"evaluation-{datetime.now(UTC):%Y%m%d-%H%M%S}"
         write_report(result, folder)
         return result, folder
@@ -301,6 +309,7 @@ class Shop:
         *,
         only: Iterable[str] | None = None,
         engine: bool = True,
+        without: Iterable[str] = (),
         seed: int = 0,
         export: Path | None = None,
         progress: Progress | None = None,
@@ -308,7 +317,7 @@ class Shop:
         """The benchmark `questions` on this shop's record."""
         from shelfwise.evaluation.questions import questions
 
-        options: dict[str, Any] = {"only": only, "engine": engine, "seed": seed, "export": export}
+        options: dict[str, Any] = {"only": only, "engine": engine, "without": without, "seed": seed, "export": export}
         return questions(self.store, self.folder, self.settings, cutoff, days, **options, progress=progress)
 
     def explanations(self, *, asked: int = 300, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:

@@ -28,11 +28,20 @@ def evaluate(
     shop: ShopFolder = HERE,
     only: Annotated[list[str] | None, typer.Option(help="Only these models; repeatable.")] = None,
     baseline_minutes: BaselineMinutes = None,
+    questions: Annotated[
+        bool,
+        typer.Option(
+            "--questions",
+            help="Ask every question of the shop's pages too, also of engines learned without the network, texts and "
+            "photos: several trainings.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Measure honestly: split by time, rank the whole catalogue, every baseline beside, 95% intervals."""
     with open_shop(shop) as opened, progress_bar("Evaluating") as progress:
-        result, folder = opened.evaluate(only=only, baseline_minutes=baseline_minutes, progress=progress)
+        options: dict[str, Any] = {"only": only, "baseline_minutes": baseline_minutes, "questions": questions}
+        result, folder = opened.evaluate(**options, progress=progress)
     if as_json:
         print_json(result.to_json())
         return
@@ -141,6 +150,10 @@ def benchmark_questions(
     engine: Annotated[
         bool, typer.Option("--engine/--no-engine", help="The whole engine, which takes longest to learn.")
     ] = True,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="Also an engine learned without this: network, texts or photos; repeatable."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the draw of questions.", min=0)] = 0,
     export: Annotated[
         Path | None, typer.Option(help="Write every question, what it shows and what is wanted, as JSON lines.")
@@ -154,7 +167,14 @@ def benchmark_questions(
     when = day(cutoff, "--cutoff")
     assert when is not None
     with open_shop(shop) as opened, progress_bar("Questions") as progress:
-        result = opened.questions(when, days, only=only, engine=engine, seed=seed, export=export, progress=progress)
+        options: dict[str, Any] = {
+            "only": only,
+            "engine": engine,
+            "without": without or (),
+            "seed": seed,
+            "export": export,
+        }
+        result = opened.questions(when, days, **options, progress=progress)
     if as_json:
         print_json(result)
         return

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shelfwise import metrics
 from shelfwise.catalogue.filters import Filters
 from shelfwise.catalogue.products import AVAILABILITIES
 from shelfwise.engine.catalogue import Catalogue
@@ -18,10 +19,10 @@ from shelfwise.engine.rank import FEATURES
 from shelfwise.engine.request import MAX_SEEDS, Request
 from shelfwise.engine.state import State, events_read, states_of
 from shelfwise.errors import BundleError
-from shelfwise.evaluation.protocols import QuestionSet
+from shelfwise.evaluation.protocols import K, QuestionSet
 from shelfwise.models.bundle import FORMAT_VERSION, Bundle
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import IdMap, Ints, Sequences
+from shelfwise.models.sequences import Floats, IdMap, Ints, Sequences
 from shelfwise.schema import Availability
 from shelfwise.settings import Settings
 from shelfwise.training.learn import EngineModel
@@ -35,6 +36,9 @@ _SURFACES = {
     "cart": "cart",
     "category page": "category",
 }
+#: What an engine may be learned without, to see what it is worth.
+WITHOUT = ("network", "texts", "photos")
+DIALS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of diversity, that its curve is measured at
 _DEPTH = 60  # products asked for, so that 12 are left where some may not be shown
 _IN, _OUT = (AVAILABILITIES.index(each) for each in (Availability.IN_STOCK, Availability.OUT_OF_STOCK))
 
@@ -46,17 +50,24 @@ def learned(
     settings: Settings,
     folder: Path | None,
     progress: Progress | None = None,
+    *,
+    without: str = "",
 ) -> Bundle:
     """The bundle learned from `past`; read from `folder` where the same was learned before by the same version.
 
-    Raises NotEnoughData."""
-    place = None if folder is None else folder / _key(past, items, settings)
+    without: of `WITHOUT`, what is left out and everything learned without. Raises NotEnoughData."""
+    if without == "texts":
+        items = replace(items, text=None)
+    elif without == "photos":
+        items = replace(items, image=None)
+    network = without != "network"
+    place = None if folder is None else folder / (_key(past, items, settings) + ("" if network else "-no-network"))
     if place is not None and place.exists():
         try:
             return Bundle.load(place)
         except BundleError:
             place = None  # of another version: learned again, the old one left alone
-    model = EngineModel(settings=settings, names=names)
+    model = EngineModel(settings=settings, names=names, with_network=network)
     model.fit(past, items, progress=progress)
     assert model.bundle is not None
     if place is not None:
@@ -102,6 +113,20 @@ class EngineAnswers:
         again = (ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)
         return rows, float(again.sum() / max((rows >= 0).sum(), 1))
 
+    def dial(self, questions: QuestionSet, content: Floats) -> list[dict[str, float]]:
+        """What diversity costs: of known customers' home pages, at each of `DIALS`, NDCG@12 and the mean distance of
+        two products of an answer (1 - cosine of content, float32 [n, d], unit rows)."""
+        engine = Engine(self.bundle, Catalogue(self.bundle))
+        states = states_of(questions.histories.last(events_read(self.settings.memory, False)), questions.now)
+        curve = []
+        for dial in DIALS:
+            request = Request(session="evaluation", k=K, diversity=dial)
+            ids = engine.recommend_many(states, request)[0]
+            ndcg = metrics.ranking(ids, questions.wanted, (K,))[f"ndcg@{K}"]
+            distance = metrics.diversity(ids, vectors=content)
+            curve.append({"diversity": dial, "ndcg@12": _mean(ndcg), "distance": _mean(distance)})
+        return curve
+
     def _lists(self, engine: Engine, questions: QuestionSet) -> Iterator[Ints]:
         known = questions.histories.last(events_read(self.settings.memory, not questions.seen))
         states = states_of(known, questions.now)
@@ -130,3 +155,7 @@ class EngineAnswers:
             filters=Filters(categories=categories),
             exclude_purchased=not questions.seen,
         )
+
+
+def _mean(values: metrics.Doubles) -> float:
+    return round(float(np.nanmean(values)), 5)

@@ -6,7 +6,7 @@ matrix of co-occurrence) is made once a past by `Baselines`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property, partial
 
 import numpy as np
@@ -33,13 +33,22 @@ Vector = npt.NDArray[np.floating]
 
 
 class Baselines:
-    """What the baselines learn from one past. content: float32 [n, d], unit rows of text and photo."""
+    """What the baselines learn from one past. content: float32 [n, d], unit rows of text and photo. fitted: models
+    fitted on this past already, by name."""
 
-    def __init__(self, past: Sequences, items: Items, days: float, content: Floats | None = None) -> None:
+    def __init__(
+        self,
+        past: Sequences,
+        items: Items,
+        days: float,
+        content: Floats | None = None,
+        fitted: Mapping[str, Recommender] | None = None,
+    ) -> None:
         self.past = past.liked()
         self.items = items
         self.days = days
         self._content = content
+        self._models = dict(fitted or {})
 
     def of(self, questions: QuestionSet) -> dict[str, Answer]:
         """The baselines of this question by name."""
@@ -96,10 +105,6 @@ class Baselines:
     def sold(self) -> Floats:
         """float32 [n]: baskets that hold the product."""
         return np.asarray(self.baskets.held.sum(axis=0), np.float32).ravel()
-
-    @cached_property
-    def _models(self) -> dict[str, Recommender]:
-        return {}
 
     def model(self, name: str) -> Recommender:
         """Popularity, repurchase, item-kNN or EASE, chosen on the newest days before the cutoff, then fitted anew."""

@@ -17,21 +17,24 @@ import numpy as np
 
 from shelfwise import metrics
 from shelfwise.errors import InvalidRequest, NotEnoughData
-from shelfwise.evaluation.engine_answers import EngineAnswers, learned
+from shelfwise.evaluation.engine_answers import WITHOUT, EngineAnswers, learned
 from shelfwise.evaluation.protocols import BY_SALES, MOST, QUESTIONS, K, QuestionSet, Record, exported
 from shelfwise.evaluation.question_baselines import Answer, Baselines
 from shelfwise.metrics import Doubles
+from shelfwise.models.complements import Complements
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Ints, Sequences
 from shelfwise.schema import to_micros
 from shelfwise.settings import Settings
 from shelfwise.training.complements import fit_complements
 from shelfwise.training.dataset import Dataset, read_dataset
+from shelfwise.training.learn import EngineModel
 
 if TYPE_CHECKING:
     from shelfwise.store import Store
 
 _ASKED_PAGES = 200  # of each number of sales
+_SOLD = [(f"sold {name}", low, high) for name, low, high in BY_SALES]
 _PAIRS = 20_000  # of answers, whose overlap is averaged
 _BASKETS = (
     "complements",
@@ -52,7 +55,9 @@ def questions(
     only: Iterable[str] | None = None,
     export: Path | None = None,
     engine: bool = True,
+    without: Iterable[str] = (),
     seed: int = 0,
+    most: int = MOST,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """`measure` on a shop's record. What the engine learned is kept in the folder's `work/questions`."""
@@ -65,7 +70,9 @@ def questions(
         only=only,
         export=export,
         engine=engine,
+        without=without,
         seed=seed,
+        most=most,
         work=folder / "work" / "questions",
         progress=progress,
     )
@@ -81,6 +88,8 @@ def measure(
     more: Mapping[str, Answer] | None = None,
     export: Path | None = None,
     engine: bool = True,
+    without: Iterable[str] = (),
+    learned_here: EngineModel | None = None,
     seed: int = 0,
     most: int = MOST,
     work: Path | None = None,
@@ -90,8 +99,11 @@ def measure(
 
     {"rows": [{"question", "name", "ndcg@12", "hit@12", "recall@12", "low", "high", "overlap", "distinct", "asked"}, …],
      "against": [{"question", "name", "baseline", "difference", "low", "high"}, …], "not_asked": {question: why},
-     "pages": [{"pages", "overlap", "variants", "distinct", "asked"}, …], "cutoff", "days", "seed"}
+     "pages": [{"pages", "overlap", "variants", "distinct", "asked"}, …],
+     "dial": [{"diversity", "ndcg@12", "distance"}, …], "cutoff", "days", "seed"}
 
+    without: of `WITHOUT`, engines learned without this, as rows of their own. learned_here: an engine that has learned
+    what is before the cutoff: nothing else is learned, and a question that needs it ("cold page") is not asked.
     pages: what the engine shows on pages drawn at random, by the sales of the page's product; variants: the share of
     places held by one more variant of a product shown already.
 
@@ -104,9 +116,19 @@ def measure(
     for name in chosen:
         if name not in QUESTIONS:
             raise InvalidRequest("only", f"no question is called {name!r}; there are: {'; '.join(QUESTIONS)}")
+    without = tuple(without)
+    for name in without:
+        if name not in WITHOUT:
+            raise InvalidRequest("without", f"nothing is called {name!r}; there are: {', '.join(WITHOUT)}")
     settings = settings.model_copy(update={"validation_days": days})
     record = Record.cut(dataset, to_micros(cutoff) // 1_000_000, days, seed=seed, most=most)
     drawn = {name: record.ask(name) for name in chosen}
+    if learned_here is not None:
+        drawn |= {
+            name: "it needs a training of its own: `shelfwise evaluate --questions`"
+            for name, one in drawn.items()
+            if isinstance(one, QuestionSet) and one.past is not record.past
+        }
     sets = [one for one in drawn.values() if isinstance(one, QuestionSet)]
     not_asked = {name: one for name, one in drawn.items() if isinstance(one, str)}
     if not sets:
@@ -115,7 +137,9 @@ def measure(
         with export.open("w", encoding="utf-8") as file:
             for line in exported(sets, dataset.items.outside):
                 file.write(json.dumps(line, ensure_ascii=False) + "\n")
-    models = _Models(dataset, settings, days, engine, work, progress)
+    models = _Models(dataset, settings, days, engine, without, work, progress)
+    if learned_here is not None:
+        models.know(record.past, learned_here)
     rows: list[dict[str, Any]] = []
     against: list[dict[str, Any]] = []
     for place, questions in enumerate(sets):
@@ -131,6 +155,9 @@ def measure(
     reason: dict[str, Any] = {"engine_left_out": models.why} if models.why else {}
     if "complements" in chosen and (ours := models.engine_of(record.past)) is not None:
         reason["pages"] = _pages(ours, record.sold, seed)
+    known = drawn.get("home, known")
+    if isinstance(known, QuestionSet) and (ours := models.engine_of(record.past)) is not None:
+        reason["dial"] = ours.dial(known, models.baselines(record.past).content)
     return {
         "rows": rows,
         "against": against,
@@ -151,6 +178,7 @@ class _Models:
         settings: Settings,
         days: int,
         engine: bool,
+        without: tuple[str, ...],
         work: Path | None,
         progress: Progress | None,
     ) -> None:
@@ -158,11 +186,19 @@ class _Models:
         self.settings = settings
         self.days = days
         self.engine = engine
+        self.without = without
         self.work = work
         self.progress = progress
         self.why = ""
         self._baselines: dict[int, Baselines] = {}
         self._ours: dict[tuple[int, str], Answer] = {}
+
+    def know(self, past: Sequences, model: EngineModel) -> None:
+        """Take what was learned from this past already."""
+        assert model.bundle is not None
+        self._ours[id(past), "engine"] = EngineAnswers(model.bundle, self.settings)
+        self._ours[id(past), "complements"] = _of_complements(model.bundle.artefacts["complements"])
+        self._baselines[id(past)] = Baselines(past, self.dataset.features, self.days, fitted=model.models)
 
     def baselines(self, past: Sequences) -> Baselines:
         if id(past) not in self._baselines:
@@ -176,11 +212,20 @@ class _Models:
         if self.engine and not self.why:
             try:
                 answers["engine"] = self._made(questions.past, "engine")
+                for name in self.without:
+                    if self._has(name):
+                        answers[f"engine without {name}"] = self._made(questions.past, name)
             except NotEnoughData as error:
                 self.why = str(error)
         if questions.name in _BASKETS:
             answers["complements"] = self._made(questions.past, "complements")
         return answers
+
+    def _has(self, name: str) -> bool:
+        """Is there what an engine is to be learned without?"""
+        vectors = {"texts": self.dataset.features.text, "photos": self.dataset.features.image}
+        part = vectors.get(name)
+        return name not in vectors or (part is not None and bool(part.any()))
 
     def engine_of(self, past: Sequences) -> EngineAnswers | None:
         """The engine that learned this past; None where it did not."""
@@ -190,17 +235,18 @@ class _Models:
     def _made(self, past: Sequences, name: str) -> Answer:
         if (id(past), name) not in self._ours:
             items, progress = self.dataset.features, self.progress
-            if name == "engine":
-                bundle = learned(past, items, self.dataset.items, self.settings, self.work, progress)
-                self._ours[id(past), name] = EngineAnswers(bundle, self.settings)
+            if name == "complements":
+                model = fit_complements(past, items, seed=self.settings.seed, progress=progress)
+                self._ours[id(past), name] = _of_complements(model)
             else:
-                self._ours[id(past), name] = _of_complements(past, self.dataset, self.settings, progress)
+                without = "" if name == "engine" else name
+                names, settings = self.dataset.items, self.settings
+                bundle = learned(past, items, names, settings, self.work, progress, without=without)
+                self._ours[id(past), name] = EngineAnswers(bundle, self.settings)
         return self._ours[id(past), name]
 
 
-def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progress: Progress | None) -> Answer:
-    model = fit_complements(past, dataset.features, seed=settings.seed, progress=progress)
-
+def _of_complements(model: Complements) -> Answer:
     def answer(questions: QuestionSet) -> Ints:
         return questions.cut(
             model.answer(seeds, K, allowed=questions.allowed(i))[0] for i, seeds in enumerate(questions.seeds)
@@ -211,7 +257,7 @@ def _of_complements(past: Sequences, dataset: Dataset, settings: Settings, progr
 
 def _pages(engine: EngineAnswers, sold: np.ndarray[Any, np.dtype[np.int64]], seed: int) -> list[dict[str, Any]]:
     rows = []
-    for name, low, high in (("never sold", 0, 0), *((f"sold {name}", max(low, 1), high) for name, low, high in BY_SALES)):
+    for name, low, high in (("never sold", 0, 0), ("sold 1–5", 1, 5), *_SOLD[1:]):
         products = np.flatnonzero((sold >= low) & (sold <= high)).astype(np.int32)
         products = np.random.default_rng(seed).permutation(products)[:_ASKED_PAGES]
         if len(products) < 2:

@@ -17,6 +17,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from shelfwise.evaluation.plots import Chart, Curve, curve, highest, intervals, number
+from shelfwise.evaluation.question_report import Grid, asked_of, baseline_name, grids, not_asked, question_name
 from shelfwise.evaluation.results import MAIN, Evaluation, Facts, Result, Segment, Table
 from shelfwise.evaluation.wording import WORDS
 from shelfwise.metrics import Estimate
@@ -289,6 +290,33 @@ class _Page:
             groups.append((self.model(row.name), cells))
         return groups
 
+    # Every question its own answer
+
+    @property
+    def asked(self) -> list[Grid]:
+        plain = self.evaluation.questions
+        return [] if plain is None else grids(plain, self.language)
+
+    @property
+    def not_asked(self) -> list[str]:
+        plain = self.evaluation.questions
+        if plain is None:
+            return [self.words["questions_none"]]
+        return not_asked(plain, self.language)
+
+    def question_charts(self) -> list[Chart]:
+        """What each part of the engine is worth for each question, and its best baseline."""
+        charts = []
+        for one in asked_of(self.evaluation.questions or {"rows": (), "against": ()}):
+            title, note = question_name(one.name, self.language), f"{self.words['asked']}: {one.asked:,}"
+            ours = [name for name in one.shown if name != one.best]
+
+            def called(name: str) -> str:
+                return baseline_name(name, self.language)
+
+            charts.append(intervals(title, note, one.shown, highest(one.shown.values()), ours=ours, called=called))
+        return charts
+
     @property
     def beyond_names(self) -> tuple[str, ...]:
         return _BEYOND
@@ -367,6 +395,7 @@ class _Page:
                 lines += ["", f"### {words['segments']} ({self.metric(MAIN)})", ""]
                 lines += _grid(["", *map(self.model, names)], body)
         if self.ordered:
+            lines += self._asked_markdown()
             lines += ["", f"## {words['beyond']}", ""]
             body = [[name, *(f"{value} ({i})" if i else value for value, i in cells)] for name, cells in self.beyond()]
             lines += _grid([words["model"], *(f"{words[name]}: {words[f'{name}_help']}" for name in _BEYOND)], body)
@@ -385,6 +414,18 @@ class _Page:
         if self.ordered:
             lines += ["", f"## {words['reading']}", "", *(f"{words[f'reading_{i}']}\n" for i in range(1, 5))]
         return "\n".join(lines).rstrip() + "\n"
+
+    def _asked_markdown(self) -> list[str]:
+        lines = []
+        for grid in self.asked:
+            body = [
+                [first, *(f"{value} ({interval})" if interval else value for value, interval, _ in cells)]
+                for first, cells in grid.rows
+            ]
+            lines += ["", f"## {grid.title}", "", grid.note, "", *_grid(list(grid.head), body)]
+        if self.not_asked:
+            lines += ["", f"### {self.words['not_asked']}", "", *(f"- {_plain(one)}" for one in self.not_asked)]
+        return lines
 
     def _cell(self, one: Estimate, best: bool) -> str:
         mean = f"**{self.number(one.mean)}**" if best else self.number(one.mean)

@@ -82,7 +82,8 @@ class Facts:
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """Everything a report shows. curves: model → one entry an epoch (epoch, seconds, loss, ndcg where measured).
-    left_out: model → why it was not measured, "minutes" (the setting baseline_minutes is 0) or "data"."""
+    left_out: model → why it was not measured, "minutes" (the setting baseline_minutes is 0) or "data".
+    questions: what `questions.measure` found on the same days; None where they were not asked."""
 
     shop: str
     language: str
@@ -92,6 +93,7 @@ class Evaluation:
     curves: dict[str, list[dict[str, float]]]
     settings: dict[str, Any]
     left_out: dict[str, str] = field(default_factory=dict)
+    questions: dict[str, Any] | None = None
 
     @property
     def rows(self) -> tuple[Result, ...]:
@@ -117,6 +119,7 @@ class Evaluation:
             "curves": self.curves,
             "settings": self.settings,
             "left_out": self.left_out,
+            "questions": self.questions,
         }
         cleaned: dict[str, Any] = _without_nan(plain)
         return cleaned
@@ -143,6 +146,7 @@ class Evaluation:
             curves=plain["curves"],
             settings=plain["settings"],
             left_out=plain.get("left_out", {}),
+            questions=plain.get("questions"),
         )
 
 

@@ -6,10 +6,12 @@ import logging
 import shutil
 import time
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from shelfwise.errors import NotEnoughData
+from shelfwise.evaluation import questions
 from shelfwise.evaluation.baselines import contestants_of
 from shelfwise.evaluation.evaluate import check_enough, cutoff_of, measure
 from shelfwise.evaluation.results import Evaluation
@@ -78,9 +80,31 @@ def _measured(
             raise NotEnoughData(_YOUNG)
         seconds = model.seconds_alone | {model.name: time.perf_counter() - started}
         evaluation = measure(dataset, settings, contestants_of(model, model.models), progress, seconds=seconds)
+        evaluation = replace(evaluation, questions=_asked(dataset, settings, model, progress))
     except NotEnoughData:
         return EngineModel(settings=settings, names=dataset.items, work=work), None
     return model, evaluation
+
+
+def _asked(
+    dataset: Dataset, settings: Settings, model: EngineModel, progress: Progress | None
+) -> dict[str, Any] | None:
+    """`report_questions` of each kind about the newest days, by what the engine has learned already; None for 0."""
+    if not settings.report_questions:
+        return None
+    try:
+        return questions.measure(
+            dataset,
+            settings,
+            datetime.fromtimestamp(cutoff_of(dataset, settings), UTC),
+            settings.validation_days,
+            learned_here=model,
+            most=settings.report_questions,
+            progress=progress,
+        )
+    except NotEnoughData as error:
+        log.info("no question but the home page's is in the report: %s", error)
+        return None
 
 
 def _learned(dataset: Dataset) -> dict[str, Any]:

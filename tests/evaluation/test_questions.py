@@ -13,6 +13,7 @@ from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import DAY, IdMap, Ints, Sequences, sequences_of
 from shelfwise.schema import EventType
 from shelfwise.training.dataset import Dataset
+from shelfwise.training.learn import EngineModel
 from tests.training.test_pipeline import SMALL
 
 START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
@@ -174,6 +175,22 @@ def test_the_engine_answers_and_learns_once(tmp_path: Path) -> None:
     before = bundle.stat().st_mtime_ns
     assert questions.measure(dataset(), SMALL, CUTOFF, WINDOW, only=only, most=60, work=tmp_path) == first
     assert bundle.stat().st_mtime_ns == before
+
+
+def test_an_engine_at_hand_is_asked_as_it_is() -> None:
+    model = EngineModel(settings=SMALL, names=dataset().items, with_network=False)
+    model.fit(dataset().split(CUTOFF)[0], ITEMS)
+    only = ["home, known", "complements", "cold page"]
+    found = questions.measure(dataset(), SMALL, CUTOFF, WINDOW, only=only, most=40, learned_here=model)
+    assert "training of its own" in found["not_asked"]["cold page"]
+    names = [row["name"] for row in found["rows"] if row["question"] == "complements"]
+    assert names[:2] == ["engine", "complements"]
+    assert "ease" in {row["name"] for row in found["rows"] if row["question"] == "home, known"}
+    assert [row["pages"] for row in found["pages"]] == ["never sold", "sold 51+"]
+    assert all(0 <= row["overlap"] <= 1 for row in found["pages"])
+    assert found["dial"][0]["ndcg@12"] > found["dial"][-1]["ndcg@12"] > 0
+    with pytest.raises(InvalidRequest, match="photos"):
+        questions.measure(dataset(), SMALL, CUTOFF, WINDOW, only=only, without=["prices"])
 
 
 def test_views_make_visits_and_substitutes() -> None:

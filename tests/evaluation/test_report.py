@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -225,3 +226,63 @@ def test_languages_have_the_same_words_with_the_same_gaps() -> None:
 @pytest.mark.parametrize("top", [1e-4, 0.0033, 0.02, 0.11, 0.5, 0.9999, 1.0])
 def test_axes_have_a_few_round_ticks(top: float) -> None:
     assert 2 <= math.ceil(top / round_step(top) - 1e-9) <= 6
+
+
+def asked() -> dict[str, Any]:
+    """What `questions.measure` gives: one question well answered, one not."""
+
+    def row(question: str, name: str, mean: float) -> dict[str, Any]:
+        return {
+            "question": question,
+            "name": name,
+            "ndcg@12": mean,
+            "low": mean - 0.01,
+            "high": mean + 0.01,
+            "asked": 80,
+        }
+
+    return {
+        "rows": [
+            row("complements 6–50", "engine", 0.21),
+            row("complements 6–50", "engine without texts", 0.17),
+            row("complements 6–50", "co-occurrence 0.25", 0.15),
+            row("complements 6–50", "ease", 0.12),
+            row("cart", "engine", 0.3),
+            row("cart", "ease", 0.31),
+        ],
+        "against": [
+            {"question": "complements 6–50", "name": "engine", "difference": 0.06, "low": 0.04, "high": 0.08},
+            {"question": "cart", "name": "engine", "difference": -0.01, "low": -0.02, "high": 0.01},
+        ],
+        "not_asked": {"substitutes": f"the catalogue has no categories {EVIL}"},
+        "pages": [{"pages": "never sold", "overlap": 0.0312, "variants": 0.0, "distinct": 321, "asked": 100}],
+        "dial": [{"diversity": 0.1, "ndcg@12": 0.2871, "distance": 0.654}],
+        "cutoff": "2024-03-01",
+        "days": 14,
+        "seed": 0,
+    }
+
+
+@pytest.mark.parametrize("language", sorted(WORDS))
+def test_every_question_is_in_the_report(evaluation: Evaluation, tmp_path: Path, language: str) -> None:
+    write_report(replace(evaluation, questions=asked()), tmp_path, language)
+    page, words = " ".join(parsed(tmp_path / "report.html").text), WORDS[language]
+    markdown = (tmp_path / "report.md").read_text("utf-8")
+    for text in (page, markdown):
+        assert words["question:complements"] in text
+        assert words["sold"].format(sales="6–50") in text
+        assert words["model:engine without texts"] in text
+        assert f"0.1500 {words['model:co-occurrence']} 0.25" in text  # the best baseline, not each
+        assert "+0.0600" in text
+        assert "−0.0100" in text
+        assert "3.1%" in text
+        assert "0.2871" in text
+        assert words["question:substitutes"] in text  # not asked, and why
+    assert "<script>alert" not in (tmp_path / "report.html").read_text("utf-8")
+    again = Evaluation.from_json(json.loads((tmp_path / "evaluation.json").read_text("utf-8")))
+    assert again.questions == asked()
+
+
+def test_a_report_says_that_nothing_else_was_asked(evaluation: Evaluation, tmp_path: Path) -> None:
+    write_report(evaluation, tmp_path)
+    assert "shelfwise evaluate --questions" in (tmp_path / "report.md").read_text("utf-8")

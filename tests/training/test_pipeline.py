@@ -32,6 +32,7 @@ SMALL = Settings(
     validation_days=14,
     text_encoder="none",
     image_encoder="none",
+    report_questions=0,
 )
 
 

@@ -87,6 +87,8 @@ class ReportsPage:
     notes: tuple[str, ...]
     figures: tuple[tuple[str, str], ...]
     parts: tuple[Part, ...]
+    asked: tuple[tuple[str, Grid], ...]  # (note, table): every question, what pages share, what diversity costs
+    not_asked: tuple[str, ...]
     beyond: Grid | None
     curves: tuple[Chart, ...]
     history: tuple[Chart, ...]
@@ -96,6 +98,7 @@ class ReportsPage:
 
 def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsPage:
     """Raises Refused for a report that is not there."""
+    from shelfwise.evaluation.question_report import grids, not_asked
     from shelfwise.evaluation.report import notes, verdict
 
     words = WORDS[lang]
@@ -105,6 +108,8 @@ def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsP
     if wanted and source is None:
         raise Refused(404, "not_found", "there is no such report")
     evaluation = None if source is None else read(shop, source)
+    plain = None if evaluation is None else evaluation.questions
+    tables = [] if plain is None else grids(plain, lang)
     said = ("", "") if evaluation is None else verdict(evaluation, lang)
     return ReportsPage(
         sources=known,
@@ -115,6 +120,8 @@ def reports_page(shop: Shop, wanted: str, lang: str, record: Record) -> ReportsP
         notes=() if evaluation is None else tuple(notes(evaluation, lang)),
         figures=() if evaluation is None else _figures(evaluation, lang),
         parts=() if evaluation is None else _parts(evaluation, lang),
+        asked=tuple((one.note, Grid(title=one.title, head=one.head, rows=one.rows)) for one in tables),
+        not_asked=() if plain is None else tuple(not_asked(plain, lang)),
         beyond=None if evaluation is None else beyond_grid(evaluation.tables[0], lang, words["beyond"]),
         curves=() if evaluation is None else curve_charts(_curves(evaluation, lang), lang),
         history=over_bundles(bundles, lang),
