@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,9 @@ from shelfwise.models.encoders import without_pack
 from shelfwise.models.sequences import Longs
 
 _POSITIVE = (1 << 63) - 1
+#: Pack sizes beside those that the text encoder passes over (`without_pack`), whose texts must not change.
+_MORE_PACK = re.compile(r"(?<![\w.])\d[\d.,/]*\s*(?:ga|gallons?|quarts?|pints?|doz|dozen|packs?|packets?|stems?)\b")
+_WORDS = re.compile(r"\w+")
 
 
 def variant_keys(groups: Sequence[str], brands: Sequence[str], titles: Sequence[str]) -> Longs:
@@ -21,8 +25,8 @@ def variant_keys(groups: Sequence[str], brands: Sequence[str], titles: Sequence[
 
 
 def _key(group: str, brand: str, title: str) -> str | tuple[str, str] | None:
-    """The group, else the brand and a title without its pack size; None where there is neither."""
+    """The group, else the brand and the words of a title without its pack size; None where there is neither."""
     if group or not brand:
         return group or None
-    name = without_pack(title).casefold()
+    name = " ".join(_WORDS.findall(_MORE_PACK.sub(" ", without_pack(title).casefold())))
     return (brand.casefold(), name) if name else None

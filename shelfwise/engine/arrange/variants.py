@@ -9,7 +9,8 @@ from shelfwise.engine.context import Context
 
 
 def one_variant(context: Context, ranked: Ranked) -> Ranked:
-    """At most `request.variants` products of a group (`item_group_id`); seeds' groups count as shown on their pages."""
+    """At most `request.variants` products of a group (`item_group_id`); seeds' groups count as shown on their pages and
+    beside a cart that holds them."""
     most, group = context.request.variants, context.view.variant
     if not most or not len(ranked.rows):
         return ranked
@@ -22,7 +23,7 @@ def one_variant(context: Context, ranked: Ranked) -> Ranked:
     _, first, lengths = np.unique(groups[order], return_index=True, return_counts=True)
     keep = np.ones(len(groups), np.bool_)
     keep[order] = np.arange(len(order)) - np.repeat(first, lengths) < most
-    if context.question in ("product", "similar") and context.seeds:
+    if context.question in ("product", "similar", "cart") and context.seeds:
         keep &= ~(counted & np.isin(groups, group[context.items[-context.seeds :]]))
     if keep.all():
         return ranked
