@@ -1,6 +1,6 @@
 """A SIMULATED fashion shop, where most of what a month sells was never sold before: every question asked there.
 
-    python benchmarks/fashion.py SHOP [--only QUESTION …]
+    python benchmarks/fashion.py SHOP [--only QUESTION …] [--most N]
 
 Makes SHOP if need be: 11,800 products (styles in two to four colours each, with texts and prices, no photos), 31,600
 purchases of 6,000 customers over a year. Everything is a product of chance, and what is known to be true is said in
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from shelfwise.evaluation.protocols import MOST
 from shelfwise.shop import Shop
 from shelfwise.training.dataset import read_dataset
 
@@ -132,6 +133,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("shop", type=Path)
     parser.add_argument("--only", nargs="*", help="questions by name")
+    parser.add_argument("--most", type=int, default=MOST, help="questions of a kind")
     arguments = parser.parse_args()
     with made(arguments.shop) as shop:
         cutoff = datetime.fromtimestamp(START + (DAYS - MONTH) * 86_400, UTC)
@@ -140,7 +142,7 @@ def main() -> None:
         sold = np.bincount(past.item, minlength=dataset.features.n) > 0
         products, purchases = 1 - sold.mean(), 1 - sold[window.item].mean()
         print(f"never sold before: {products:.0%} of products, {purchases:.0%} of a month's purchases", flush=True)
-        result = shop.questions(cutoff, MONTH, only=arguments.only)
+        result = shop.questions(cutoff, MONTH, only=arguments.only, most=arguments.most)
     for question in dict.fromkeys(row["question"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["question"] == question]
         print(f"{question} ({rows[0]['asked']} asked)")

@@ -311,13 +311,15 @@ class Shop:
         engine: bool = True,
         without: Iterable[str] = (),
         seed: int = 0,
+        most: int | None = None,
         export: Path | None = None,
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """The benchmark `questions` on this shop's record."""
-        from shelfwise.evaluation.questions import questions
+        from shelfwise.evaluation.questions import MOST, questions
 
         options: dict[str, Any] = {"only": only, "engine": engine, "without": without, "seed": seed, "export": export}
+        options["most"] = MOST if most is None else most
         return questions(self.store, self.folder, self.settings, cutoff, days, **options, progress=progress)
 
     def explanations(self, *, asked: int = 300, seed: int = 0, progress: Progress | None = None) -> dict[str, Any]:
