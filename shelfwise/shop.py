@@ -316,7 +316,8 @@ class Shop:
         progress: Progress | None = None,
     ) -> dict[str, Any]:
         """The benchmark `questions` on this shop's record."""
-        from shelfwise.evaluation.questions import MOST, questions
+        from shelfwise.evaluation.protocols import MOST
+        from shelfwise.evaluation.questions import questions
 
         options: dict[str, Any] = {"only": only, "engine": engine, "without": without, "seed": seed, "export": export}
         options["most"] = MOST if most is None else most
