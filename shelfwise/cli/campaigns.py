@@ -205,6 +205,13 @@ def audience_of(
     spent: Annotated[float | None, typer.Option(help="Spent at least this.", min=0)] = None,
     category: Annotated[str, typer.Option(help="Bought of this category.")] = "",
     like: Annotated[list[str] | None, typer.Option(help="Customers the others should resemble; repeatable.")] = None,
+    buys_within: Annotated[
+        int | None, typer.Option(help="Would buy within so many days, as the model of purchases says.", min=1)
+    ] = None,
+    buys_category: Annotated[
+        str, typer.Option(help="Of --buys-within: this category; the campaign's products when left out.")
+    ] = "",
+    buys_chance: Annotated[float, typer.Option(help="Of --buys-within: at least this chance.", min=0, max=1)] = 0.1,
     size: Annotated[int | None, typer.Option(help="At most so many, the most profitable.", min=1)] = None,
     everyone: Annotated[bool, typer.Option("--everyone", help="Also those who cost more than they bring.")] = False,
     margin: Margin = 0.3,
@@ -227,6 +234,9 @@ def audience_of(
         spent=spent,
         category=category,
         like=tuple(like or ()),
+        buys_within=buys_within,
+        buys_category=buys_category,
+        buys_chance=buys_chance,
         size=size,
         pays=not everyone,
     )
@@ -391,9 +401,11 @@ def recommend_to(
         out.print("No running campaign addresses this customer, or none pays.")
         return
     table = Table(
-        "campaign", "offer", "products", "expected response", "expected profit", "why", box=None, header_style="bold"
+        *("campaign", "offer", "products", "expected response", "uplift", "expected profit", "why"),
+        box=None,
+        header_style="bold",
     )
     for one in offers:
-        figures = ("–" if one[key] is None else f"{one[key]:.3f}" for key in ("response", "profit"))
+        figures = ("–" if one[key] is None else f"{one[key]:.3f}" for key in ("response", "uplift", "profit"))
         table.add_row(one["title"], one["offer"], ", ".join(one["products"]), *figures, one["reason"])
     out.print(table)

@@ -69,6 +69,11 @@ AUDIENCE = {
     "spent": Field({"type": "number", "minimum": 0, "maximum": 1e12}, "Spent at least this."),
     "category": Field({"type": "string", "maxLength": MAX_TITLE}, "Bought of this category."),
     "like": Field(_texts(10_000), "Customers the others should resemble."),
+    "buys_within": Field(_WHOLE, "Would buy within so many days, as the model of purchases says."),
+    "buys_category": Field(
+        {"type": "string", "maxLength": MAX_TITLE}, "Of this category; the campaign's products when left out."
+    ),
+    "buys_chance": Field(_SHARE, "With at least this chance; 0.1 when left out."),
     "size": Field(_WHOLE, "At most so many, the most profitable."),
     "pays": Field({"type": "boolean"}, "Only who brings more than they cost; true when left out."),
     "margin": Field(_SHARE, "Part of revenue that stays; 0.3 when left out."),
@@ -128,7 +133,15 @@ class Campaigns:
         return {"effect": await _tried(lambda: self._shop.campaigns.effect(id))}
 
     async def contacts(self, request: Request) -> dict[str, Any]:
-        blank = {"arm": SENT, "offer": "", "products": "[]", "reason": "", "response": None, "profit": None}
+        blank = {
+            "arm": SENT,
+            "offer": "",
+            "products": "[]",
+            "reason": "",
+            "response": None,
+            "profit": None,
+            "uplift": None,
+        }
         frame = await self._rows(request, "contacts", CONTACT, blank, CONTACT_COLUMNS)
         added = await asyncio.to_thread(self._shop.store.campaign_record.add_contacts, frame)
         return {"accepted": added, "duplicates": frame.height - added}

@@ -25,6 +25,7 @@ CONTACT_COLUMNS: dict[str, pl.DataType] = {
     "reason": pl.String(),
     "response": pl.Float64(),
     "profit": pl.Float64(),
+    "uplift": pl.Float64(),
 }
 ANSWER_COLUMNS: dict[str, pl.DataType] = {
     "campaign": pl.String(),
@@ -59,8 +60,10 @@ class CampaignRecord:
             connection.execute(insert(campaign_plans).values(id=id, record=record))
 
     def add_contacts(self, contacts: pl.DataFrame) -> int:
-        """Rows of CONTACT_COLUMNS; how many were new. Who is recorded for a campaign stays as recorded: that somebody
-        was held out cannot be changed afterwards."""
+        """Rows of CONTACT_COLUMNS, of which uplift may be left out; how many were new. Who is recorded for a campaign
+        stays as recorded: that somebody was held out cannot be changed afterwards."""
+        if "uplift" not in contacts.columns:
+            contacts = contacts.with_columns(uplift=pl.lit(None, pl.Float64))
         return self._add(campaign_contacts, contacts.select(*CONTACT_COLUMNS))
 
     def contacts(self, campaign: str | None = None) -> pl.DataFrame:

@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0006"
+REVISION = "0007"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -200,7 +200,8 @@ campaign_plans = Table(
     Column("id", Text, primary_key=True),
     Column("record", Text, nullable=False),
 )
-#: arm: sent or held_out. products: JSON text. response: expected chance, profit: expected gain, where there were any.
+#: arm: sent or held_out. products: JSON text. response: expected chance, uplift: its expected change, profit: expected
+#: gain, where there were any.
 campaign_contacts = Table(
     "campaign_contacts",
     metadata,
@@ -213,6 +214,7 @@ campaign_contacts = Table(
     Column("reason", Text, nullable=False),
     Column("response", Double, nullable=True),
     Column("profit", Double, nullable=True),
+    Column("uplift", Double, nullable=True),
     Index("campaign_contacts_customer", "customer", "time"),
 )
 campaign_answers = Table(

@@ -86,6 +86,7 @@ def test_the_audience_is_who_buys_such_products(store: Store) -> None:
     assert made.summary["sent"] + made.summary["held_out"] == len(people)
     assert made.summary["profit"]["low"] < made.summary["profit"]["value"] < made.summary["profit"]["high"]
     assert any("no effect" in one or "not whom" in one for one in made.warnings)
+    assert made.people["uplift"].is_null().all()
     assert made.curve[-1]["customers"] == CUSTOMERS
 
 
@@ -101,6 +102,22 @@ def test_rules_narrow_and_likeness_widens(store: Store) -> None:
     assert "c0" not in alike.people["customer"].to_list()
     with pytest.raises(InvalidRequest, match="like"):
         audience(store, past, tea(), Rules(like=("nobody",)), START)
+
+
+def test_who_would_buy_within_days_is_a_rule(store: Store) -> None:
+    past = history(store)
+    likely = audience(store, past, tea(), Rules(buys_within=14, buys_chance=0.3, pays=False), START)
+    assert 100 < likely.people.height < CUSTOMERS
+    assert all(int(name[1:]) % 2 == 0 for name in likely.people["customer"])
+    soap = audience(store, past, tea(), Rules(buys_within=14, buys_category="Soap", pays=False), START)
+    assert all(int(name[1:]) % 2 for name in soap.people["customer"])
+    assert soap.summary["left_out"]["less likely to buy"] >= CUSTOMERS // 2
+    nobody = audience(store, past, tea(), Rules(buys_within=14, buys_chance=1.0), START)
+    assert nobody.people.is_empty()
+    with pytest.raises(NotEnoughData, match="'Tools'"):
+        audience(store, past, tea(), Rules(buys_within=14, buys_category="Tools"), START)
+    with pytest.raises(InvalidRequest, match="buys_within"):
+        Rules(buys_within=-1)
 
 
 def test_without_consent_nobody_is_addressed_and_the_cap_holds(store: Store) -> None:

@@ -7,12 +7,15 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
+import polars as pl
 import pytest
 from starlette.testclient import TestClient
 
-from shelfwise.schema import Availability, Event, EventType, Product
+from shelfwise.plan.campaigns.draft import Draft, Offer
+from shelfwise.schema import Availability, Event, EventType, Product, now, to_micros
 from shelfwise.serve.app import create_app
 from shelfwise.serve.imports import UPLOADS
 from shelfwise.serve.web.console.guard import COOKIE
@@ -253,3 +256,41 @@ def test_unknown_and_odd_addresses(signed: tuple[TestClient, str]) -> None:
     for query in (EVIL, "%00", "a" * 10_000, "AND OR ( *", "'; DROP TABLE products; --", "‮abc", "😀"):
         assert client.get("/console/search", params={"q": query}).status_code == 200
         assert client.get("/console/products", params={"q": query}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("lang", "words"), [("en", ("By kind of customer", "Buyers won")), ("zh", ("按顾客类型", "累计"))]
+)
+def test_a_campaigns_page_shows_its_segments_and_qini_curve(
+    signed: tuple[TestClient, str], folder: Path, lang: str, words: tuple[str, ...]
+) -> None:
+    client, _ = signed
+    begin = now() - timedelta(days=7)
+    plan = Draft(id="mugs", start=begin, end=now(), offers=(Offer(code="mug", products=("mug-red",), discount=0.1),))
+    names = [f"addressed-{number}" for number in range(120)]
+    with Shop(folder) as shop:
+        shop.campaigns.put([plan])
+        rows = {
+            "campaign": plan.id,
+            "customer": names,
+            "arm": ["held_out" if number % 3 == 0 else "sent" for number in range(120)],
+            **{"time": to_micros(begin), "offer": "mug", "products": "[]", "reason": "", "response": 0.1},
+            "profit": [float(120 - number) for number in range(120)],
+        }
+        if shop.store.campaign_record.add_contacts(pl.DataFrame(rows)):
+            when = begin + timedelta(days=1)
+            bought = [name for number, name in enumerate(names) if number % 3 and number < 60]
+            shop.append_events(
+                [
+                    Event(type=EventType.PURCHASE, customer=name, product="mug-red", price=9.0, time=when)
+                    for name in bought
+                ]
+            )
+    page = client.get(f"/console/campaigns/mugs?lang={lang}").text
+    assert all(word in page for word in words)
+    section = page[page.index('id="segments"') :]
+    assert re.search(r"<td>120</td><td><strong>0.500</strong>", section), "half of those sent to bought, none held out"
+    value = re.search(r"Qini[^<]*<strong>(-?[\d.]+)", section)
+    assert value, "the coefficient stands under the curve"
+    assert float(value[1]) > 0.5, "the best came first"
+    assert not re.findall(r"console\.[a-z_]+\.[a-z_]+", re.sub(r"<[^>]*>", "", page)), "a text is missing"

@@ -21,7 +21,7 @@ from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.campaigns.draft import Draft, sellable
 from shelfwise.plan.campaigns.learners import LEARNERS, Sample
 from shelfwise.plan.campaigns.qini import Floats, effect_interval, qini
-from shelfwise.plan.campaigns.response import History, Logistic, learn_response, offer_scores
+from shelfwise.plan.campaigns.response import History, Logistic, learn_purchases, learn_response, offer_scores
 from shelfwise.plan.campaigns.supply import spare
 from shelfwise.plan.campaigns.words import POPULAR, Said, bought
 from shelfwise.schema import to_micros
@@ -41,8 +41,9 @@ _DAY = 86_400_000_000
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rules:
     """All must hold. days: bought within; away: not bought within; orders, spent: at least; category: bought of it;
-    like: the customers most like these; size: at most so many, the most profitable; pays: only who brings more than
-    they cost."""
+    like: the customers most like these; buys_within: would buy of buys_category (the campaign's products where it is
+    empty) within so many days with a chance of at least buys_chance; size: at most so many, the most profitable; pays:
+    only who brings more than they cost."""
 
     days: int | None = None
     away: int | None = None
@@ -50,11 +51,14 @@ class Rules:
     spent: float | None = None
     category: str = ""
     like: tuple[str, ...] = ()
+    buys_within: int | None = None
+    buys_category: str = ""
+    buys_chance: float = 0.1
     size: int | None = None
     pays: bool = True
 
     def __post_init__(self) -> None:
-        for name in ("days", "away", "orders", "spent", "size"):
+        for name in ("days", "away", "orders", "spent", "buys_within", "buys_chance", "size"):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise InvalidRequest(name, f"is {value}; it must be 0 or more")
@@ -62,8 +66,9 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Audience:
-    """people: customer, arm, response (chance), profit (expected, after cost), offer, products (list), reason; the best
-    first. summary: sizes, expectations with 95% intervals, why others were left out. curve: profit by size."""
+    """people: customer, arm, response (chance), uplift (its change; null where nobody was held out before), profit
+    (expected, after cost), offer, products (list), reason; the best first. summary: sizes, expectations with 95%
+    intervals, why others were left out. curve: profit by size."""
 
     people: pl.DataFrame
     summary: dict[str, Any]
@@ -99,6 +104,14 @@ def audience(
     people = _allowed(store, draft, people, moment, left, warnings)
     if not people:
         return Audience(people=_nobody(), summary={"customers": 0, "left_out": left}, curve=[], warnings=warnings)
+    if rules.buys_within is not None:
+        chance = _would_buy(history, people, products, rules, moment)
+        kept = [name for name, value in zip(people, chance, strict=True) if value >= rules.buys_chance]
+        left["less likely to buy"] = len(people) - len(kept)
+        people = kept
+        if not people:
+            summary = {"customers": 0, "left_out": {why: count for why, count in left.items() if count}}
+            return Audience(people=_nobody(), summary=summary, curve=[], warnings=warnings)
     x = history.describe(people, products, moment)
     if rules.like:
         likeness = _alike(history, everybody, rules.like, products, moment)
@@ -143,13 +156,14 @@ def audience(
             "customer": names,
             "arm": [HELD_OUT if out else SENT for out in held],
             "response": response[chosen],
+            "uplift": np.full(len(chosen), np.nan) if basis == "response" else changed[chosen],
             "profit": profit[chosen],
             "offer": codes,
             "products": shown,
             "reason": reasons,
         },
         schema=_nobody().schema,
-    )
+    ).with_columns(pl.col("uplift").fill_nan(None))
     random = np.random.default_rng(0)
     shift = random.standard_normal(_DRAWS) * spread  # what is not known of the mean change
     drawn = draws if basis == "response" else changed[None] + shift[:, None]
@@ -187,6 +201,7 @@ def _nobody() -> pl.DataFrame:
             "customer": pl.String,
             "arm": pl.String,
             "response": pl.Float64,
+            "uplift": pl.Float64,
             "profit": pl.Float64,
             "offer": pl.String,
             "products": pl.List(pl.String),
@@ -258,6 +273,23 @@ def _alike(
     x = history.describe(everybody, products, moment)
     chance = Logistic(x, np.array([name in given for name in everybody])).chance(x)
     return dict(zip(everybody, chance.tolist(), strict=True))
+
+
+def _would_buy(
+    history: History, people: Sequence[str], products: Sequence[str], rules: Rules, moment: datetime
+) -> Floats:
+    """float [people]: the chance that each buys one of the products, or of the category, in the days to come."""
+    wanted = list(products)
+    if rules.buys_category:
+        inside = (pl.col("kind") == rules.buys_category) | pl.col("kind").str.starts_with(f"{rules.buys_category} > ")
+        wanted = history.kinds.filter(inside)["product"].to_list()
+    model = None
+    if wanted:
+        model = learn_purchases(history, wanted, moment, max(1.0, float(rules.buys_within or 0))).model
+    if model is None:
+        what = repr(rules.buys_category) if rules.buys_category else "the campaign's products"
+        raise NotEnoughData(f"nobody bought {what} lately, so who would buy cannot be told; leave buys_within out")
+    return model.chance(history.describe(people, wanted, moment))
 
 
 def _order_value(history: History, products: Sequence[str], moment: datetime) -> float:

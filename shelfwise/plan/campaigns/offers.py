@@ -18,7 +18,8 @@ _NAMED = 12  # products of an offer whose contact names none
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Invitation:
-    """response: expected chance to take part; profit: expected gain after cost; None where no audience was planned."""
+    """response: expected chance to take part; uplift: how much a contact changes it, None where nobody was held out
+    before; profit: expected gain after cost; None where no audience was planned."""
 
     campaign: str
     title: str
@@ -26,6 +27,7 @@ class Invitation:
     discount: float
     products: tuple[str, ...]
     response: float | None
+    uplift: float | None
     profit: float | None
     reason: str
 
@@ -37,6 +39,7 @@ class Invitation:
             "discount": self.discount,
             "products": list(self.products),
             "response": self.response,
+            "uplift": self.uplift,
             "profit": self.profit,
             "reason": self.reason,
         }
@@ -81,6 +84,7 @@ class Running:
                 discount=offer.discount,
                 products=products,
                 response=contact["response"],
+                uplift=contact["uplift"],
                 profit=contact["profit"],
                 reason=contact["reason"],
             )

@@ -214,6 +214,11 @@ def learn_response(history: History, products: Sequence[str], moment: datetime, 
     if sum(int(one.sum()) for one in answers) >= FEWEST:
         known = np.vstack([history.describe(one.customers, one.products, one.start) for one in earlier])
         return Response(Logistic(known, np.concatenate(answers)), "answers", days)
+    return learn_purchases(history, products, moment, days)
+
+
+def learn_purchases(history: History, products: Sequence[str], moment: datetime, days: float) -> Response:
+    """Who buys of the products in as many days, learned from windows of that length before."""
     rows, bought = [], []
     for window in range(1, WINDOWS + 1):
         start = moment - timedelta(days=days * window)

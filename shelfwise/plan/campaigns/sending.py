@@ -35,6 +35,7 @@ def export(store: Store, draft: Draft, chosen: Audience, moment: datetime) -> st
         "offer",
         "reason",
         "response",
+        "uplift",
         "profit",
         campaign=pl.lit(draft.id),
         time=pl.lit(to_micros(max(moment, draft.start))),

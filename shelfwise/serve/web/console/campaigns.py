@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from shelfwise.serve.app import Service
 
 FORM = ("id", "title", "start", "end", "categories", "products", "discount", "contact_cost", "holdout")
-RULES = ("days", "away", "orders", "spent", "size")
+RULES = ("days", "away", "orders", "spent", "buys_within", "buys_chance", "size")
 SHOWN = 10  # people of an audience
 
 
@@ -57,6 +57,7 @@ class CampaignPage:
     people: tuple[dict[str, Any], ...]
     curve: chart.Chart | None
     effect: Mapping[str, Any] | None
+    gains: chart.Chart | None = None
     wrong: str = ""
     done: str = ""
 
@@ -163,6 +164,7 @@ class Pages:
             people=_people(made) if made else (),
             curve=_curve(made, language(request)) if made and made.curve else None,
             effect=effect,
+            gains=_gains(effect["qini"]["points"], language(request)) if effect and effect["qini"] else None,
             **said,
         )
         return render(page, request, status)
@@ -212,6 +214,8 @@ def _amount(name: str, text: str, default: float) -> float:
 
 def _number(name: str, text: str) -> float | int:
     try:
+        if name == "buys_chance":
+            return float(text) / 100
         return float(text) if name == "spent" else int(text)
     except ValueError:
         raise InvalidRequest(name, f"is {text!r}; it must be a number") from None
@@ -228,6 +232,22 @@ def _curve(made: Audience, lang: str) -> chart.Chart:
     size = known("console.campaigns.size")[lang]
     line = chart.Line(name=title, points=points, band=band)
     return chart.lines([line], title=title, description=text, x_name=size, number="{:,.0f}".format)
+
+
+def _gains(points: list[dict[str, float]], lang: str) -> chart.Chart:
+    """The Qini curve of the planned order beside a random order's straight line."""
+    words = {key: known(f"console.campaigns.qini.{key}")[lang] for key in ("title", "about", "x", "planned", "random")}
+    planned = chart.Line(
+        name=words["planned"], points=[(100 * one["share"], one["gain"]) for one in points], letter="A"
+    )
+    straight = [(0.0, 0.0), (100.0, points[-1]["gain"])]
+    return chart.lines(
+        [planned, chart.Line(name=words["random"], points=straight, letter="B")],
+        title=words["title"],
+        description=words["about"],
+        x_name=words["x"],
+        number="{:,.1f}".format,
+    )
 
 
 def _to(id: str, done: str = "") -> RedirectResponse:
