@@ -67,13 +67,14 @@ def _shopify(record: Row, _: Mapping[str, str]) -> Iterator[Row]:
         "Title": text("title"),
         "Body (HTML)": text("body_html", "description_html", "description"),
         "Vendor": text("vendor"),
-        "Type": text("product_type"),
+        "Type": text("product_type") or named(record.get("category")),
         "Tags": ", ".join(map(value_text, tags)) if isinstance(tags, list) else text("tags"),
     }
     if "status" in record:
         whole["Status"] = text("status").lower()
-    if "published_at" in record:
-        whole["Published"] = "true" if record["published_at"] else "false"
+    for name in ("published_at", "online_store_url"):  # null: in no shop window
+        if name in record and "Published" not in whole:
+            whole["Published"] = "true" if record[name] else "false"
     for at, variant in enumerate(variants or [{}]):
         said = _texts(variant)
         row = dict(whole)
@@ -94,7 +95,8 @@ def _shopify(record: Row, _: Mapping[str, str]) -> Iterator[Row]:
             "Variant Image": link_of(variant.get("image") or variant.get("featured_image")),
         }
         if "inventory_quantity" in variant:
-            tracked = "inventory_management" not in variant or bool(variant["inventory_management"])
+            item = variant.get("inventory_item")
+            tracked = variant.get("inventory_management", item.get("tracked", True) if isinstance(item, dict) else True)
             row |= {
                 "Variant Inventory Qty": said("inventory_quantity"),
                 "Variant Inventory Policy": said("inventory_policy").lower(),
@@ -339,7 +341,7 @@ def named(value: object) -> str:
     if isinstance(value, list):
         return named(value[0]) if value else ""
     if isinstance(value, dict):
-        for key in ("path", "full_name", "name", "title", "label", "value", "slug"):
+        for key in ("path", "full_name", "fullName", "name", "title", "label", "value", "slug"):
             if isinstance(name := value.get(key), str) and name:
                 return name
         return ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, dates, event_fields, ga4, headings, lists, nested, orders, reading
+from shelfwise.intake import columns, dates, event_fields, ga4, headings, lists, matomo, nested, orders, reading
 from shelfwise.intake.event_fields import SYNONYMS
 from shelfwise.intake.extremes import LARGE_PRICE, LARGE_QUANTITY, add_bots, add_extremes, bot_like
 from shelfwise.intake.ids import FloatIds, say_float_columns
@@ -160,6 +160,9 @@ def _table_frames(
     header = reading.header_of(path, kind)
     if kind in ("csv", "tsv") and not mapping and headings.seems_data(header):
         raise _headless(path, path, kind)
+    if matomo.is_table(header):
+        problem = "is Matomo's list of visits as a table; export it as JSON (Live.getLastVisitsDetails, format=JSON)"
+        raise UnreadableFile(path, problem, line=1)
     columns = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
     if "request_id" not in columns and not (mapping and "request_id" in mapping):
         event_fields.order_by_name(header, columns)

@@ -9,14 +9,16 @@ of these is an error, never an id.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, reading
+from shelfwise.intake import columns, documents, reading
 from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.reading import value_text
 from shelfwise.intake.report import Findings
@@ -36,7 +38,14 @@ _ENTRY = {
     "time": ("ts",),
     "name": ("name",),
     "quantity": ("qty_ordered", "quantity_ordered", "amount"),
-    "price": ("price_incl_tax", "unit_amount", "base_price"),
+    "price": (
+        "price_incl_tax",
+        "unit_amount",
+        "base_price",
+        "discounted_unit_price_set",
+        "original_unit_price_set",
+        "original_unit_price",
+    ),
 }
 _IDS = ("product", "product_id", "productid", "sku", "item_sku", "product_sku")  # before item_id, often a line's number
 #: Names that an order, which holds the list, may have.
@@ -54,7 +63,7 @@ _RECORD = {
     ),
     "customer": ("customer_email", "email", "customer"),
     "time": ("date_created_gmt", "date_created", "processed_at", "purchase_date", "order_created_at"),
-    "status": ("financial_status", "order_status", "state", "payment_status"),
+    "status": ("financial_status", "display_financial_status", "order_status", "state", "payment_status"),
 }
 
 
@@ -64,14 +73,30 @@ def is_nested(path: Path, kind: str) -> bool:
         return any(dtype.is_nested() for dtype in reading._parquet(path).collect_schema().dtypes())
     if kind in ("csv", "tsv"):
         return _nests_in_table(path, kind)
-    if kind != "jsonl":
-        return False
-    for seen, (_, row) in enumerate(reading.json_rows(path)):
-        if seen >= _LOOKED_AT:
-            break
-        if any(isinstance(value, dict | list) or _is_list_text(value) for value in row.values()):
-            return True
+    return kind == "jsonl" and (_nests_at_once(path) or _nests_later(path))
+
+
+def _nests_at_once(path: Path) -> bool:
+    return any(_nests(row) for _, row in islice(reading.json_rows(path), _LOOKED_AT))
+
+
+def _nests_later(path: Path) -> bool:
+    """Whether a line of a long log does, which begins with views and has its first order far behind."""
+    if documents.is_document(path):
+        return any(_nests(row) for _, row in reading.json_rows(path))
+    for _, text in reading.lines(path):
+        if "[" in text or "{" in text[1:]:
+            try:
+                row = json.loads(text)
+            except ValueError:
+                return False  # the reader says what is wrong, with its line
+            if isinstance(row, dict) and _nests(row):
+                return True
     return False
+
+
+def _nests(row: Mapping[str, Any]) -> bool:
+    return any(isinstance(value, dict | list) or _is_list_text(value) for value in row.values())
 
 
 def holds_orders(path: Path, kind: str) -> bool:
@@ -338,16 +363,21 @@ def _pieces_back(inside: Mapping[str, Any]) -> float:
 
 def _refunds(record: Mapping[str, Any]) -> Iterator[tuple[float, str, dict[str, Any]]]:
     """(pieces, when, the order's line) of Shopify's refunds of an order."""
-    refunds = record.get("refunds")
-    for refund in refunds if isinstance(refunds, list) else ():
-        lines = refund.get("refund_line_items") if isinstance(refund, dict) else None
-        for line in lines if isinstance(lines, list) else ():
-            entry = line.get("line_item") if isinstance(line, dict) else None
-            if not isinstance(entry, dict):
-                items = record.get("line_items") or []
-                entry = next((one for one in items if one.get("id") == line.get("line_item_id")), None)
-            if entry and (pieces := _number(line.get("quantity"))) > 0:
-                yield pieces, value_text(refund.get("created_at")), entry
+    items = _of(record, "line_items") or []
+    for refund in _of(record, "refunds") or ():
+        for line in _of(refund, "refund_line_items") or ():
+            entry = _of(line, "line_item")
+            number = entry.get("id") if isinstance(entry, dict) else _of(line, "line_item_id")
+            entry = next((one for one in items if one.get("id") == number), entry)
+            if isinstance(entry, dict) and (pieces := _number(line.get("quantity"))) > 0:
+                yield pieces, value_text(_of(refund, "created_at")), entry
+
+
+def _of(record: object, name: str) -> Any:
+    """The value of this name, snake_case or camelCase."""
+    if not isinstance(record, dict):
+        return None
+    return record[name] if name in record else record.get(re.sub(r"_(.)", lambda found: found[1].upper(), name))
 
 
 def _number(value: object) -> float:

@@ -13,6 +13,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import orjson
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import documents
+from shelfwise.intake import documents, graphql, matomo
 from shelfwise.intake.encoding import encoding_of, open_bytes
 from shelfwise.intake.ids import EXACT
 
@@ -231,7 +232,17 @@ _LONG_NUMBER = re.compile(r"(?<![\d\"])\d{19}")  # beyond 64 bits orjson makes a
 
 
 def json_rows(path: Path) -> Iterator[tuple[int, Row]]:
-    """The objects of JSON Lines, where blank lines are skipped, or of a JSON document, whatever wraps them."""
+    """The objects of JSON Lines, where blank lines are skipped, or of a JSON document, whatever wraps them; what APIs
+    write in a way of their own as others do (see graphql.py, matomo.py)."""
+    for line, record in graphql.joined(path, partial(_objects, path)):
+        if matomo.is_visit(record):
+            for event in matomo.events(record):
+                yield line, event
+        else:
+            yield line, record
+
+
+def _objects(path: Path) -> Iterator[tuple[int, Row]]:
     if documents.is_document(path):
         yield from documents.rows(path)
         return

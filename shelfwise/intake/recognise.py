@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import events, exports, ga4, nested, products, reading
+from shelfwise.intake import events, exports, ga4, matomo, nested, products, reading
 from shelfwise.intake.mapping import resolve
 
 Contents = Literal["products", "events"]
@@ -21,6 +21,8 @@ def recognise(path: Path) -> Contents:
     if kind == "jsonl" and ga4.is_export(path):
         return "events"
     header = reading.header_of(path, kind)
+    if matomo.is_table(header):
+        return "events"  # which says what to export in its place
     if kind != "jsonl" and exports.recognised(header):
         return "products"
     names = resolve(path, header, None, events.SYNONYMS, open_ended=True)

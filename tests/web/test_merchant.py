@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -165,6 +166,31 @@ def test_a_file_is_dropped_and_an_upload_is_stopped(visit: Visit, server: Server
         page.get_by_role("button", name="Delete the copy").click()
         page.wait_for_url("**/console/data")
         assert not list((server.folder / UPLOADS).iterdir())
+        _import_json(page, server.folder)
+
+
+def _import_json(page: Page, folder: Path) -> None:
+    """A whole answer of an API, and JSON Lines with lists: as files on the command line, through the browser."""
+    ware = {"id": 7, "title": "Flax shirt", "handle": "flax", "status": "active"}
+    variants = [{"id": 71, "sku": "F-S", "price": "49.00", "option1": "S"}, {"id": 72, "sku": "F-M", "price": "49.00"}]
+    dropped(page, "products.json", json.dumps({"products": [{**ware, "variants": variants}]}, indent=1))
+    page.wait_for_url("**/console/data/import/*")
+    expect(page.get_by_role("heading", name="This is a product feed.")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("main")).to_contain_text("Shopify (API)")
+    page.get_by_role("button", name="Load 2 products").click()
+    expect(page.get_by_role("status")).to_contain_text("products are in the shop.", timeout=60_000)
+    lines = [{"sku": "F-S", "quantity": 2}, {"sku": "F-M", "quantity": 1}]
+    order = {"id": 9, "created_at": "2026-03-01T10:00:00Z", "customer": {"id": "zoe"}, "line_items": lines}
+    page.goto("/console/data")
+    dropped(page, "orders.jsonl", json.dumps(order) + "\n" + json.dumps({**order, "id": 10}) + "\n")
+    page.wait_for_url("**/console/data/import/*")
+    expect(page.get_by_role("heading", name="This is an event log.")).to_be_visible(timeout=60_000)
+    page.get_by_role("button", name="Load 4 events").click()
+    expect(page.get_by_role("status")).to_contain_text("4 events are recorded.", timeout=60_000)
+    with Shop(folder) as shop:
+        assert {"F-S", "F-M"} <= shop.store.products(["F-S", "F-M"]).keys()
+        bought = [(event.product, event.quantity) for event in shop.store.last_events(customer="zoe", n=9)]
+        assert sorted(bought) == [("F-M", 1), ("F-M", 1), ("F-S", 2), ("F-S", 2)]
 
 
 def dropped(page: Page, name: str, text: str) -> None:
