@@ -213,7 +213,7 @@ def load_settings(folder: Path) -> Settings:
     """The settings of the shop in `folder`. Raises SettingsError."""
     path = folder / FILE
     try:
-        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8")) if path.exists() else {}
+        values: dict[str, Any] = tomllib.loads(path.read_text("utf-8-sig")) if path.exists() else {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: not valid TOML: {error}") from None
     for key in list(values):

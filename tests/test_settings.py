@@ -17,6 +17,11 @@ def test_the_file_is_read_and_the_environment_wins(tmp_path, monkeypatch):
     assert (settings.name, settings.port) == ("From the file", 9001)
 
 
+def test_a_file_saved_by_notepad_is_read(tmp_path):
+    (tmp_path / FILE).write_bytes(b'\xef\xbb\xbfname = "Caf\xc3\xa9"\r\nport = 9000\r\n')
+    assert (load_settings(tmp_path).name, load_settings(tmp_path).port) == ("Café", 9000)
+
+
 @pytest.mark.parametrize(
     ("key", "near"), [("portt", "port"), ("learning_rat", "learning_rate"), ("netwrok", "network")]
 )

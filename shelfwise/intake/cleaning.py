@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,15 @@ from shelfwise.intake.mapping import Column, bare_name, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings
 from shelfwise.intake.states import FILLED, hidden_most, parse_availability, parse_status, status_in
-from shelfwise.intake.values import clean_path, clean_text, normalise_unit, parse_money, parse_time
+from shelfwise.intake.values import (
+    NOTHING,
+    clean_path,
+    clean_text,
+    encoded_once,
+    normalise_unit,
+    parse_money,
+    parse_time,
+)
 from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
 
 #: Attributes that hold a measure, whose unit is written one way.
@@ -32,6 +41,9 @@ _MADE_OF = {
     "availability": ("availability", "quantity"),
     **dict.fromkeys(("sale_price", "sale_start", "sale_end"), ("sale_price", "original_price", "sale_window")),
 }
+#: Google's name of the day from which a product is not shown.
+_EXPIRES = frozenset(("expiration_date", "expires_at", "expires_on", "unpublish_at", "unpublished_at"))
+_NEXT_LINK = re.compile(r"[\s,|;]+(?=https?://|//)")  # between several links in one cell
 DOUBT = "doubt"  # column beside PRODUCT_COLUMNS: a status word that is none
 
 
@@ -59,7 +71,9 @@ class Cleaner:
         self._plain: dict[str, str] = {}
         self.columns: dict[str, Column] = {}
         self.keys: set[str] = set()
+        self.currencies: Counter[str] = Counter()  # that came with prices
         self._currencies = False
+        self._now = schema.to_micros(schema.now())
         self.understood_status = False
         self.silent: set[int] = set()  # lines that say nothing of availability
         self._learn(list(header))
@@ -80,7 +94,9 @@ class Cleaner:
         )  # a status that the user names is the only one
         taken = {column.name for column in self.columns.values()}
         self._status = [name for name in self._status if name not in taken]
+        self._expires = [name for name, plain in self._plain.items() if plain in _EXPIRES]
         self._taken = frozenset(taken)
+        self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
     @property
     def given(self) -> set[str]:
@@ -98,6 +114,7 @@ class Cleaner:
         """(line, *PRODUCT_COLUMNS, DOUBT)."""
         if self._open_ended and not row.keys() <= self._seen:
             self._learn([name for name in row if name not in self._seen])
+        row = self._readable(line, row)
         price, currency, sale, start, end = self._prices(line, row)
         status, doubt = self._shown(line, row)
         return (
@@ -123,6 +140,26 @@ class Cleaner:
             end,
             doubt,
         )
+
+    def _readable(self, line: int, row: Row) -> Row:
+        """The row with texts encoded once, and without texts that stand for nothing."""
+        changed: Row = {}
+        for name, value in row.items():
+            if not isinstance(value, str):
+                continue
+            if (
+                value in NOTHING
+                and name not in self._ids
+                and (name in self._taken or value[:4].lower() not in ("none", "n/a"))
+            ):
+                changed[name] = ""
+                why = "a word for nothing, as programs write it (nan, NULL, None, N/A): taken as empty"
+                self._findings.add("empty_word", "mended", why, [(line, f"{name}: {value}")])
+            elif (once := encoded_once(value)) != value:
+                changed[name] = once
+                why = "UTF-8 that was read as Windows-1252 and encoded again; read as it was meant"
+                self._findings.add("encoded_twice", "mended", why, [(line, f"{value[:60]} → {once[:60]}")])
+        return {**row, **changed} if changed else row
 
     def _value(self, row: Row, field: str) -> Any:
         column = self.columns.get(field)
@@ -183,6 +220,7 @@ class Cleaner:
         currency = currency or other or third
         if currency and ("price" in self.columns or "sale_price" in self.columns):
             self._currencies = True
+            self.currencies[currency] += price is not None
         if before is not None and price is None:
             price, before = before, None
         if before is not None and price is not None and before > price and sale is None:
@@ -289,10 +327,15 @@ class Cleaner:
             elif text.strip() or bare_name(name) in FILLED:
                 states.append(status)
                 self.understood_status = True
+        for name in self._expires:
+            if (end := _micros(value_text(row.get(name)).strip(), day_ends=True)) is not None:
+                states.append(Status.ARCHIVED if end <= self._now else Status.ACTIVE)
+                self.understood_status = True
         return str(hidden_most(states)), doubt
 
     def _photo(self, line: int, row: Row) -> str:
-        link = _first(self._value(row, "image_link")).strip()
+        link = _NEXT_LINK.split(_first(self._value(row, "image_link")).strip())[0]
+        link = f"https:{link}" if link.startswith("//") else link
         kept, problem = self._photos.find(link)
         if problem:
             why = "the photo cannot be used; the product is kept without"

@@ -20,27 +20,28 @@ _T = TypeVar("_T", int, float)
 TYPE_NAMES: dict[str, EventType] = {
     **{str(kind): kind for kind in EVENT_TYPES if kind is not EventType.RETURNED},
     **dict.fromkeys(
-        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content"),
+        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content", "detailview", "detail_page_view", "read", "浏览", "点击", "閲覧"),
         EventType.VIEW_ITEM,
     ),
     **dict.fromkeys(
-        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add"),
+        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add", "加购", "加入购物车", "カート追加"),
         EventType.ADD_TO_CART,
     ),
     **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed"), EventType.REMOVE_FROM_CART),
     **dict.fromkeys(
-        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed"),
+        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "购买", "下单", "支付", "購入"),
         EventType.PURCHASE,
     ),
     **dict.fromkeys(
         ("refunded", "return", "returned", "order_refunded", "order_cancelled", "order_canceled", "cancellation", "credit", "credit_note", "chargeback"),
         EventType.REFUND,
     ),
-    **dict.fromkeys(("view_search_results", "query", "searched", "products_searched"), EventType.SEARCH),
+    **dict.fromkeys(("view_search_results", "query", "searched", "products_searched", "搜索", "検索"), EventType.SEARCH),
     **dict.fromkeys(("impression", "impressions", "product_list_viewed", "list_view"), EventType.VIEW_ITEM_LIST),
     **dict.fromkeys(("click", "clicked", "select", "product_clicked", "select_content"), EventType.SELECT_ITEM),
     **dict.fromkeys(
-        ("wishlist", "addtowishlist", "fav", "favorite", "favourite", "like", "save"), EventType.ADD_TO_WISHLIST
+        ("wishlist", "addtowishlist", "product_added_to_wishlist", "fav", "favorite", "favourite", "like", "star", "save", "收藏"),
+        EventType.ADD_TO_WISHLIST,
     ),
     **dict.fromkeys(("rating", "rated", "review", "reviewed", "stars"), EventType.RATE),
 }  # fmt: skip
@@ -61,6 +62,19 @@ def ids(texts: pl.Series, rule: str = "") -> pl.Series:
     """As given, without blanks around them: two ids that differ in anything stay two."""
     texts = texts.str.strip_chars()
     return changed(texts, rule) if rule else texts
+
+
+#: '2 pcs', 'x2', '2 件'; '4/5', '4 stars', '4★'.
+_COUNTED = (
+    r"(?i)^\s*[x×]?\s*(\d+(?:[.,]\d+)?)\s*(?:[x×]|pcs?\.?|pieces?|stk\.?|stück|st\.|units?|ea|件|个|個|点|шт\.?"
+    r"|stars?|★+|/\s*5|out of 5)?\s*$"
+)
+
+
+def counted(texts: pl.Series) -> pl.Series:
+    """Numbers without the word for what they count; other texts as they are."""
+    plain = texts.str.contains(r"^-?[\d.]*$")
+    return texts if plain.all() else texts.str.replace(_COUNTED, "$1")
 
 
 def numbers(texts: pl.Series, *, money: bool = False, divide: float = 1.0) -> tuple[pl.Series, pl.Series]:

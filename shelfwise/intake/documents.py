@@ -7,13 +7,13 @@ from __future__ import annotations
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake.encoding import encoding_of, open_bytes
+from shelfwise.intake.containers import DAMAGED, open_bytes
+from shelfwise.intake.encoding import encoding_of
 
 MOST = 64_000_000  # characters of one record of an array, or of a document that is one object
 _CHUNK = 262_144
@@ -94,6 +94,7 @@ _BESIDE = frozenset(
         "cursor",
         "took",
         "timed_out",
+        "max_score",
         "_shards",
         "aggregations",
         "version",
@@ -113,6 +114,7 @@ _ENVELOPES = frozenset(
         "product",
         "event",
         "body",
+        "hits",
         "payload",
         "products",
         "orders",
@@ -128,7 +130,7 @@ def is_document(path: Path) -> bool:
             text = io.TextIOWrapper(stream, encoding_of(path).codec, errors="replace")
             while (line := text.readline(MOST)) and not line.strip("\ufeff \t\r\n"):
                 pass
-    except (OSError, EOFError, zlib.error):
+    except DAMAGED:
         return False
     line = line.lstrip("\ufeff \t")
     if len(line) > 2_000_000:  # no line of a log is so long
@@ -152,6 +154,10 @@ def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def unwrapped(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The records of an answer of an API; a record by itself."""
+    if isinstance(source := value.get("_source"), dict):  # a hit of Elasticsearch
+        value = {**({"_id": value["_id"]} if "_id" in value else {}), **source}
+    if any(_is_typed(one) for one in value.values()):
+        value = _typed(value)
     names = {name: name.lower() for name in value}
     lists = [name for name, plain in names.items() if plain in _LISTS and _is_records(value[name])]
     beside = [name for name, plain in names.items() if name not in lists and plain not in _BESIDE]
@@ -164,6 +170,22 @@ def unwrapped(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from unwrapped(value[inside[0]])
         return
     yield value
+
+
+def _is_typed(value: object) -> bool:
+    """MongoDB's extended JSON: {"$oid": "5f…"}, {"$date": …}, {"$numberDecimal": "3.5"}."""
+    return isinstance(value, dict) and len(value) == 1 and next(iter(value)).startswith("$")
+
+
+def _typed(value: Any) -> Any:
+    """The value with what its types wrap in their place."""
+    if isinstance(value, list):
+        return [_typed(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return (
+        _typed(next(iter(value.values()))) if _is_typed(value) else {name: _typed(one) for name, one in value.items()}
+    )
 
 
 def _is_records(value: object) -> bool:
@@ -189,7 +211,7 @@ def _values(path: Path) -> Iterator[tuple[int, Any]]:
     except UnicodeDecodeError as error:
         problem = f"is not {encoding_of(path).name}; name its encoding with --encoding"
         raise UnreadableFile(path, f"{problem} ({error.reason})", line=text.line) from None
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise UnreadableFile(path, f"is cut off or damaged: {error}", line=text.line) from None
 
 

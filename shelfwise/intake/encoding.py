@@ -9,19 +9,17 @@ composite approach to language/encoding detection", 2001): what is rare in a lan
 from __future__ import annotations
 
 import codecs
-import gzip
 import re
 import unicodedata
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import IO, cast
 
 from shelfwise.errors import UnreadableFile
+from shelfwise.intake.containers import DAMAGED, open_bytes
 
 _SAMPLE = 60_000  # bytes beside signs beyond ASCII that are weighed
 _FEW = 12  # bytes beyond ASCII below which two likely encodings are not told apart
@@ -81,22 +79,12 @@ def encoding_of(path: Path) -> Encoding:
     return _encoding_of(path, facts.st_size, facts.st_mtime_ns, _given.get())
 
 
-def open_bytes(path: Path) -> IO[bytes]:
-    """The file's bytes, unzipped when they are gzip (by content, whatever the name)."""
-    raw = path.open("rb")
-    if raw.read(2) == b"\x1f\x8b":
-        raw.close()
-        return cast(IO[bytes], gzip.open(path, "rb"))
-    raw.seek(0)
-    return raw
-
-
 def chunks_of_bytes(path: Path, size: int = _BLOCK) -> Iterator[bytes]:
     try:
         with open_bytes(path) as stream:
             while block := stream.read(size):
                 yield block
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise UnreadableFile(path, f"is cut off or damaged: {error}") from None
 
 

@@ -15,10 +15,10 @@ from shelfwise.intake.report import Findings
 
 #: Per field, what columns are commonly called (as `plain_name` writes them), the likeliest first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
-    "id": ("event_id", "id", "uuid", "insert_id", "message_id"),
-    "type": ("type", "event_type", "event_name", "event", "action", "behavior", "behaviour", "interaction"),
+    "id": ("event_id", "id", "uuid", "insert_id", "message_id", "_id"),
+    "type": ("type", "event_type", "event_name", "event", "action", "behavior", "behaviour", "interaction", "feedback_type", "event_subtype"),
     "time": (
-        "time", "timestamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
+        "time", "timestamp", "time_stamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
         "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum",
         "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
@@ -29,9 +29,9 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
         "buyer_id", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
         "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
-        "buyer_email", "e_mail",
+        "buyer_email", "e_mail", "distinct_id", "user_token",
     ),
-    "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id"),
+    "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id"),
     "product": (
         "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
@@ -52,7 +52,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
     "request_id": (
         "request_id", "transaction_id", "transactionid", "order_id", "order_number", "increment_id",
-        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "ecommerce_transaction_id", "id_order", "order_no", "order_reference",
+        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "ecommerce_transaction_id", "purchase_transaction_id", "id_order", "order_no", "order_reference",
         "bestellnummer", "bestell_nr", "auftragsnummer", "numéro_de_commande", "número_de_pedido", "订单编号", "订单号",
         "注文番号", "주문번호",
     ),

@@ -72,12 +72,14 @@ def load_events(
         known = frozenset(store.product_ids())
         frames = _frames(path, kind, mapping, named, Path(folder), known, findings)
         spool = Spool(Path(folder))
+        strangers = bool(known)  # no event's product is in the catalogue
         floats = FloatIds(("customer", "session", "product"))
         for frame in frames:
             frame = orders.somebody(frame, nobodies, findings)
             frame = lists.lists_as_ids(frame, known, findings)
             frame = orders.products_only(frame, frame["name"], known, not_products, findings)
             spool.add(valid := _valid(frame, findings))
+            strangers = strangers and not valid["product"].is_in(list(known)).any()
             floats.seen(valid)
             if progress is not None:
                 progress(findings.read, 0, "events: reading")
@@ -85,6 +87,13 @@ def load_events(
             reason = findings.first("dropped") or "there are no rows"
             raise UnreadableFile(path, f"has no usable row: {reason}")
         floats.say(findings)
+        if strangers and not floats.whole():
+            found = spool.scan().filter(pl.col("product") != "").select("line", "product").head(5).collect()
+            why = (
+                "no event's product is in the catalogue: kept, and says nothing; `shelfwise check` seeks what mends it"
+            )
+            if found.height:
+                findings.add("all_unknown", "note", why, found.rows(), count=spool.rows)
         _flag_bots(spool, findings)
         add_extremes(spool.scan(), findings)
 
@@ -313,7 +322,8 @@ def _events_of(
     unreadable: dict[str, pl.Series] = {}
     for field in ("quantity", "price", "value"):
         column = known.get(field, Column())
-        made[field], unreadable[field] = columns.numbers(text(field), money=field == "price", divide=column.divide)
+        texts_ = text(field) if field == "price" else columns.counted(text(field))
+        made[field], unreadable[field] = columns.numbers(texts_, money=field == "price", divide=column.divide)
     empty = made["quantity"].is_null() & ~unreadable["quantity"]
     made["quantity"] = made["quantity"].set(empty, 1.0)
     for field in ("price", "value"):

@@ -30,7 +30,7 @@ _LOOKED_AT = 200  # records that say whether a file nests
 #: What lists of a record are called, as `plain_name` writes it, the likeliest first.
 _LISTS = (
     "line_items", "lineitems", "items", "products", "order_items", "order_lines", "lines", "events", "contents",
-    "basket", "cart", "positions", "entries", "articles", "product_list", "actions", "interactions",
+    "basket", "cart", "positions", "entries", "articles", "product_list", "product_details", "actions", "interactions",
 )  # fmt: skip
 #: Names that an entry of a list may have beside those of a flat log.
 _ENTRY = {
@@ -240,7 +240,15 @@ class _Reader:
         if objects:
             key = min(objects, key=lambda key: (order[plain_name(key.rsplit(".", 1)[-1])], key.count(".")))
             return key, lists[key]
-        products = (*self._synonyms.get("product", ()), *_LISTS, "product_ids", "item_ids", "content_ids", "skus")
+        products = (
+            *self._synonyms.get("product", ()),
+            *_LISTS,
+            "product_ids",
+            "item_ids",
+            "content_ids",
+            "object_ids",
+            "skus",
+        )
         scalar = [
             key
             for key, value in lists.items()

@@ -18,8 +18,9 @@ from shelfwise.intake.exports import EXPORTS
 from shelfwise.intake.fields import SYNONYMS
 from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.images import Photos
+from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.merging import Merged
-from shelfwise.intake.reading import Row
+from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import product_problem
 from shelfwise.schema import PRODUCT_COLUMNS, Status
@@ -31,6 +32,9 @@ __all__ = ["FORMATS", "SYNONYMS", "load_products"]
 FORMATS = ("google", *EXPORTS, *reading.KINDS)
 CHUNK = 10_000
 COLUMNS_TOLD = 300  # columns of a file that its report names, for choosing among them
+_OF_ERRORS = frozenset(
+    ("error", "errors", "message", "messages", "code", "status", "detail", "error_description", "ok")
+)
 PREVIEW = 10  # products whose ids a report keeps, for a look at them
 
 
@@ -70,6 +74,9 @@ def load_products(
         currency=currency,
         open_ended=feed.open_ended,
     )
+    if "id" not in cleaner.columns and {plain_name(name) for name in feed.header} <= _OF_ERRORS:
+        said = next((text for _, row in feed.rows for text in map(value_text, row.values()) if text), "")
+        raise UnreadableFile(path, f"holds no products but what an API says went wrong: {said[:200]}", line=1)
     if "id" not in cleaner.columns:
         raise UnreadableFile(
             path,
@@ -89,6 +96,10 @@ def load_products(
         findings.facts["columns"] = {
             name: column.name or f"={column.constant}" for name, column in sorted(cleaner.columns.items())
         }
+        if len(cleaner.currencies) > 1:
+            shown = [(0, f"{name}: {count:,} prices") for name, count in cleaner.currencies.most_common()]
+            why = "prices are filtered and sorted as plain numbers, whatever their currency: load one currency"
+            findings.add("several_currencies", "note", why, shown, count=len(shown))
         if not spool.last:
             raise UnreadableFile(path, f"has no usable row: {findings.first('dropped') or 'there are no rows'}")
         spool.close(findings)

@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import re
-import zlib
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain, islice
@@ -23,7 +22,8 @@ import polars as pl
 
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import documents, graphql, matomo
-from shelfwise.intake.encoding import encoding_of, open_bytes
+from shelfwise.intake.containers import DAMAGED, open_bytes
+from shelfwise.intake.encoding import encoding_of
 from shelfwise.intake.ids import EXACT
 
 KINDS = ("csv", "tsv", "jsonl", "xml", "parquet")
@@ -42,11 +42,15 @@ def sniff(path: Path) -> str:
         with open_bytes(path) as stream:
             head = stream.read(65_536)
     except FileNotFoundError:
+        if re.match(r"(?:https?|s?ftp|s3|gs):/", str(path)):
+            raise UnreadableFile(path, "is a web address: fetch it first, as with `curl -o FILE ADDRESS`") from None
         raise UnreadableFile(path, "there is no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise UnreadableFile(path, f"cannot be read: {error}") from None
     if not head.strip():
         raise UnreadableFile(path, "is empty")
+    if re.match(rb"(?i)<!doctype html|<html", head.removeprefix(codecs.BOM_UTF8).lstrip()):
+        raise UnreadableFile(path, "is a web page, perhaps one to sign in: save the file that its link leads to")
     if head.removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"<"):
         return "xml"  # which declares its encoding itself
     begin = head.decode(encoding_of(path).codec, errors="replace").lstrip("\ufeff \t\r\n")
@@ -89,7 +93,7 @@ def lines(path: Path) -> Iterator[tuple[int, str]]:
             f"is not {encoding.name} (byte 0x{byte} at position {error.start + 1}); name its encoding with --encoding"
         )
         raise UnreadableFile(path, problem, line=max(number, 1)) from None
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise UnreadableFile(path, f"is cut off or damaged: {error}", line=number + 1) from None
 
 
@@ -157,6 +161,8 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
             break
     if first is None:
         raise UnreadableFile(path, "is empty")
+    if not template:
+        first, numbered = _past_remarks(first, numbered, delimiter)
     skipped = first[0] - 1
     delimiter = delimiter or max(",;|\t", key=_outside_quotes(first[1]).count)
     texts = chain((first[1],), (text for _, text in numbered))
@@ -197,6 +203,31 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
         elif "unexpected end of data" in problem:
             problem = "a quote is opened here and never closed"
         raise UnreadableFile(path, problem, line=begin) from None
+
+
+_REMARKS = 20  # lines that may stand before the headings
+
+
+def _past_remarks(
+    first: tuple[int, str], numbered: Iterator[tuple[int, str]], delimiter: str
+) -> tuple[tuple[int, str], Iterator[tuple[int, str]]]:
+    """The line of the headings, and those behind it. A title, the date of the export, `# comments` may stand before it:
+    lines of one field, in a file that has more."""
+    waiting = [first]
+    if _fields_in(first[1], delimiter) < 2:
+        for pair in islice(numbered, _REMARKS):
+            waiting.append(pair)
+            if _fields_in(pair[1], delimiter) > 1:
+                return pair, numbered
+    return first, chain(waiting[1:], numbered)
+
+
+def _fields_in(line: str, delimiter: str) -> int:
+    """How many fields with something in them a line has; none where it is a comment."""
+    if re.match(r"#(?:\s|-|=|$)", line):
+        return 0
+    line = re.sub(r'"[^"]*"', "text", line)
+    return sum(bool(field.strip()) for field in line.split(delimiter or max(",;|\t", key=line.count)))
 
 
 def _outside_quotes(line: str) -> str:

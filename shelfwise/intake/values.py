@@ -32,6 +32,28 @@ def clean_text(text: str, *, markup: bool = True) -> str:
     return _SPACE.sub(" ", text).strip()
 
 
+#: How programs write that there is nothing: pandas, databases, JavaScript, spreadsheets, who had to fill a field.
+NOTHING = frozenset(
+    ("nan", "NaN", "NAN", "null", "NULL", "None", "none", "nil", "undefined", "<NA>", "N/A", "n/a", "#N/A", "#NAME?", "#REF!",
+     "#VALUE!", "#DIV/0!", "#NULL!", "(null)", "\\N", "Does not apply", "does not apply", "Does Not Apply")
+)  # fmt: skip
+#: A letter that UTF-8 writes as two to four bytes, each byte read as a sign of Windows-1252.
+_TWICE = re.compile(
+    "[\u00c2-\u00f4][\u0080-\u00bf\u0152\u0153\u0160\u0161\u0178\u017d\u017e\u0192\u02c6\u02dc\u2013-\u203a\u20ac\u2122]"
+)
+
+
+def encoded_once(text: str) -> str:
+    """'CafÃ©' → 'Café': UTF-8 that some program read as Windows-1252 and wrote as UTF-8 again; other texts unchanged."""
+    if text.isascii() or not _TWICE.search(text):
+        return text
+    try:
+        raw = b"".join(sign.encode("latin-1" if "\x80" <= sign <= "\x9f" else "cp1252") for sign in text)
+        return raw.decode("utf-8")
+    except UnicodeError:
+        return text
+
+
 def strip_html(text: str) -> str:
     """The words of an HTML fragment. Feeds escape it once or twice, so it is unescaped up to twice.
 
@@ -83,7 +105,7 @@ def parse_money(text: str, currency: str = "") -> tuple[float, str] | None:
             return (amount, currency) if math.isfinite(amount) else None
     except ValueError:
         pass
-    text = re.sub(r"(?<=\d)[.,]?[-–—](?=\s|$)", "", text)  # "500.-" is 500
+    text = re.sub(r"(?<=\d)[.,/]?[-–—](?=\s|$)", "", text)  # "500.-" and "500/-" are 500
     amounts = _AMOUNT.findall(text)
     if len(amounts) != 1:
         return None

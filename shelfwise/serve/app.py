@@ -140,6 +140,8 @@ def create_app(shop: Shop, *, own: bool = False) -> FastAPI:
     _steering(app, service)
     _campaigns(app, service)
     _planning(app, service)
+    app.head("/v1/health", include_in_schema=False)(service.health)  # as many load balancers ask
+    app.head("/v1/ready", include_in_schema=False)(service.ready)
     app.get("/v1/health", summary="Is the server up, and with what?", **described("Health"))(service.health)
     app.get("/v1/ready", summary="Can it record, answer and search?", **described("Ready"))(service.ready)
     app.get("/metrics", include_in_schema=False)(service.measured)

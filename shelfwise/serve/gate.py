@@ -146,7 +146,8 @@ class Gate:
         except Exception as error:  # the edge of the process: nothing may leave as a traceback
             refused = as_refused(error)
             if refused.status >= 500:
-                log.error("request %s failed", state["request_id"], exc_info=error)
+                trace = None if isinstance(error, ShelfwiseError) else error  # what has a name needs none
+                log.error("request %s failed: %s", state["request_id"], error, exc_info=trace)
             if status == 0:
                 await tell(answer, state["request_id"], refused)
         finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 from shelfwise import schema
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import QualityReport, load_events, load_products, reading
+from shelfwise.intake.containers import DAMAGED, unpacked_size
 from shelfwise.intake.recognise import recognise
 from shelfwise.models.recommender import Progress
 from shelfwise.shop import Shop
@@ -126,18 +126,19 @@ def upload(shop: Shop, name: str) -> Path:
 def check_size(path: Path, most: int) -> None:
     """Raises UnreadableFile when a gzip file unpacks to more than `most` bytes."""
     try:
+        size = unpacked_size(path)
         with path.open("rb") as raw:
-            if raw.read(2) != b"\x1f\x8b":
+            if raw.read(2) != b"\x1f\x8b" and not size:
                 return
-        size = 0
-        with gzip.open(path, "rb") as stream:
-            while block := stream.read(1_000_000):
-                size += len(block)
-                if size > most:
-                    raise UnreadableFile(path, f"unpacks to more than {most // 1_000_000:,} MB; send it in parts")
+        if not size:
+            with gzip.open(path, "rb") as stream:
+                while size <= most and (block := stream.read(1_000_000)):
+                    size += len(block)
+        if size > most:
+            raise UnreadableFile(path, f"unpacks to more than {most // 1_000_000:,} MB; send it in parts")
     except FileNotFoundError:
         raise UnreadableFile(path, "is no longer there; upload it again") from None
-    except (OSError, EOFError, zlib.error) as error:
+    except DAMAGED as error:
         raise UnreadableFile(path, f"is cut off or damaged: {error}") from None
 
 

@@ -22,12 +22,13 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from shelfwise.errors import SettingsError, ShopError
+from shelfwise.errors import SettingsError, ShelfwiseError, ShopError
 from shelfwise.running import killed
 from shelfwise.serve.ending import end
 from shelfwise.serve.gate import is_loopback
 from shelfwise.serve.metrics import DIRECTORY
 from shelfwise.settings import FILE, PREFIX, load_settings
+from shelfwise.shop import Shop
 from shelfwise.trust.keys import KeyRing
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 BACKPRESSURE = 256  # requests a worker holds at once; more wait in the socket's queue
 STOP_SECONDS = 15  # then a worker that has not ended is killed
 START_SECONDS = 120
+_AGAIN_SECONDS = 1  # before a worker that cannot start is started again
 log = logging.getLogger("shelfwise.serve")
 
 
@@ -51,7 +53,8 @@ def serve(
     """Serve the shop in `folder` until SIGTERM or Ctrl-C; what is None is taken from its settings.
 
     Call it from the main thread. `progress` is told (1, 1, address) when the first worker answers. Raises
-    ShopError when there is no shop or the workers cannot start, SettingsError when the address cannot be used or is
+    ShopError when there is no shop or the workers cannot start, StoreError when its record cannot be opened,
+    SettingsError when the address cannot be used or is
     not loopback while the shop has no keys.
     """
     from granian import Granian
@@ -69,6 +72,8 @@ def serve(
             "or listen on 127.0.0.1"
         )
     address = _free_address(host, port)
+    with Shop(folder) as shop:
+        shop.store.newest_sequence()  # where the record cannot be opened, it is said here, not by each worker
     for left in killed(folder, forget=True):
         log.warning("%s.", left)
     with tempfile.TemporaryDirectory(prefix="shelfwise-metrics-") as metrics, _workers(folder, host, port, metrics):
@@ -108,15 +113,18 @@ def serve(
 def worker() -> FastAPI:
     """What each worker process runs: the app over the shop that the environment names."""
     from shelfwise.serve.app import create_app
-    from shelfwise.shop import Shop
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     sys.setswitchinterval(0.001)  # a thread beside the event loop holds it up for a millisecond at most
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    shop = Shop(Path(os.environ[f"{PREFIX}SHOP"]))
-    return create_app(shop, own=True)
+    try:
+        return create_app(Shop(Path(os.environ[f"{PREFIX}SHOP"])), own=True)
+    except ShelfwiseError as error:
+        log.error("this worker cannot start, and is started again: %s", error)
+        time.sleep(_AGAIN_SECONDS)
+        raise SystemExit(1) from None
 
 
 def _end_with(parent: multiprocessing.process.BaseProcess) -> None:

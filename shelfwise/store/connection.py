@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import weakref
 from collections import deque
@@ -31,6 +32,7 @@ except ImportError:  # Windows
 #: Seconds a writer waits for another process's transaction; a bulk import's last step can hold the record so long.
 PATIENCE = 120
 _ABANDONED: list[object] = []  # a parent's connections, kept in a child so that nothing closes them
+_ROOM = 1_000_000  # bytes without which its write-ahead log cannot begin
 _OPEN_LOCK = 0x53686C66  # PostgreSQL advisory lock: one process at a time migrates
 
 
@@ -308,6 +310,14 @@ def _upgrade(connection: Connection) -> None:
     connection.execute(select(tally).limit(1))
 
 
+def _is_full(folder: Path) -> bool:
+    """Has the disk no room for what SQLite writes beside its file?"""
+    try:
+        return shutil.disk_usage(folder).free < _ROOM
+    except OSError:
+        return False
+
+
 def mend(error: Exception, url: URL) -> str:
     """What is wrong with the record at `url`, and what to do."""
     reason = str(getattr(error, "orig", None) or error).strip().split("\n")[0]
@@ -322,7 +332,7 @@ def mend(error: Exception, url: URL) -> str:
         )
     if "locked" in reason:
         return f"{path}: another process has been writing for over {PATIENCE} s ({reason}); end it or wait, then retry"
-    if "full" in reason:
+    if "full" in reason or ("disk I/O" in reason and path and _is_full(Path(path).parent)):
         return f"{path}: the disk is full ({reason}); make room and retry. Nothing was half written"
     if "readonly" in reason or "unable to open" in reason:
         return f"{path} cannot be written ({reason}); check the permissions of the file and of its folder"

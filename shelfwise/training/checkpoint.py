@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -72,7 +74,12 @@ class Checkpoint:
         """Keep this in place of what was kept. facts["epoch"] names the file."""
         flat = {f"{group}/{name}": value.detach() for group, some in tensors.items() for name, value in some.items()}
         name = f"epoch-{facts['epoch']}.safetensors"
-        save_file({key: torch.clone(value.cpu()).contiguous() for key, value in flat.items()}, self.folder / name)
+        kept = {key: torch.clone(value.cpu()).contiguous() for key, value in flat.items()}
+        try:
+            save_file(kept, self.folder / name)
+        except SafetensorError as error:  # what its writer makes of a full disk
+            (self.folder / name).unlink(missing_ok=True)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder / name)) from error
         beside = self.folder / f"{_FACTS}.new"
         beside.write_text(json.dumps({**facts, "mark": self.mark, "file": name}), "utf-8")
         beside.replace(self.folder / _FACTS)

@@ -435,6 +435,9 @@ def test_health_metrics_and_docs(client: TestClient, shop: Shop) -> None:
     assert content["status"] == "ok"
     assert content["products"] == 60
     assert content["bundle"] == shop.bundle_version
+    for path in ("/v1/health", "/v1/ready"):  # as load balancers ask
+        reply = client.head(path)
+        assert (reply.status_code, reply.content) == (client.get(path).status_code, b"")
     client.post("/v1/events", json=[{**EVENT_BODY, "customer": "secret-customer", "id": "m1"}] * 2)
     client.post("/v1/recommend", json={"customer": "secret-customer"})
     client.get("/v1/secret-path")

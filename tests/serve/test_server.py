@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from shelfwise.errors import SettingsError, ShopError
+from shelfwise.errors import SettingsError, ShopError, StoreError
 from shelfwise.serve.server import serve
 from shelfwise.shop import Shop
 from tests.waiting import wait_for
@@ -255,3 +255,8 @@ def test_what_cannot_be_served_is_said_before_anything_starts(folder: Path, tmp_
         other.listen()
         with pytest.raises(SettingsError, match="cannot be listened on"):
             serve(folder, "127.0.0.1", other.getsockname()[1])
+    damaged = tmp_path / "damaged"
+    Shop.create(damaged).close()
+    (damaged / "record.db").write_text("no database")
+    with pytest.raises(StoreError, match=r"damaged or no SQLite file.*Restore it from a backup"):
+        serve(damaged, "127.0.0.1", free_port())

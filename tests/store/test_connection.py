@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,13 +16,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, make_url, text
 
 import shelfwise.store.migrations
 from shelfwise.errors import MissingDependency, StoreError
 from shelfwise.schema import EVENT_COLUMNS, PRODUCT_COLUMNS, Event, Product
 from shelfwise.store import open_store
-from shelfwise.store.connection import open_database
+from shelfwise.store.connection import mend, open_database
 from shelfwise.store.tables import APPLICATION_ID, REVISION, TALLIES, events, metadata, products
 
 
@@ -49,6 +50,14 @@ def test_the_newest_migration_is_the_one_the_code_knows() -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(shelfwise.store.migrations.__file__).parent))
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+def test_a_full_disk_is_named_whatever_sqlite_calls_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record that is opened on a full disk cannot begin its write-ahead log: SQLite says "disk I/O error"."""
+    error, url = sqlite3.OperationalError("disk I/O error"), make_url(sqlite_url(tmp_path))
+    assert "the disk is full" not in mend(error, url)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(10**9, 10**9 - 4096, 4096))  # type: ignore[attr-defined]
+    assert "the disk is full (disk I/O error); make room" in mend(error, url)
 
 
 def test_an_open_record_is_opened_without_alembic(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from torch.nn.functional import cross_entropy
 
 from shelfwise.errors import NotEnoughData
@@ -25,6 +27,7 @@ from shelfwise.serve.web.console.training import fits_of
 from shelfwise.settings import Settings
 from shelfwise.training import network as train
 from shelfwise.training import softmax
+from shelfwise.training.checkpoint import Checkpoint
 from shelfwise.training.network import NetworkRecommender, Plan, config_of
 from shelfwise.training.softmax import softmax_loss
 
@@ -425,3 +428,17 @@ def test_before_the_first_epoch_no_loss_is_told() -> None:
     assert all("validation NDCG@10" in status for status in starts)
     (fit,) = fits_of([{"what": status, "done": 1, "total": 2} for status in told])
     assert 0.0 in fit.ndcg
+
+
+def test_a_full_disk_under_a_checkpoint_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not an error of safetensors, whose writer tells it as one of its own."""
+
+    def full(_: object, path: Path) -> None:
+        path.write_bytes(b"half")
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("shelfwise.training.checkpoint.save_file", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        Checkpoint.open(tmp_path / "work", "mark").write({"epoch": 1}, {"now": {"weight": torch.zeros(2)}})
+    assert caught.value.errno == errno.ENOSPC
+    assert not list((tmp_path / "work").glob("*.safetensors"))
