@@ -106,8 +106,11 @@ class Complements:
         progress: Progress | None = None,
     ) -> Self:
         """Count; the head stays as it is."""
+        return self.fit_with(content_of(items), train, items, progress)
+
+    def fit_with(self, content: Floats, train: Sequences, items: Items, progress: Progress | None = None) -> Self:
+        """`fit`, with `content_of(items)` made before: float32 [n, d]."""
         now = int(train.time.max()) if train.rows else 0
-        content = content_of(items)
         return self.count(Baskets.of(train, items.n), items, content, now, progress)
 
     def count(

@@ -83,17 +83,16 @@ class Evidence:
         ages = np.maximum(baskets.ages(now), 0)
         share = np.repeat(np.exp2(-ages / _HALF_LIFE) / np.sqrt(np.maximum(sizes - 1, 1)), sizes).astype(np.float32)
         rows = _Rows(popularity)
-        itself, sure = np.arange(n, dtype=np.int32)[:, None], np.ones(held.nnz, np.bool_)
-        rows.add(held, held.data, sure, held, share, _KEPT, itself)
+        rows.add(held, held.data, held, share, _KEPT)
         groups, number = _groups(items)
         total = [popularity]
         if number:
             inside = sparse.csr_matrix(held @ _membership(groups, number))
             once = np.ones(inside.nnz, np.float32)
-            rows.add(inside, once, inside.data == 1, held, share, _KEPT_GROUP, groups)
+            rows.add(inside, once, held, share, _KEPT_GROUP, (inside.data == 1, groups))
             total.append(np.bincount(inside.indices, minlength=number).astype(np.float32))
         logs, weighted = _customers(baskets)
-        rows.add(logs, logs.data, np.ones(logs.nnz, np.bool_), weighted, weighted.data, _KEPT_BUYERS, itself)
+        rows.add(logs, logs.data, weighted, weighted.data, _KEPT_BUYERS)
         buyers = np.bincount(logs.indices, minlength=n).astype(np.float32)
         near, alike = _nearest(content, popularity > 0)
         return cls(
@@ -169,35 +168,41 @@ class _Rows:
     """Rows of evidence, each counted and cut to its strongest entries at once."""
 
     def __init__(self, popularity: Floats) -> None:
-        self._popularity = popularity
+        # Inside, products go by how often they are bought: the sums of most entries then lie close together.
+        self._products = np.argsort(-popularity, kind="stable").astype(np.int32)
+        self._place = np.empty(len(popularity), np.int32)
+        self._place[self._products] = np.arange(len(popularity), dtype=np.int32)
+        self._rarity = np.maximum(popularity[self._products], 1).astype(np.float32) ** np.float32(-_POWER)
         self._parts: list[tuple[Longs, Ints, Floats, Floats]] = []
 
     def add(
         self,
         baskets: sparse.csr_matrix,
         weight: Floats,
-        single: npt.NDArray[np.bool_],
         held: sparse.csr_matrix,
         share: Floats,
         most: int,
-        groups: Ints,
+        groups: tuple[npt.NDArray[np.bool_], Ints] | None = None,
     ) -> None:
         """Rows basketsᵀ held, of each row the `most` strongest entries.
 
-        weight, single: of each entry of `baskets` [baskets, rows]; where it is single, the products that belong to the
-        row (groups: int32 [n, g]) add nothing, for they are what put the row into the basket. share: as held.data.
+        weight: of each entry of `baskets` [baskets, rows]. share: as held.data. groups: None where row i is product i,
+        which is no entry of its own. Else the rows are groups: (single, of); single: bool, of each entry of `baskets`,
+        whether one product alone put the group into the basket, which then adds nothing; of: int32 [n, g], the rows to
+        which each product belongs.
         """
+        single, of = groups or (np.zeros(baskets.nnz, np.bool_), np.empty((0, 1), np.int32))
         baskets = sparse.csr_matrix((np.arange(baskets.nnz), baskets.indices, baskets.indptr), shape=baskets.shape)
         by_row = sparse.csr_matrix(baskets.T)
-        self._parts.append(
-            _count(
-                (by_row.indptr.astype(np.int64), by_row.indices, weight[by_row.data], single[by_row.data]),
-                (held.indptr.astype(np.int64), held.indices, held.data, share),
-                groups,
-                np.maximum(self._popularity, 1).astype(np.float32) ** np.float32(-_POWER),
-                most,
-            )
+        lengths, ids, counts, shares = _count(
+            (by_row.indptr.astype(np.int64), by_row.indices, weight[by_row.data], single[by_row.data]),
+            (held.indptr.astype(np.int64), self._place[held.indices], np.stack((held.data, share), axis=1)),
+            of[self._products] if groups else of,
+            self._place,
+            self._rarity,
+            most,
         )
+        self._parts.append((lengths, self._products[ids], counts, shares))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         lengths, ids, count, share = (np.concatenate(part) for part in zip(*self._parts, strict=True))
@@ -255,8 +260,9 @@ def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints,
     if content is None or not len(there):
         return near, alike
     index = VectorIndex.build(np.ascontiguousarray(content[there]))
-    distinct, same = np.unique(content, axis=0, return_inverse=True)
-    same = same.ravel()
+    first: dict[bytes, int] = {}
+    same = np.array([first.setdefault(vector.tobytes(), len(first)) for vector in content])
+    distinct = content[np.unique(same, return_index=True)[1]]
     rows_near, cosines = index.search(distinct, NEIGHBOURS + 1, cells=FEW_CELLS)
     others = np.where(rows_near >= 0, there[rows_near], -1)[same]
     cosines = np.where(rows_near >= 0, cosines, 0)[same]
@@ -277,10 +283,11 @@ def _sums(matrix: sparse.csr_matrix) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(baskets, held, groups, rarity, most):  # type: ignore[no-untyped-def]
-    """Lengths, ids, counts and shares of rows, their strongest entries only (see `_Rows.add`)."""
+def _count(baskets, held, groups, place_of, rarity, most):  # type: ignore[no-untyped-def]
+    """Lengths, ids, counts and shares of rows, their strongest entries only (see `_Rows.add`). place_of: int32 [n], by
+    what number the ids of `held` and of the answer name each product."""
     row_start, row_basket, row_weight, single = baskets
-    start, items, weight, share_of = held
+    start, items, values = held
     n, rows = len(rarity), len(row_start) - 1
     bound = 0
     for row in range(rows):
@@ -290,7 +297,7 @@ def _count(baskets, held, groups, rarity, most):  # type: ignore[no-untyped-def]
         bound += min(entries, most)
     ids, counts, shares = np.empty(bound, np.int32), np.empty(bound, np.float32), np.empty(bound, np.float32)
     lengths = np.zeros(rows, np.int64)
-    count, share = np.zeros(n, np.float32), np.zeros(n, np.float32)
+    sums = np.zeros((n, 2), np.float32)  # count and share side by side: one line of the cache for both
     touched, strength = np.empty(n, np.int32), np.empty(n, np.float32)
     at = 0
     for row in range(rows):
@@ -305,25 +312,32 @@ def _count(baskets, held, groups, rarity, most):  # type: ignore[no-untyped-def]
                         belongs |= group == row
                     if belongs:
                         continue
-                if count[item] == 0:
+                if sums[item, 0] == 0:
                     touched[n_touched] = item
                     n_touched += 1
-                count[item] += times * weight[entry]
-                share[item] += times * share_of[entry]
+                sums[item, 0] += times * values[entry, 0]
+                sums[item, 1] += times * values[entry, 1]
+        if not len(groups) and n_touched:  # a product's own row holds it in every basket
+            itself = place_of[row]
+            sums[itself] = 0
+            for place in range(n_touched):
+                if touched[place] == itself:
+                    touched[place] = touched[n_touched - 1]
+                    n_touched -= 1
+                    break
         least = np.float32(0)
         if n_touched > most:
             for place in range(n_touched):
-                value = count[touched[place]]
+                value = sums[touched[place], 0]
                 strength[place] = rarity[touched[place]] * value * value / (value + np.float32(5))
             least = np.partition(strength[:n_touched], n_touched - most)[n_touched - most]
         kept = 0
         for place in range(n_touched):
             item = touched[place]
             if kept < most and (n_touched <= most or strength[place] >= least):
-                ids[at + kept], counts[at + kept], shares[at + kept] = item, count[item], share[item]
+                ids[at + kept], counts[at + kept], shares[at + kept] = item, sums[item, 0], sums[item, 1]
                 kept += 1
-            count[item] = 0
-            share[item] = 0
+            sums[item] = 0
         lengths[row] = kept
         at += kept
     return lengths, ids[:at].copy(), counts[:at].copy(), shares[:at].copy()

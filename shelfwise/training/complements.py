@@ -27,9 +27,18 @@ _HIDDEN = 0.1
 _SHARE_OF_TIME = 0.25  # of a short record
 
 
-def fit_complements(train: Sequences, items: Items, *, seed: int = 0, progress: Progress | None = None) -> Complements:
-    """`Complements` with a head, or without one where the record has too few baskets to learn from."""
-    baskets, content = Baskets.of(train, items.n), content_of(items)
+def fit_complements(
+    train: Sequences,
+    items: Items,
+    *,
+    content: Floats | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Complements:
+    """`Complements` with a head, or without one where the record has too few baskets to learn from.
+
+    content: float32 [n, d], `content_of(items)` where it was made before."""
+    baskets, content = Baskets.of(train, items.n), content_of(items) if content is None else content
     model = Complements()
     if len(baskets):
         end = int(baskets.time.max()) + 1

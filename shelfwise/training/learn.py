@@ -24,7 +24,7 @@ from shelfwise.engine.rank import FEATURES, GOES_WITH, PRIOR, SCORES
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
 from shelfwise.models.bundle import Bundle
-from shelfwise.models.complements import Complements
+from shelfwise.models.complements import Complements, content_of
 from shelfwise.models.ranker import Head, Ranker
 from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Progress, Recommender
@@ -80,6 +80,7 @@ class EngineModel:
     def __post_init__(self) -> None:
         self._begun = 0  # fits of the network
         self._content: tuple[tuple[Any, Any], tuple[Any, Mapping[str, Any]]] | None = None
+        self._space: tuple[tuple[Any, Any], Floats] | None = None
         self._choices = Choices(None, None, None)
         self._complements_head: Head | None = None
         self._engine: Engine | None = None
@@ -161,7 +162,11 @@ class EngineModel:
                 model = self.executor.run(
                     "complements",
                     lambda window=window: fit_complements(  # type: ignore[misc]
-                        window.before.liked(), items, seed=self.settings.seed, progress=progress
+                        window.before.liked(),
+                        items,
+                        content=self._goes_by(items),
+                        seed=self.settings.seed,
+                        progress=progress,
                     ),
                 )
                 self._complements_head = model.head
@@ -211,7 +216,10 @@ class EngineModel:
             models["network"] = network
         for name, seconds in alone.seconds.items():
             self.executor.seconds[name] = self.executor.seconds.get(name, 0.0) + seconds
-        complements = alone.run("complements", lambda: Complements(self._complements_head).fit(liked, items))
+        complements = alone.run(
+            "complements",
+            lambda: Complements(self._complements_head).fit_with(self._goes_by(items), liked, items),
+        )
         self.seconds_alone = alone.seconds
         if network is not None:
             self.seconds_alone["network"] = self.executor.seconds["network"]  # choosing is part of what it takes
@@ -248,6 +256,12 @@ class EngineModel:
         artefacts = {name: bundle.artefacts[name] for name in _OF_CONTENT if name in bundle}
         self._content = content, (bundle.content_vectors, artefacts)
         return bundle
+
+    def _goes_by(self, items: Items) -> Floats:
+        """What complements know of texts and photos, made once as long as these are the same."""
+        if self._space is None or not all(map(is_, self._space[0], (items.text, items.image))):
+            self._space = (items.text, items.image), content_of(items)
+        return self._space[1]
 
     def _bounded(self) -> Settings:
         """A limit of minutes is for all fits of the network together."""
