@@ -30,6 +30,9 @@ BY = ("product", "category", "brand")
 _QUIET = 26  # weeks without a sale after which a product is forecast to sell nothing by itself
 
 
+_USUAL = 8  # weeks that are forecast at least, so that list, chart and table share one forecast
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outlook:
     """history: (week's start, units sold; NaN where there was no stock). starts: the weeks ahead; mean, low, high: of
@@ -53,6 +56,7 @@ class Planner:
         self._store, self._settings = store, settings
         self._lock = Lock()
         self._kept: dict[tuple[Any, ...], tuple[Panel, Forecast]] = {}
+        self._sold: tuple[int, pl.DataFrame] | None = None
 
     def forecast(
         self,
@@ -158,7 +162,7 @@ class Planner:
 
     def accuracy(self, weeks: int = 4) -> Accuracy:
         """The last weeks as forecast from what was known before them, against what came. Raises NotEnoughData."""
-        panel = sales_panel(self._store)
+        panel = sales_panel(self._store, sold=self._units())
         if panel.periods < weeks + 8:
             raise NotEnoughData(
                 f"{panel.periods} whole weeks of sales are recorded; comparing {weeks} of them needs {weeks + 8}"
@@ -187,25 +191,34 @@ class Planner:
     def _made(
         self, frequency: str, horizon: int, until: datetime | None, progress: Progress | None
     ) -> tuple[Panel, Forecast]:
-        key = (frequency, horizon, until, self._store.counts().events)
+        reach = max(horizon, _USUAL) if frequency == "week" else horizon  # one forecast for list, chart and table
+        key = (frequency, reach, until, self._store.counts().events)
         with self._lock:
             if key not in self._kept:
                 if progress:
                     progress(0, 0, "reading sales")
-                panel = sales_panel(self._store, frequency=frequency, until=until)
+                panel = sales_panel(self._store, frequency=frequency, until=until, sold=self._units())
                 quiet = _QUIET * (7 if frequency == "day" else 1)
                 sold = np.nansum(panel.y[:, -quiet:], axis=1) > 0
                 active = np.flatnonzero(sold)
                 if not len(active):
                     raise NotEnoughData("nothing was sold lately")
                 part = forecast(
-                    panel.rows(active), horizon, threads=max(1, self._settings.threads or 2), progress=progress
+                    panel.rows(active), reach, threads=max(1, self._settings.threads or 2), progress=progress
                 )
-                quantiles = np.zeros((len(panel), horizon, part.quantiles.shape[2]))
+                quantiles = np.zeros((len(panel), reach, part.quantiles.shape[2]))
                 quantiles[active] = part.quantiles
                 made = replace(part, quantiles=quantiles, mean=mean_of(quantiles))
                 self._kept = dict(list(self._kept.items())[-3:]) | {key: (panel, made)}
-            return self._kept[key]
+            panel, made = self._kept[key]
+        return panel, replace(made, quantiles=made.quantiles[:, :horizon], mean=made.mean[:, :horizon])
+
+    def _units(self) -> pl.DataFrame:
+        """Units bought by product and day, read once for each state of the record."""
+        events = self._store.counts().events
+        if self._sold is None or self._sold[0] != events:
+            self._sold = (events, self._store.units_by_day())
+        return self._sold[1]
 
     def _of(
         self, panel: Panel, made: Forecast, products: list[str], horizon: int, *, strict: bool = True

@@ -277,6 +277,17 @@ class Store:
             if frame.height < rows:
                 return
 
+    def units_by_day(self) -> pl.DataFrame:
+        """product, day (since 1970, UTC), quantity bought; ordered by product and day."""
+        mark = "?" if self._database.sqlite else "%s"
+        rows = self._database.fetch(
+            "SELECT product, time / 86400000000, SUM(COALESCE(quantity, 1.0)) FROM events "
+            f"WHERE type = {mark} AND product != '' GROUP BY 1, 2 ORDER BY 1, 2",
+            (str(EventType.PURCHASE),),
+        )
+        schema = {"product": pl.String, "day": pl.Int64, "quantity": pl.Float64}
+        return pl.DataFrame(rows, schema=schema, orient="row")
+
     def counts(self) -> Counts:
         """Some indexed reads, whatever the size of the record."""
         with self._database.read() as connection:

@@ -9,35 +9,34 @@ import polars as pl
 
 from shelfwise.errors import NotEnoughData
 from shelfwise.plan.demand.panel import FREQUENCIES, Panel
-from shelfwise.schema import Availability, EventType
+from shelfwise.schema import Availability
 from shelfwise.store import Store
 
-_DAY = 86_400_000_000  # microseconds
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: A silence that sales before make less likely than this is taken for an empty shelf.
 IMPLAUSIBLE = 1e-4
 _MOST_PERIODS = {"day": 730, "week": 157}
 
 
-def sales_panel(store: Store, *, frequency: str = "week", until: datetime | None = None) -> Panel:
-    """Units sold of each product in whole days or weeks up to `until`, from its first sale on. Raises NotEnoughData.
+def sales_panel(
+    store: Store, *, frequency: str = "week", until: datetime | None = None, sold: pl.DataFrame | None = None
+) -> Panel:
+    """Units sold of each product in whole days or weeks up to `until`, from its first sale on. sold: what
+    `store.units_by_day` gave, where it was read already. Raises NotEnoughData.
 
     The last period ends with the last whole day before `until`, or before the record's last purchase. Static facts:
     category (number), price. A long silence (IMPLAUSIBLE; or the product is not in stock now) is unknown, not 0.
     """
-    daily = [
-        frame.select("product", day=pl.col("time") // _DAY, quantity="quantity")
-        .group_by("product", "day")
-        .agg(pl.col("quantity").sum())
-        for frame in store.event_frames(types=[EventType.PURCHASE], until=until)
-    ]
-    if not daily:
+    sold = store.units_by_day() if sold is None else sold
+    if until is not None:
+        sold = sold.filter(pl.col("day") <= (until - _EPOCH) // timedelta(days=1))
+    if sold.is_empty():
         raise NotEnoughData("no purchase is in the record; load some with `shelfwise load events`")
-    sold = pl.concat(daily).group_by("product", "day").agg(pl.col("quantity").sum())
     step = FREQUENCIES[frequency][0]
     newest = sold["day"].max()
     assert isinstance(newest, int)
     # The day of the newest purchase may not be over; a day asked for by `until` is.
-    end = newest if until is None else min(newest + 1, (until - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(days=1))
+    end = newest if until is None else min(newest + 1, (until - _EPOCH) // timedelta(days=1))
     sold = sold.filter(pl.col("day") < end)
     if sold.is_empty():
         raise NotEnoughData("the record holds less than one whole day of purchases")
