@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, dates, event_fields, ga4, headings, lists, matomo, nested, orders, reading
+from shelfwise.intake import (
+    columns,
+    dates,
+    event_fields,
+    event_ids,
+    ga4,
+    headings,
+    lists,
+    matomo,
+    nested,
+    orders,
+    reading,
+)
 from shelfwise.intake.event_fields import SYNONYMS
 from shelfwise.intake.extremes import LARGE_PRICE, LARGE_QUANTITY, add_bots, add_extremes, bot_like
 from shelfwise.intake.ids import FloatIds, say_float_columns
@@ -19,7 +30,7 @@ from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import event_problem
 from shelfwise.intake.spool import PARTITION, Spool
-from shelfwise.schema import EVENT_COLUMNS, EventType
+from shelfwise.schema import EventType
 
 if TYPE_CHECKING:
     from shelfwise.store import Store
@@ -100,7 +111,9 @@ def load_events(
         def imported() -> Iterator[pl.DataFrame]:
             done = 0
             placed = kind.startswith("ga4") or "lists" in findings.facts
+            live = not spool.begins_anew() and store.newest_sequence() > 0
             for frame in spool.numbered(findings, drop_repeats=placed):
+                frame = (event_ids.not_there(frame, store, findings) if live else frame).drop("sent", "line")
                 yield floats.mend(frame, known, findings=findings)
                 done += frame.height
                 if progress is not None:
@@ -387,35 +400,7 @@ def _valid(frame: pl.DataFrame, findings: Findings) -> pl.DataFrame:
             kind, "flagged", why, good.filter(condition), "customer", "session", "product", "quantity", "price"
         )
     findings.flagged += good.filter(pl.any_horizontal(condition for condition, _ in doubts.values())).height
-    good = good.with_columns(id=pl.when("ordered").then(pl.lit("")).otherwise("id"))
-    own = good["id"] != ""
-    if not own.all():
-        made = [hashlib.blake2b(text.encode(), digest_size=16).hexdigest() for text in _contents(good)]
-        good = good.with_columns(id=pl.when(pl.col("id") == "").then(pl.Series(made, dtype=pl.String)).otherwise("id"))
-    return good.select(
-        "line", pl.lit(own).alias("own"), "ordered", *(pl.col(n).cast(t) for n, t in EVENT_COLUMNS.items())
-    )
-
-
-def _contents(good: pl.DataFrame) -> pl.Series:
-    """What ids are made of: all that a row says, or of an order's line the order and its product.
-
-    A line of a record with a place has its number among those of its product there; a table's order, whose numbers may
-    begin anew with each customer, has the customer."""
-    placed = "place" in good.columns
-    nth = pl.int_range(pl.len()).over("line", "type", "product").cast(pl.String) if placed else pl.col("customer")
-    order = pl.concat_str(pl.lit("order"), "request_id", "product", nth, separator="\x1f")
-    whole = pl.concat_str(
-        *(pl.col(name) for name in ("type", "customer", "session", "product", "query", "request_id")),
-        pl.col("time").cast(pl.String),
-        *(
-            (pl.col(name) * 1e6).round().cast(pl.Int64, strict=False).cast(pl.String).fill_null("")
-            for name in ("quantity", "price", "value")
-        ),
-        *((pl.col("place").cast(pl.String),) if placed else ()),
-        separator="\x1f",
-    )
-    return good.select(pl.when("ordered").then(order).otherwise(whole)).to_series()
+    return event_ids.made(good)
 
 
 def _flag_bots(spool: Spool, findings: Findings) -> None:

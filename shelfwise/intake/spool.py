@@ -11,13 +11,14 @@ import polars as pl
 from shelfwise.intake.report import Findings
 from shelfwise.schema import EVENT_COLUMNS
 
+_MISTAKEN = 0.1  # share of orders whose lines may name two customers by mistake
 PARTITION = 4_000_000  # rows whose keys are compared at once
 _SHOWN = ("type", "customer", "session", "product", "id")
 
 
 class Spool:
-    """Frames of EVENT_COLUMNS with `line`, `own` (the id came with the row) and `ordered` (the id is made of an order
-    and its product)."""
+    """Frames of EVENT_COLUMNS with `line`, `own` (the id came with the row), `ordered` (the id is made of an order and
+    its product) and `sent` (the id that other ways in give an order's line)."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,7 +59,7 @@ class Spool:
         return pl.concat(keys)
 
     def numbered(self, findings: Findings, *, drop_repeats: bool) -> Iterator[pl.DataFrame]:
-        """EVENT_COLUMNS with ids unique within the file.
+        """EVENT_COLUMNS, `line` and `sent`, with ids unique within the file.
 
         Identical rows without an id of their own get their number at the end of it, or are dropped (`drop_repeats`:
         where each row's place in its record is part of the id). A row whose own id stood before is dropped, and so is a
@@ -70,7 +71,13 @@ class Spool:
                 again = frame["key"].is_in(repeated.implode())
                 if again.any():
                     frame = numbers.resolve(frame, again, findings)
-            yield frame.select(*EVENT_COLUMNS)
+            yield frame.select(*EVENT_COLUMNS, "sent", "line")
+
+    def begins_anew(self) -> bool:
+        """Do numbers of orders stand for several customers' orders, more than by mistake?"""
+        orders = self.scan().filter(pl.col("sent") != "").group_by("request_id").agg(pl.col("customer").n_unique())
+        share = orders.select((pl.col("customer") > 1).mean()).collect(engine="streaming").item()
+        return bool((share or 0) > _MISTAKEN)
 
 
 class _Numbers:

@@ -152,6 +152,13 @@ _ORDER = "ORDER BY time DESC, sequence DESC LIMIT"
 _EVENT = "SELECT id, type, time, actor, session, product, quantity, price, value, query, request_id, sequence"
 
 
+def recorded(connection: Connection, ids: Iterable[str]) -> set[str]:
+    there: set[str] = set()
+    for some in chunks(ids, _CHUNK):
+        there.update(connection.scalars(select(events.c.id).where(events.c.id.in_(some))))
+    return there
+
+
 def last_events(connection: Connection, customer: str, session: str, n: int) -> list[Any]:
     rows = _last(connection, customer, session, n)
     answer = []

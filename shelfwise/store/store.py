@@ -238,6 +238,11 @@ class Store:
             events_by_type = events.of_product(connection, product)
         return {EventType(kind): (count, from_micros(last)) for kind, (count, last) in events_by_type.items()}
 
+    def recorded(self, ids: Iterable[str]) -> set[str]:
+        """Which of these events' ids the record has."""
+        with self._database.read() as connection:
+            return events.recorded(connection, ids)
+
     def newest_sequence(self) -> int:
         """The sequence of the newest arrival, 0 without events: where `events_since` starts to follow."""
         with self._database.read() as connection:
