@@ -57,27 +57,6 @@ class Forest:
                 waiting += [(node["left_child"], reached & left), (node["right_child"], reached & ~left)]
         return cls(feature, threshold, leaves)
 
-    def plus(self, other: Forest, weight: float) -> Forest:
-        """The forest that scores as this one plus `weight` times the other: asked at once, both take little longer
-        than one."""
-        splits = max(self._splits, other._splits)
-        feature, threshold, leaves = self._wide(splits)
-        others = other._wide(splits)
-        return Forest(
-            np.concatenate((feature, others[0]), axis=1),
-            np.concatenate((threshold, others[1]), axis=1),
-            np.concatenate((leaves, others[2] * weight)),
-        )
-
-    def _wide(self, splits: int) -> tuple[npt.NDArray[np.int64], Floats, npt.NDArray[np.float64]]:
-        """feature, threshold and leaves, with splits added that every row passes and no leaf depends on."""
-        more = ((0, splits - self._splits), (0, 0))
-        return (
-            np.pad(self._feature.reshape(self._splits, -1), more),
-            np.pad(self._threshold.reshape(self._splits, -1), more, constant_values=np.inf),
-            np.tile(self._leaves.reshape(self._trees, -1), (1, 1 << splits - self._splits)),
-        )
-
     def score(self, features: Floats) -> Floats:
         """float32 [c] for features float32 [c, f], all of them numbers."""
         if len(features) > _ROWS:

@@ -2,8 +2,8 @@
 
 A ranker has a head for each question that the record can ask: what tells a good repeat from a bad one (frequency,
 rhythm) says nothing of a product never bought, and beside a product page what goes with it counts. A head is boosted
-regression trees (fitted by LightGBM), the sum of two such, or a weighted sum of features; `training/fit_ranker.py` fits
-and chooses. Trees are kept as LightGBM's own text, so that a bundle holds no pickle.
+regression trees (fitted by LightGBM) or a weighted sum of features; `training/fit_ranker.py` fits and chooses. Trees
+are kept as LightGBM's own text, so that a bundle holds no pickle.
 """
 
 from __future__ import annotations
@@ -98,42 +98,7 @@ class Trees:
         return cls(tensor.tobytes().decode())
 
 
-class Sum:
-    """Trees plus `weight` times other trees, fitted to another loss."""
-
-    def __init__(self, first: Trees, second: Trees, weight: float) -> None:
-        if first.width != second.width:
-            raise ValueError(f"trees over {first.width} and over {second.width} features have no sum")
-        self.first = first
-        self.second = second
-        self.weight = np.float32(weight)
-        one, other = first.forest, second.forest
-        self._forest = None if one is None or other is None else one.plus(other, float(self.weight))
-
-    @property
-    def width(self) -> int:
-        return self.first.width
-
-    def score(self, features: Floats) -> Floats:
-        if self._forest is not None and len(features):
-            return self._forest.score(features)
-        return np.asarray(self.first.score(features) + self.weight * self.second.score(features), np.float32)
-
-    def tensor(self) -> npt.NDArray[np.uint8]:
-        """One line with the weight and the length of the first trees' text, then both texts."""
-        first, second = self.first.text.encode(), self.second.text.encode()
-        line = f"{float(self.weight)!r} {len(first)}\n".encode()
-        return np.frombuffer(line + first + second, np.uint8)
-
-    @classmethod
-    def of(cls, tensor: npt.NDArray[Any]) -> Self:
-        line, _, texts = tensor.tobytes().partition(b"\n")
-        weight, length = line.split()
-        first, second = texts[: int(length)], texts[int(length) :]
-        return cls(Trees(first.decode()), Trees(second.decode()), float(weight))
-
-
-_KINDS: tuple[type[Head], ...] = (Linear, Trees, Sum)  # a bundle keeps the place in this row
+_KINDS: tuple[type[Head], ...] = (Linear, Trees)  # a bundle keeps the place in this row
 
 
 class Ranker:

@@ -171,7 +171,7 @@ def _tried(shop: Shop, path: Path, contents: str, progress: Progress | None) -> 
             changes["preview"] = _preview(store, report.facts.get("preview", ()))
         else:
             named: set[str] = set()
-            for frame in store.event_frames():
+            for frame in store.event_frames(columns=["product"]):
                 named.update(frame["product"].unique())
             changes = {"products": len(named - {""}), "unknown products": len(named - known - {""})}
     return replace(report, facts=report.facts | changes)

@@ -207,12 +207,16 @@ def of_product(connection: Connection, product: str) -> dict[str, tuple[int, int
 
 
 _OWNER = case((events.c.actor.startswith(CUSTOMER), func.substr(events.c.actor, 2)), else_="")
-_FRAME = [_OWNER.label(name) if name == "customer" else events.c[name] for name in EVENT_COLUMNS]
+
+
+def _columns(names: Iterable[str]) -> list[Any]:
+    return [_OWNER.label(name) if name == "customer" else events.c[name] for name in names]
 
 
 def since(connection: Connection, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
-    query = select(*_FRAME, events.c.sequence).where(events.c.sequence > sequence).order_by(events.c.sequence)
-    return _frame(connection, query.limit(limit), sequence)
+    query = select(*_columns(EVENT_COLUMNS), events.c.sequence).where(events.c.sequence > sequence)
+    last, frame = _frame(connection, query.order_by(events.c.sequence).limit(limit), EVENT_COLUMNS)
+    return last[-1] if last else sequence, frame
 
 
 def tally_of(connection: Connection) -> int:
@@ -227,26 +231,31 @@ def page(
     until: int | None,
     types: Collection[EventType] | None,
     rows: int,
+    columns: Collection[str],
 ) -> tuple[tuple[int, int], pl.DataFrame]:
     """The next rows in the order of (time, sequence) after `after`, and where they end."""
-    query = select(*_FRAME, events.c.sequence).where(
+    query = select(*_columns(columns), events.c.time, events.c.sequence).where(
         tuple_(events.c.time, events.c.sequence) > after, events.c.sequence <= newest
     )
     if until is not None:
         query = query.where(events.c.time < until)
     if types is not None:
         query = query.where(events.c.type.in_([str(kind) for kind in types]))
-    last, frame = _frame(connection, query.order_by(events.c.time, events.c.sequence).limit(rows), 0)
-    return ((frame["time"][-1], last) if frame.height else after), frame
+    query = query.order_by(events.c.time, events.c.sequence).limit(rows)
+    last, frame = _frame(connection, query, columns)
+    return ((last[-2], last[-1]) if last else after), frame
 
 
-def _frame(connection: Connection, query: Any, last: int) -> tuple[int, pl.DataFrame]:
+def _frame(connection: Connection, query: Any, columns: Collection[str]) -> tuple[Sequence[Any], pl.DataFrame]:
+    """The rows' first values by the names of `columns`, and the last row, () without any."""
+    schema = {name: EVENT_COLUMNS[name] for name in columns}
+    last: Sequence[Any] = ()
     pieces = []
     with connection.execute(query, execution_options={"stream_results": True}) as result:
         for rows in result.partitions(_PIECE):
-            pieces.append(frame_of(rows, EVENT_COLUMNS))
-            last = rows[-1][-1]
-    return last, pl.concat(pieces) if pieces else frame_of([], EVENT_COLUMNS)
+            pieces.append(frame_of(rows, schema))
+            last = rows[-1]
+    return last, pl.concat(pieces) if pieces else frame_of([], schema)
 
 
 def sign_ins(connection: Connection) -> pl.DataFrame:

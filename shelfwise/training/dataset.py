@@ -36,6 +36,7 @@ SEPARATOR = " > "
 _SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
 _UNDOING = tuple(kind for kind in EVENT_TYPES if TAKES_BACK[kind.code])
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
+_READ = ("type", "time", "customer", "session", "product", "quantity", "price", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def read_dataset(
     customers: dict[str, int] = {}
     columns = _Columns(store.sign_ins(), settings.low_rating)
     total = store.counts().events
-    frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}))
+    frames = store.event_frames(until=until, types=sorted({*POSITIVE_TYPES, *_UNDOING}), columns=_READ)
     for frame in frames:
         if settings.ignored_customers:
             frame = frame.filter(~pl.col("customer").is_in(settings.ignored_customers))

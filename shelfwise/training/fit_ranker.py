@@ -1,14 +1,11 @@
 """Fits the ranker: on candidates of windows that follow what the sources were fitted on.
 
 Each question is one customer just before a window: the engine's candidates with their features, and which of them the
-customer went on to buy. Six ways to a head compete on the newest window (or, with one window only, on customers kept
-aside, and where these are few on all in turn): trees that learn the order (LambdaMART, Burges 2010), trees that learn
-each candidate's chance (logistic loss, Friedman 2001), the sum of these two, a linear one (listwise softmax, Cao et al.
-2007), the sum that answers before anything is learned, and each source's score by itself, so that the merge is never
-worse there than the best source alone. The winner then learns from all questions.
-The order is what is judged, but where few candidates are right, as among new products, chances are the steadier lesson.
-Trees and the linear one see all right candidates and some of the many wrong ones, which teaches as much in a quarter
-of the time.
+customer went on to buy. On the newest window (or, with one window only, on customers kept aside, and where these are
+few on all in turn) boosted trees that learn the order (LambdaMART, Burges 2010) compete with the weights that answer
+before anything is learned and with each source's score by itself, so that the merge is never worse there than the best
+source alone. The winner then learns from all questions. Trees see all right candidates and some of the many wrong ones,
+which teaches as much in a quarter of the time.
 """
 
 from __future__ import annotations
@@ -20,9 +17,8 @@ from dataclasses import dataclass, replace
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
-from shelfwise.models.ranker import Head, Linear, Ranker, Sum, Trees
+from shelfwise.models.ranker import Head, Linear, Ranker, Trees
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats, Ints, Longs
 
@@ -33,12 +29,11 @@ LEAVES = 7  # 15 found more in the window they were chosen on, and less in the n
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
 _FEW = 1_000  # of fewer questions a fifth chooses between heads by chance, and all in turn take no time
-_L2 = 0.03  # of the linear head, on features of unit variance
 _WRONG = 120  # wrong candidates a question, on average, that are learned from
 _SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
-_MARGIN = 0.01  # the share by which trees must win over something simpler, and two kinds of them over one
+_MARGIN = 0.01  # the share by which trees must win over something simpler
 _TIES = 1e-3  # how much the prior counts beside one feature: enough to order what that finds equal
-_LOSSES = {"order": "lambdarank", "chance": "binary"}  # what trees learn, by the name of the competitor
+_TREES = "trees"
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,36 +195,23 @@ def _fit_head(
         name, head = next(iter(simple.items()))
         return head, Fit(name, {})
     merits: dict[str, float] = defaultdict(float)
-    sizes: dict[str, float] = defaultdict(float)
+    size = 0.0
     rounds = _rounds(windows, growth.seed)
     total = sum(len(held) for _, held in rounds)
     while rounds:
         train, held = rounds.pop()
         fitted_on, validation = train.downsampled(_WRONG, growth.seed), held.downsampled(_WRONG, growth.seed)
-        grown = {name: _trees(names, fitted_on, validation, growth, loss) for name, loss in _LOSSES.items()}
-        competitors: dict[str, Head] = {**simple} | {name: trees for name, (trees, _) in grown.items()}
-        competitors["linear"] = _linear(fitted_on)
-        competitors["sum"] = _sum(train, *(trees for trees, _ in grown.values()))
-        for name, head in competitors.items():
+        trees, number = _trees(names, fitted_on, validation, growth)
+        for name, head in {**simple, _TREES: trees}.items():
             merits[name] += ndcg(head.score(held.features), held) * len(held) / total
-        for name, (_, size) in grown.items():
-            sizes[name] += size * len(held) / total
+        size += number * len(held) / total
         del train, held, fitted_on, validation  # a few hundred megabytes
-    kinds = dict.fromkeys(_LOSSES, 1) | {"sum": len(_LOSSES)}  # of trees; each has its price
-    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * kinds.get(name, 0)))
+    best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * (name == _TREES)))
     fit = Fit(best, dict(merits))
     if best in simple:
         return simple[best], fit
-    whole = _joined(windows)
-    fitted_on = whole.downsampled(_WRONG, growth.seed)
-    if best == "linear":
-        return _linear(fitted_on), fit
-    refitted = [
-        _trees(names, fitted_on, None, replace(growth, trees=round(sizes[name])), loss)[0]
-        for name, loss in _LOSSES.items()
-        if best in (name, "sum")
-    ]
-    return (_sum(whole, *refitted) if best == "sum" else refitted[0]), fit
+    fitted_on = _joined(windows).downsampled(_WRONG, growth.seed)
+    return _trees(names, fitted_on, None, replace(growth, trees=round(size)))[0], fit
 
 
 def _rounds(windows: Sequence[Questions], seed: int) -> list[tuple[Questions, Questions]]:
@@ -246,9 +228,7 @@ def _joined(windows: Sequence[Questions]) -> Questions:
     return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
 
 
-def _trees(
-    names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth, loss: str
-) -> tuple[Trees, int]:
+def _trees(names: Sequence[str], train: Questions, held: Questions | None, growth: _Growth) -> tuple[Trees, int]:
     """Boosted trees and their number: those best on `held`, if given."""
 
     def dataset(questions: Questions, reference: lightgbm.Dataset | None = None) -> lightgbm.Dataset:
@@ -262,7 +242,7 @@ def _trees(
         )
 
     parameters = {
-        "objective": loss,
+        "objective": "lambdarank",
         "metric": "ndcg",
         "eval_at": [12],
         "lambdarank_truncation_level": 20,
@@ -296,38 +276,3 @@ def _size(curve: Sequence[float]) -> int:
     side = _SMOOTHED // 2
     means = np.convolve(np.pad(curve, side, mode="edge"), np.full(_SMOOTHED, 1 / _SMOOTHED), mode="valid")
     return int(np.argmax(means)) + 1
-
-
-def _sum(questions: Questions, first: Trees, second: Trees) -> Sum:
-    """Both, fitted on these questions, at equal spread."""
-    spreads = [float(trees.score(questions.features).std()) for trees in (first, second)]
-    return Sum(first, second, spreads[0] / max(spreads[1], 1e-9))
-
-
-def _linear(questions: Questions) -> Linear:
-    """Weights that maximise Σ log softmax over each question's candidates of what was bought, with a little L2."""
-    questions = questions.select(np.diff(questions.offsets) > 0)
-    sizes, starts = np.diff(questions.offsets), questions.offsets[:-1]
-    # By columns: each further copy of all of them is over half a gigabyte with ten thousand questions.
-    features: npt.NDArray[np.float64] = np.empty(questions.features.shape)
-    spread = np.empty(features.shape[1])
-    for place in range(features.shape[1]):
-        column = questions.features[:, place].astype(np.float64)
-        spread[place] = max(float(column.std()), 1e-6)
-        features[:, place] = (column - column.mean()) / spread[place]
-    relevance = questions.relevance.astype(np.float64)
-    share = relevance / np.repeat(np.maximum(np.add.reduceat(relevance, starts), 1), sizes)
-
-    def loss(weights: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
-        scores = features @ weights
-        scores -= np.repeat(np.maximum.reduceat(scores, starts), sizes)
-        raised = np.exp(scores)
-        total = np.add.reduceat(raised, starts)
-        active = np.add.reduceat(share, starts)
-        value = float((active * np.log(total)).sum() - share @ scores)
-        gradient = features.T @ (raised * np.repeat(active / total, sizes) - share)
-        n = len(starts)
-        return value / n + _L2 * float(weights @ weights), gradient / n + 2 * _L2 * weights
-
-    best = minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100})
-    return Linear((best.x / spread).astype(np.float32))

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from shelfwise.errors import BundleError
-from shelfwise.models.ranker import Linear, Ranker, Sum, Trees
+from shelfwise.models.ranker import Linear, Ranker, Trees
 
 RANDOM = np.random.default_rng(0)
 
@@ -46,22 +46,3 @@ def test_what_is_no_ranker_is_refused() -> None:
         Ranker.from_tensors({name: value for name, value in tensors.items() if name != "head.new"})
     with pytest.raises(BundleError, match="train again"):
         Ranker.from_tensors({**tensors, "head.new": np.frombuffer(b"no trees", np.uint8)})
-
-
-def test_a_sum_is_both_and_survives_a_bundle() -> None:
-    rows = np.random.default_rng(3).normal(size=(400, 2)).astype(np.float32)
-    first, second = (
-        Trees(lightgbm.train({"verbose": -1, "num_threads": 1}, lightgbm.Dataset(rows, wanted), 5).model_to_string())
-        for wanted in (rows[:, 0] > 0, rows[:, 1] > 0.5)
-    )
-    both = Sum(first, second, 0.3)
-    assert np.allclose(both.score(rows), first.score(rows) + 0.3 * second.score(rows))
-    ranker = Ranker(("a", "b"), {"home": both, "new": Linear(np.array([0.5, -2], np.float32))})
-    tensors = ranker.tensors()
-    again = Ranker.from_tensors(tensors)
-    assert np.array_equal(again.score(rows), ranker.score(rows))
-    for torn in (b"", b"no weight\n", b"[0.5, -2.0]\ntree", tensors["head.home"].tobytes()[:200]):
-        with pytest.raises(BundleError, match="train again"):
-            Ranker.from_tensors({**tensors, "head.home": np.frombuffer(torn, np.uint8)})
-    with pytest.raises(ValueError, match="have no sum"):
-        Sum(boosted(), first, 1.0)

@@ -163,6 +163,10 @@ def test_frames_come_in_time_order_and_in_bounds(store: Store) -> None:
     assert everything.height == 101
     assert everything["time"].is_sorted()
     assert everything.equals(pl.concat(store.event_frames()))
+    assert everything.select("product", "time").equals(
+        pl.concat(store.event_frames(columns=["product", "time"], rows=7))
+    )
+    assert everything.select("customer").equals(pl.concat(store.event_frames(columns=["customer"], rows=7)))
     (some,) = store.event_frames(since=START + timedelta(minutes=10), until=START + timedelta(minutes=12))
     assert some["time"].unique().to_list() == [to_micros(START + timedelta(minutes=m)) for m in (10, 11)]
     (bought,) = store.event_frames(types={Event(type="purchase", product="p", customer="c").type})

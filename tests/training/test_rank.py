@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shelfwise.metrics import Relevant, ranking
-from shelfwise.models.ranker import Linear, Sum, Trees
+from shelfwise.models.ranker import Trees
 from shelfwise.models.sequences import Floats
 from shelfwise.training.fit_ranker import Questions, collect, fit_ranker, ndcg
 
@@ -57,21 +57,12 @@ def test_questions_of_which_nothing_is_left_teach_nothing_and_break_nothing() ->
     assert np.isfinite(ranker.score(large.features)).all()
 
 
-def test_two_sources_are_weighed() -> None:
-    ranker, fits = fit_ranker("xyz", {"home": [made(200, 0, "sum"), made(200, 1, "sum")], "new": [made(200, 2, "sum")]})
-    assert fits["home"].chosen == "linear"
-    assert isinstance(ranker.heads["home"], Linear)
-    x, y, z = ranker.heads["home"].weights
-    assert x == pytest.approx(y, rel=0.1)
-    assert abs(z) < 0.1 * x
-
-
 def test_trees_win_where_features_depend_on_each_other() -> None:
     windows = [made(300, seed, "either") for seed in range(3)]
     ranker, fits = fit_ranker("xyz", {"home": windows, "new": windows})
-    assert fits["new"].chosen in ("order", "chance", "sum")
-    assert isinstance(ranker.heads["new"], Trees | Sum)
-    assert fits["new"].ndcg["sum"] > 1.5 * max(fits["new"].ndcg[name] for name in ("x", "y", "z", "linear"))
+    assert fits["new"].chosen == "trees"
+    assert isinstance(ranker.heads["new"], Trees)
+    assert fits["new"].ndcg["trees"] > 1.5 * max(fits["new"].ndcg[name] for name in "xyz")
     fresh = made(100, 9, "either")
     assert ndcg(ranker.score(fresh.features, "new"), fresh) == pytest.approx(
         fits["new"].ndcg[fits["new"].chosen], abs=0.1
@@ -91,7 +82,7 @@ def test_few_questions_are_all_asked_in_turn() -> None:
     _, fits = fit_ranker("xyz", {"home": [window], "new": []})
     for at, name in enumerate("xyz"):
         assert fits["home"].ndcg[name] == pytest.approx(ndcg(window.features[:, at], window))
-    assert fits["home"].chosen == "linear"
+    assert fits["home"].chosen == "trees"
 
 
 def test_too_little_to_learn_from_falls_back_to_a_source() -> None:

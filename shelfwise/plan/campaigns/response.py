@@ -188,7 +188,7 @@ class Logistic:
 def read_purchases(store: Store) -> pl.DataFrame:
     """What History is made of. Raises NotEnoughData."""
     columns = ["customer", "product", "time", "quantity", "price", "request_id"]
-    frames = [frame.select(columns) for frame in store.event_frames(types=[EventType.PURCHASE])]
+    frames = [*store.event_frames(types=[EventType.PURCHASE], columns=columns)]
     if not frames:
         raise NotEnoughData("the record has no purchases; load events first")
     return pl.concat(frames)

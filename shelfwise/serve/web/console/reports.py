@@ -275,7 +275,9 @@ class Record:
         """How often who turned to which product, or was shown it: span, kind, product, who, len."""
         pieces = [pl.DataFrame(schema=_COUNTED)]
         wanted = [kind for kind in EventType if kind != EventType.SEARCH]
-        for frame in self._shop.store.event_frames(since=since, types=wanted):
+        for frame in self._shop.store.event_frames(
+            since=since, types=wanted, columns=["type", "time", "customer", "session", "product"]
+        ):
             moment = pl.from_epoch(pl.col("time"), time_unit="us")
             kind = pl.when(pl.col("type") == EventType.VIEW_ITEM_LIST).then(pl.lit("shown")).otherwise(pl.lit("chosen"))
             who = pl.when(pl.col("customer") != "").then("customer").otherwise("session")
