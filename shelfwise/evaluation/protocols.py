@@ -62,7 +62,8 @@ class QuestionSet:
     seeds: n arrays of inside ids, what the page, the cart or the visit shows, the newest last. wanted: n sets.
     histories: row i is what is known of who asks, empty for nobody. hidden: bool [n_items], never an answer.
     groups: int32 [n_items], codes by which `only` (int32 [n], the one group an answer may be in) or `barred` (n arrays
-    of codes no answer is in) restrict each question. seen: may be shown what the history holds?
+    of codes no answer is in) restrict each question. apart: int32 [n_items], groups of variants (-1 for none): no
+    variant of what is shown is an answer. seen: may be shown what the history holds?
     """
 
     name: str
@@ -75,6 +76,7 @@ class QuestionSet:
     groups: Ints | None = None
     only: Ints | None = None
     barred: list[Ints] | None = None
+    apart: Ints | None = None
     seen: bool = True
     group_names: tuple[str, ...] = field(default=(), repr=False)
 
@@ -91,6 +93,8 @@ class QuestionSet:
             allowed &= self.groups == self.only[i]
         if self.groups is not None and self.barred is not None and len(self.barred[i]):
             allowed &= ~np.isin(self.groups, self.barred[i])
+        if self.apart is not None:
+            allowed &= (self.apart < 0) | ~np.isin(self.apart, self.apart[self.seeds[i]])
         return allowed
 
     def best(self, scores: Callable[[int], npt.NDArray[np.floating]], k: int = K) -> Ints:
@@ -289,6 +293,7 @@ def _substitutes(record: Record, random: np.random.Generator) -> QuestionSet | s
     leaf, view = record.leaf, EventType.VIEW_ITEM.code
     if not (leaf >= 0).any():
         return "the catalogue has no categories, so nothing is known to stand in another's place"
+    variants = np.full(record.items.n, -1, np.int32) if record.items.group is None else record.items.group
     seeds: list[Ints] = []
     wanted: list[Ints] = []
     looked = bool((record.window.kind == view).any())
@@ -299,6 +304,7 @@ def _substitutes(record: Record, random: np.random.Generator) -> QuestionSet | s
         shown = np.setdiff1d(item[kind == view], bought) if looked else bought
         for product in random.permutation(shown[leaf[shown] >= 0])[:2]:  # few of one customer
             other = bought[(leaf[bought] == leaf[product]) & (bought != product)]
+            other = other[(variants[other] < 0) | (variants[other] != variants[product])]
             if len(other):
                 seeds.append(np.array([product], np.int32))
                 wanted.append(other)
@@ -308,7 +314,7 @@ def _substitutes(record: Record, random: np.random.Generator) -> QuestionSet | s
         return "nobody chose between two products of one leaf category in the window"
     only = leaf[np.concatenate(seeds)]
     names = record.items.category_names
-    return record.made("substitutes", seeds, wanted, groups=leaf, only=only, group_names=names)
+    return record.made("substitutes", seeds, wanted, groups=leaf, only=only, apart=variants, group_names=names)
 
 
 def _cold_product(record: Record, random: np.random.Generator) -> QuestionSet | str:

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -221,3 +222,12 @@ def test_overlap_is_the_share_of_equal_products() -> None:
     assert questions.overlap(np.arange(24, dtype=np.int32).reshape(2, 12)) == 0
     half = np.array([[0, 1, -1], [1, 2, -1]], np.int32)
     assert questions.overlap(half) == 0.5
+
+
+def test_a_variant_of_what_is_shown_stands_in_nobodys_place() -> None:
+    items = replace(ITEMS, group=np.arange(N, dtype=np.int32) // 4)  # four neighbours are variants
+    asked = asked_of(Record.cut(dataset(items), CUT, WINDOW), "substitutes")
+    for i, seeds in enumerate(asked.seeds):
+        wanted = asked.wanted.ids[asked.wanted.offsets[i] : asked.wanted.offsets[i + 1]]
+        assert (wanted // 4 != seeds[0] // 4).all()
+        assert not asked.allowed(i)[seeds[0] // 4 * 4 : seeds[0] // 4 * 4 + 4].any()
