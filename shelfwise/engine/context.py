@@ -71,7 +71,7 @@ class Scratch(threading.local):
 class Context:
     """What every stage reads.
 
-    question: what is asked: home, new, visit, product, cart or similar.
+    question: what is asked: home, new, visit, category, product, cart or similar.
     items, kinds, times: the history, oldest first, seeds as its newest events, [m]. seeds: how many these are.
     now: seconds on the shop's clock. searches, cart: see State.
     excluded: rows that must not be shown whatever was bought. rules: merchants' rules that hold here.

@@ -69,7 +69,7 @@ class Engine:
     def __init__(self, bundle: Bundle, catalogue: Catalogue, *, language: str = "en") -> None:
         if language not in LANGUAGES:
             raise SettingsError(f"language: {language!r} has no reasons; use one of {', '.join(LANGUAGES)}")
-        if bundle.ranker is not None and bundle.ranker.features != FEATURES:
+        if bundle.ranker is not None and not set(bundle.ranker.features) <= set(FEATURES):
             raise BundleError("the bundle's ranker reads other features than this version; train again")
         self.bundle = bundle
         self.catalogue = catalogue
@@ -101,12 +101,12 @@ class Engine:
         with self._scratch.hiding(view.n, context.hidden):
             candidates = self._retrieve(context)
             features = self._features(context, candidates)
-            scores = self._rank(context, features)
+            head, scores = self._head(context, features), self._rank(context, features)
             ranked = self._arrange(context, candidates, scores)
             rows = ranked.rows[: request.k]
             chosen = np.flatnonzero(np.isin(candidates.rows, rows)).astype(np.int32)
             reasons = self._explainer.reasons(
-                context, candidates, features, chosen, lambda some: rank(self.bundle.ranker, context.head, some)
+                context, candidates, features, chosen, lambda some: rank(self.bundle.ranker, head, some)
             )
         why = dict(zip(candidates.rows[chosen].tolist(), reasons, strict=True))
         language = request.language or self._language
@@ -235,7 +235,13 @@ class Engine:
         return table.T
 
     def _rank(self, context: Context, features: Floats) -> Floats:
-        return rank(self.bundle.ranker, context.head, features)
+        return rank(self.bundle.ranker, self._head(context, features), features)
+
+    @staticmethod
+    def _head(context: Context, features: Floats) -> str:
+        """Which of the ranker's heads answers: home has another one where nothing was ever sold that may be shown."""
+        head = context.head
+        return "cold" if head == "home" and not features[:, COLUMN["popular"]].any() else head
 
     def _arrange(self, context: Context, candidates: Candidates, scores: Floats) -> Ranked:
         order = best(scores, candidates.rows, len(scores))
@@ -283,6 +289,8 @@ def question_of(request: Request, events: Sequences, seeds: int) -> str:
     """Which ranker answers."""
     if request.surface in ("similar", "cart") or (request.surface == "product" and seeds):
         return request.surface
+    if request.surface == "category" and events.rows and not request.exclude_purchased:
+        return "category"
     done = int((events.kind != SEARCH).sum())
     if seeds or (events.rows and done <= _VISIT and int(events.kind[-1]) != PURCHASE):
         return "visit"

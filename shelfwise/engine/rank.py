@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from shelfwise.engine.features import names
@@ -49,7 +51,16 @@ def rank(ranker: Ranker | None, question: str, features: Floats) -> Floats:
         return SIMILAR.score(features)
     if not features[:1, COLUMN["history"]].any():
         return UNKNOWN.score(features)
-    return PRIOR.score(features) if ranker is None else ranker.score(features, question)
+    if ranker is None:
+        return PRIOR.score(features)
+    columns = _read(ranker.features)
+    return ranker.score(features if columns is None else features[:, columns], question)
+
+
+@lru_cache(maxsize=8)
+def _read(names: tuple[str, ...]) -> Ints | None:
+    """Columns of the features that a ranker of an earlier version reads; None for all, as they are."""
+    return None if names == FEATURES else np.array([COLUMN[name] for name in names], np.int32)
 
 
 def best(scores: Floats, rows: Ints, k: int) -> Ints:

@@ -12,7 +12,6 @@ import numpy as np
 
 from shelfwise import metrics
 from shelfwise.catalogue.filters import Filters
-from shelfwise.catalogue.products import AVAILABILITIES
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import FEATURES
@@ -23,9 +22,8 @@ from shelfwise.evaluation.protocols import K, QuestionSet
 from shelfwise.models.bundle import FORMAT_VERSION, Bundle
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, IdMap, Ints, Sequences
-from shelfwise.schema import Availability
 from shelfwise.settings import Settings
-from shelfwise.training.learn import EngineModel
+from shelfwise.training.learn import EngineModel, engine_showing
 
 _SURFACES = {
     "home, first visit": "home",
@@ -40,7 +38,6 @@ _SURFACES = {
 WITHOUT = ("network", "texts", "photos")
 DIALS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6)  # of diversity, that its curve is measured at
 _DEPTH = 60  # products asked for, so that 12 are left where some may not be shown
-_IN, _OUT = (AVAILABILITIES.index(each) for each in (Availability.IN_STOCK, Availability.OUT_OF_STOCK))
 
 
 def learned(
@@ -87,7 +84,8 @@ def _key(past: Sequences, items: Items, settings: Settings) -> str:
 
 
 class EngineAnswers:
-    """Answers as the shop would: the same stages, products that may not be shown being out of stock."""
+    """Answers as the shop would: the same stages, products that may not be shown being out of stock. Several variants
+    of one product may be in an answer: the questions want products, and no baseline leaves variants out."""
 
     def __init__(self, bundle: Bundle, settings: Settings) -> None:
         self.bundle = bundle
@@ -95,11 +93,7 @@ class EngineAnswers:
 
     def __call__(self, questions: QuestionSet) -> Ints:
         """ids int32 [n, 12], -1 for none."""
-        catalogue = Catalogue(self.bundle)
-        sale = np.where(questions.hidden, _OUT, _IN).astype(np.int8)
-        catalogue.view = replace(catalogue.view, sale=sale)
-        engine = Engine(self.bundle, catalogue)
-        return questions.cut(self._lists(engine, questions))
+        return questions.cut(self._lists(engine_showing(self.bundle, ~questions.hidden), questions))
 
     def pages(self, products: Ints, k: int) -> tuple[Ints, float]:
         """What the pages of these products show a stranger, ids int32 [n, k], -1 for none, and the share of places
@@ -120,7 +114,7 @@ class EngineAnswers:
         states = states_of(questions.histories.last(events_read(self.settings.memory, False)), questions.now)
         curve = []
         for dial in DIALS:
-            request = Request(session="evaluation", k=K, diversity=dial)
+            request = Request(session="evaluation", k=K, diversity=dial, variants=0)
             ids = engine.recommend_many(states, request)[0]
             ndcg = metrics.ranking(ids, questions.wanted, (K,))[f"ndcg@{K}"]
             distance = metrics.diversity(ids, vectors=content)
@@ -132,7 +126,7 @@ class EngineAnswers:
         states = states_of(known, questions.now)
         if all(not len(seeds) for seeds in questions.seeds) and questions.groups is None:
             # One request for all: what the batch lists of a shop ask.
-            request = Request(session="evaluation", k=_DEPTH, exclude_purchased=not questions.seen)
+            request = Request(session="evaluation", k=_DEPTH, exclude_purchased=not questions.seen, variants=0)
             yield from engine.recommend_many(states, request)[0]
             return
         for i, state in enumerate(states):
@@ -154,6 +148,7 @@ class EngineAnswers:
             k=_DEPTH,
             filters=Filters(categories=categories),
             exclude_purchased=not questions.seen,
+            variants=0,
         )
 
 

@@ -115,6 +115,8 @@ class Ranker:
         "product": "visit",
         "cart": "visit",
         "visit": "home",
+        "category": "home",
+        "cold": "home",
         "new": "home",
     }
 

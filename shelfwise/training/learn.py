@@ -18,18 +18,20 @@ from typing import Any, Self
 
 import numpy as np
 
+from shelfwise.catalogue.products import AVAILABILITIES
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.rank import FEATURES, GOES_WITH, PRIOR, SCORES
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import events_read, states_of
+from shelfwise.metrics import Mask
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.complements import Complements, content_of
 from shelfwise.models.ranker import Head, Ranker
 from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Progress, Recommender
 from shelfwise.models.sequences import Floats, IdMap, Ints, Longs, Sequences
-from shelfwise.schema import EventType
+from shelfwise.schema import Availability, EventType
 from shelfwise.settings import Settings
 from shelfwise.training.complements import fit_complements
 from shelfwise.training.executor import Executor, Local
@@ -37,9 +39,10 @@ from shelfwise.training.fit import ARTEFACTS, Choices, choose, fit_counting, fit
 from shelfwise.training.fit_ranker import Fit, Questions, collect, fit_ranker
 from shelfwise.training.network import Epoch
 from shelfwise.training.plan import Plan, plan_of
-from shelfwise.training.questions import EVERYTHING, questions_of
+from shelfwise.training.questions import EVERYTHING, OF_EVERY_WINDOW, questions_of
 
 _PURCHASE = EventType.PURCHASE.code
+_IN, _OUT = (AVAILABILITIES.index(each) for each in (Availability.IN_STOCK, Availability.OUT_OF_STOCK))
 _DEEPEST = 200  # most an answer may hold
 _OF_CONTENT = ("content", "content_index", "alike")
 _NOT_LEARNING = ("store", "host", "port", "workers", "durable", "event_columns", "product_columns")
@@ -125,7 +128,8 @@ class EngineModel:
         # The engine leaves out what was bought; a view that is no purchase has to be left out here.
         other = exclude_seen and bool((histories.kind != _PURCHASE).any())
         deep = min(_DEEPEST, 4 * k + 50) if other else k
-        request = Request(session="evaluation", k=deep, exclude_purchased=exclude_seen, filters=EVERYTHING)
+        # What is asked for are products, and variants of one are several.
+        request = Request(session="evaluation", k=deep, exclude_purchased=exclude_seen, filters=EVERYTHING, variants=0)
         states = states_of(histories.last(events_read(self.settings.memory, exclude_seen)), times)
         ids, scores = self._engine.recommend_many(states, request)
         if not other:
@@ -173,13 +177,15 @@ class EngineModel:
                 bundle = bundle.with_artefacts(complements=model)
             engine = Engine(bundle, Catalogue(bundle))
             kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed)
-            for kind in kinds if window is plan.newest else ("home", "new"):
-                make = kinds[kind]
+            for kind, make in kinds.items():
+                if window is not plan.newest and kind not in OF_EVERY_WINDOW:
+                    continue
                 of_kind = make()
+                asked = engine if of_kind.shown is None else engine_showing(bundle, of_kind.shown)
                 questions = self.executor.run(
                     "candidates",
-                    lambda of_kind=of_kind, engine=engine: collect(  # type: ignore[misc]
-                        engine.candidates_many(of_kind.states, of_kind.requests), of_kind.wanted, progress=progress
+                    lambda of_kind=of_kind, asked=asked: collect(  # type: ignore[misc]
+                        asked.candidates_many(of_kind.states, of_kind.requests), of_kind.wanted, progress=progress
                     ),
                 )
                 windows.setdefault(kind, []).append(questions)
@@ -272,6 +278,13 @@ class EngineModel:
         """Of the next fit of the network: each has its own, in which it finds itself again."""
         self._begun += 1
         return None if self.work is None else self.work / f"network-{self._begun}"
+
+
+def engine_showing(bundle: Bundle, shown: Mask) -> Engine:
+    """An engine over a catalogue of which only these products (bool [n]) are in stock."""
+    catalogue = Catalogue(bundle)
+    catalogue.view = replace(catalogue.view, sale=np.where(shown, _IN, _OUT).astype(np.int8))
+    return Engine(bundle, catalogue)
 
 
 def _artefacts(models: Mapping[str, Recommender]) -> dict[str, Any]:

@@ -4,6 +4,8 @@ right. The ranker learns a head from each (`fit_ranker.py`).
 home, new: customers with a past, what they bought in the window; new: of it what they had not bought before.
 visit: nobody known, after the first one to three looks, what else was turned to; of records that hold looks.
 cart_known: half a basket of a customer with a past, the other half.
+category: customers with a past on the page of a leaf category, what they bought in it.
+cold: customers with a past, only products first sold in the window being shown: what they bought of them.
 
 What a stranger's page, cart or first look is answered by needs no ranker (`engine.rank.GOES_WITH`).
 
@@ -14,7 +16,7 @@ question.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,19 +31,27 @@ from shelfwise.training.windows import Window, bought, lookers, unseen
 
 MOST = 1_500  # of a kind in a window; of 1,700, 1,000 taught up to 3% less
 POPULAR = 100  # most popular products, which are no answer to a look or a cart
+_CATEGORY_PAGES = 500  # questions of category pages in a window
+_EACH = 2  # of one customer
+_COLD = 500  # customers asked about products first sold in a window
 _TOGETHER = 1_800  # seconds within which a customer's purchases are one basket
 _FEWEST = 4  # products of a basket that is cut in two
 _PURCHASE = EventType.PURCHASE.code
 EVERYTHING = Filters(availability=None)
+#: Asked in every window, so that a head is judged by a window that it has not learned: within one, what sold in those
+#: weeks is learned by heart.
+OF_EVERY_WINDOW = ("home", "new", "category", "cold")
 
 
 @dataclass(frozen=True, slots=True)
 class QuestionBatch:
-    """Questions of one kind: row i of each is one question. wanted: distinct inside ids that are right."""
+    """Questions of one kind: row i of each is one question. wanted: distinct inside ids that are right. shown: bool
+    [n_items], what is in stock; None for all."""
 
     states: list[State]
     requests: list[Request]
     wanted: list[Ints]
+    shown: Mask | None = None
 
     def __len__(self) -> int:
         return len(self.states)
@@ -87,7 +97,14 @@ def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict
     """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits
     and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
     maker = _Maker(window, bundle, memory, seed)
-    kinds = {"home": lambda: maker.home(new=False), "new": lambda: maker.home(new=True), "cart_known": maker.carts}
+    kinds = {
+        "home": lambda: maker.home(new=False),
+        "new": lambda: maker.home(new=True),
+        "cold": maker.cold,
+        "cart_known": maker.carts,
+    }
+    if maker.leaf is not None and len(maker.leaf_names) > 1:
+        kinds["category"] = maker.categories
     return kinds if (window.after.kind == _PURCHASE).all() else kinds | {"visit": maker.visit}
 
 
@@ -96,6 +113,7 @@ class _Maker:
         self.window, self.bundle, self.memory = window, bundle, memory
         self.n = len(bundle.items)
         self.random = np.random.default_rng(seed)
+        self.leaf, self.leaf_names = bundle.facts.category, bundle.facts.category_names
         self.usual: Mask = np.zeros(self.n, np.bool_)
         self.usual[bundle.popularity.order[: min(POPULAR, self.n // 20)]] = True
 
@@ -134,6 +152,36 @@ class _Maker:
             if len(carts) == MOST:
                 break
         return carts
+
+    def categories(self) -> QuestionBatch:
+        pages = QuestionBatch([], [], [])
+        assert self.leaf is not None
+        for customer in self.random.permutation(self.window.active()).tolist():
+            before = self.window.before.select(slice(customer, customer + 1))
+            of = bought(self.window.after.select(slice(customer, customer + 1))).ids
+            codes = np.unique(self.leaf[of][self.leaf[of] >= 0])
+            for code in self.random.permutation(codes)[:_EACH].tolist():
+                filters = Filters(availability=None, categories=(self.leaf_names[code],))
+                pages.states.extend(states_of(before.last(self.memory), self.window.now[customer : customer + 1]))
+                pages.requests.append(Request(session="training", surface="category", filters=filters))
+                pages.wanted.append(of[self.leaf[of] == code])
+            if len(pages) >= _CATEGORY_PAGES:
+                break
+        return pages
+
+    def cold(self) -> QuestionBatch:
+        sold = np.zeros(self.n, np.bool_)
+        sold[self.window.before.item] = True
+        wanted = bought(self.window.after)
+        shown = np.zeros(self.n, np.bool_)
+        shown[wanted.ids] = True
+        shown &= ~sold
+        wanted = wanted.keep(shown[wanted.ids])
+        chosen = np.flatnonzero((self.window.before.lengths() > 0) & (wanted.lengths() > 0))
+        chosen = np.sort(self.random.permutation(chosen)[:_COLD])
+        before, request = self.window.before.select(chosen), Request(session="training")
+        batch = self._batch(before, self.window.now[chosen], wanted.select(chosen), request)
+        return replace(batch, shown=shown)
 
     def _batch(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> QuestionBatch:
         some = np.flatnonzero(wanted.lengths() > 0)

@@ -169,6 +169,11 @@ def test_features_are_the_models_own_numbers(simulated: Simulated, engine: Engin
     np.testing.assert_allclose(
         features[:, COLUMN["collaborative"]], bundle.network.item_vectors()[ids] @ vector, rtol=1e-3, atol=1e-4
     )
+    content = engine.catalogue.view.content
+    assert content is not None
+    newest = list(dict.fromkeys(history.item[::-1].tolist()))[:20]
+    cosine = np.sort(content[ids] @ content[newest].T, axis=1)[:, -5:].mean(axis=1)
+    np.testing.assert_allclose(features[:, COLUMN["content_history"]], cosine, atol=1e-5)
     popular = np.log1p(bundle.popularity.weight[ids])
     np.testing.assert_allclose(features[:, COLUMN["popular"]], popular, rtol=1e-5)
 
@@ -185,6 +190,19 @@ def test_the_ranker_decides_and_must_read_these_features(simulated: Simulated) -
     foreign = Ranker(("a", "b"), {"home": Linear(weights[:2]), "new": Linear(weights[:2])})
     with pytest.raises(BundleError, match="train again"):
         Engine(simulated.bundle.with_artefacts(ranker=foreign), Catalogue(simulated.bundle))
+
+
+def test_a_ranker_of_an_earlier_version_reads_the_features_it_knows(simulated: Simulated) -> None:
+    weights = np.zeros(len(FEATURES), np.float32)
+    weights[COLUMN["popular"]] = 1
+    known = tuple(reversed([name for name in FEATURES if name != "content_history"]))
+    earlier = Linear(weights[[COLUMN[name] for name in known]])
+    (state,) = states_of(simulated.shop.sequences.select(slice(0, 1)), simulated.bundle.until)
+    answers = [
+        Engine(simulated.bundle.with_artefacts(ranker=ranker), Catalogue(simulated.bundle)).recommend(HOME, state)
+        for ranker in (Ranker(FEATURES, {"home": Linear(weights)}), Ranker(known, {"home": earlier}))
+    ]
+    assert answers[0].items == answers[1].items
 
 
 def test_who_is_unknown_gets_what_is_popular_whatever_the_ranker_learned(simulated: Simulated) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from shelfwise.engine.catalogue import Catalogue
-from shelfwise.engine.pipeline import Engine
+from shelfwise.engine.pipeline import Engine, question_of
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import State, states_of
 from shelfwise.evaluation.results import Evaluation
@@ -21,6 +21,7 @@ from shelfwise.schema import DISLIKE, Event, EventType, Product, from_micros
 from shelfwise.settings import Settings
 from shelfwise.store import open_store
 from shelfwise.training.learn import EngineModel
+from shelfwise.training.questions import questions_of
 from shelfwise.training.windows import Window, followed, lookers, unseen, windows_of
 
 START = int(datetime(2024, 1, 1, tzinfo=UTC).timestamp())
@@ -64,7 +65,7 @@ ITEMS = Items(
 )
 
 
-FITTED = {"home", "new"}  # no basket there has four products
+FITTED = {"category", "home", "new"}  # no basket there has four products
 HEADS = FITTED | {"visit", "product", "cart"}
 
 
@@ -272,3 +273,21 @@ def test_what_is_rated_low_is_shown_no_more_and_its_like_less() -> None:
         assert not np.isin(found, past.disliked().items_of(row)).any()
     low = (ids[1::2] // PER_TASTE == 1).mean()
     assert low < 0.6 * (ids[::2] // PER_TASTE == 1).mean()
+
+
+def test_category_pages_have_a_head_of_their_own(learned: EngineModel) -> None:
+    assert learned.bundle is not None
+    past = shop()
+    cut = START + (DAYS - 14) * DAY
+    after = past.take(past.time >= cut)
+    window = Window(past.before(cut), after, np.full(len(past), cut, np.int64))
+    items = replace(ITEMS, category=np.arange(ITEMS.n, dtype=np.int32) % 2, category_names=("Even", "Odd"))
+    bundle = replace(learned.bundle, facts=items)
+    pages = questions_of(window, bundle, 700, 0)["category"]()
+    assert len(pages) > 30
+    for request, wanted in zip(pages.requests, pages.wanted, strict=True):
+        assert request.surface == "category"
+        assert set((wanted % 2).tolist()) == {0 if request.filters.categories == ("Even",) else 1}
+    seen = pages.states[0].events
+    assert question_of(pages.requests[0], seen, 0) == "category"
+    assert question_of(replace(pages.requests[0], exclude_purchased=True), seen, 0) == "new"

@@ -16,6 +16,8 @@ from shelfwise.models.index import FEW_CELLS
 from shelfwise.models.sequences import Floats, Ints
 
 _MOST, _MOST_NEW = 10, 30  # of each product; the second where what is new is wanted, or what is like it
+_MOST_WITHIN = 60  # inside narrow filters, by the whole history
+_HISTORY, _HIGHEST = 20, 5  # newest distinct products, and how many of their cosines count
 _ASKED = 3  # newest products whose most alike are proposed
 _FADES = 0.8 ** np.arange(RECENT, dtype=np.float32)
 _LIKES_KEPT = 50_000
@@ -29,6 +31,7 @@ class Content(Source):
     features = (
         "content",  # highest cosine with one of the newest products, each step back counting less
         "content_newest",  # cosine with the newest product
+        "content_history",  # mean of the highest cosines with the history's newest products
     )
     texts = {
         "en": {"like": "Similar to {title}", "search": EVENTS["en"]["search"]},
@@ -50,16 +53,33 @@ class Content(Source):
         content = context.view.content
         if content is None or not len(context.recent) or len(rows) > SCANNED:
             return NO_ROWS
-        return rows[top(content[rows] @ content[context.recent[0]], _MOST_NEW)]
+        held = content[rows]
+        newest, whole = held @ content[context.recent[0]], held @ content[self._history(context)].mean(axis=0)
+        return np.concatenate((rows[top(newest, _MOST_NEW)], rows[top(whole, _MOST_WITHIN)]))
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         content = context.view.content
         if content is None or not len(context.recent):
             return
-        cosine = context.scratch.gather(content, candidates.rows) @ content[context.recent].T
-        cosine *= _FADES[: cosine.shape[1]]
-        columns[0] = cosine.max(axis=1)
+        history = self._history(context)
+        cosine = context.scratch.gather(content, candidates.rows) @ content[history].T
         columns[1] = cosine[:, 0]
+        if len(history) > _HIGHEST:
+            columns[2] = np.partition(cosine, len(history) - _HIGHEST, axis=1)[:, -_HIGHEST:].mean(axis=1)
+        else:
+            columns[2] = cosine.mean(axis=1)
+        recent = len(context.recent)
+        columns[0] = (cosine[:, :recent] * _FADES[:recent]).max(axis=1)
+
+    @staticmethod
+    def _history(context: Context) -> Ints:
+        """The newest distinct products, newest first: those of `context.recent`, then more."""
+
+        def made() -> Ints:
+            more = context.items[: -4 * _HISTORY - 1 : -1].tolist()
+            return np.array(list(dict.fromkeys([*context.recent.tolist(), *more]))[:_HISTORY], np.int32)
+
+        return context.once((Content, "history"), made)
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         place = nearest(context, row, context.view.content)
