@@ -15,7 +15,7 @@ from typing import Any, Self
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import linalg, sparse
+from scipy import sparse
 
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
@@ -124,6 +124,8 @@ class Ease:
         gram = (held.T @ held).toarray().astype(np.float64)
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty * max(float(gram[diagonal].mean()), 1e-6) if len(gram) else 0.0
+        from scipy import linalg  # of learning alone; answers need none of it
+
         factor = linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
         inverse = linalg.cho_solve(factor, np.eye(len(gram)), overwrite_b=True, check_finite=False)
         inverse /= -np.diag(inverse)[None, :]

@@ -9,11 +9,16 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, Table, delete, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shelfwise.store.connection import Database
 from shelfwise.store.rows import frame_of
-from shelfwise.store.tables import campaign_answers, campaign_consents, campaign_contacts, campaign_plans
+from shelfwise.store.tables import (
+    campaign_answers,
+    campaign_consents,
+    campaign_contacts,
+    campaign_plans,
+    conflict_insert,
+)
 
 CONTACT_COLUMNS: dict[str, pl.DataType] = {
     "campaign": pl.String(),
@@ -131,8 +136,7 @@ class CampaignRecord:
             return 0
         with self._database.write() as connection:
             before = connection.scalar(select(func.count()).select_from(table)) or 0
-            dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-            statement = dialect.insert(table).on_conflict_do_nothing()
+            statement = conflict_insert(connection, table).on_conflict_do_nothing()
             for part in rows.iter_slices(10_000):
                 connection.execute(statement, part.to_dicts())
             return int((connection.scalar(select(func.count()).select_from(table)) or 0) - before)

@@ -8,13 +8,12 @@ from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, TextClause, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shelfwise.schema import PRODUCT_COLUMNS, Product, now, to_micros
 from shelfwise.store.connection import Database
 from shelfwise.store.events import chunks, count_up
 from shelfwise.store.rows import frame_of, product_of, product_row
-from shelfwise.store.tables import products, tally
+from shelfwise.store.tables import conflict_insert, products, tally
 
 _COLUMNS = [products.c[name] for name in PRODUCT_COLUMNS]
 _NAMES = ", ".join(PRODUCT_COLUMNS)
@@ -43,7 +42,7 @@ def revision(connection: Connection) -> int:
 def replacing(connection: Connection, source: TextClause | None = None) -> Any:
     """`INSERT … ON CONFLICT DO UPDATE` of PRODUCT_COLUMNS, deleted, revision, from values or from a SELECT; a row that
     says nothing new is left alone."""
-    statement: Any = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(products)
+    statement = conflict_insert(connection, products)
     if source is not None:
         names = (*PRODUCT_COLUMNS, "deleted", "revision")
         statement = statement.from_select(names, source.columns(*(products.c[name] for name in names)))

@@ -9,16 +9,14 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import polars as pl
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shelfwise.errors import InvalidRecord, StoreError
 from shelfwise.schema import Campaign
 from shelfwise.store.rows import campaign_of, campaign_row
-from shelfwise.store.tables import campaigns, side_table_parts, side_tables
+from shelfwise.store.tables import campaigns, conflict_insert, side_table_parts, side_tables
 
 _ROWS = 1_000_000  # of a piece
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
@@ -94,7 +92,7 @@ def put_campaigns(connection: Connection, given: Iterable[Campaign]) -> int:
     rows = {campaign.id: campaign_row(campaign) for campaign in given}
     if not rows:
         return 0
-    statement: Any = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(campaigns)
+    statement = conflict_insert(connection, campaigns)
     values = {column.name: statement.excluded[column.name] for column in campaigns.c if column.name != "id"}
     statement = statement.on_conflict_do_update(index_elements=[campaigns.c.id], set_=values)
     connection.execute(statement, list(rows.values()))

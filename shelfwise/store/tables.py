@@ -5,10 +5,13 @@ Times are microseconds since 1970 UTC. Missing text is "", a missing number NULL
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Connection,
     Double,
     Index,
     Integer,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     Text,
     false,
 )
+from sqlalchemy.dialects import sqlite
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
 REVISION = "0007"
@@ -233,3 +237,12 @@ campaign_consents = Table(
     Column("allowed", Integer, nullable=False),
     Column("time", BigInteger, nullable=False),
 )
+
+
+def conflict_insert(connection: Connection, table: Table) -> Any:
+    """The dialect's INSERT, which knows ON CONFLICT; only the one that is used is imported."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql
+
+    return postgresql.insert(table)
