@@ -16,8 +16,11 @@ worth is for a ranker to learn, which knows how many baskets stand behind it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import Any, Self
 
 import numba
@@ -38,6 +41,7 @@ NEIGHBOURS, SHARPNESS = 20, 4
 _KEPT, _KEPT_GROUP, _KEPT_BUYERS = 200, 400, 100
 _BLOCK = 2_048  # rows counted at once
 _POWER, _SHRINK = 0.25, 5.0
+_CHUNKS = 16  # parts of the rows, which threads share
 #: Days. On Online Retail and Complete Journey 360 gives 1.5% and 2% over none, 180 2% and 0.4%, 90 3% and -3%.
 _HALF_LIFE = 360
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing (Knuth, TAOCP 6.4)
@@ -194,7 +198,7 @@ class _Rows:
         single, of = groups or (np.zeros(baskets.nnz, np.bool_), np.empty((0, 1), np.int32))
         baskets = sparse.csr_matrix((np.arange(baskets.nnz), baskets.indices, baskets.indptr), shape=baskets.shape)
         by_row = sparse.csr_matrix(baskets.T)
-        lengths, ids, counts, shares = _count(
+        arguments = (
             (by_row.indptr.astype(np.int64), by_row.indices, weight[by_row.data], single[by_row.data]),
             (held.indptr.astype(np.int64), self._place[held.indices], np.stack((held.data, share), axis=1)),
             of[self._products] if groups else of,
@@ -202,7 +206,10 @@ class _Rows:
             self._rarity,
             most,
         )
-        self._parts.append((lengths, self._products[ids], counts, shares))
+        cuts = np.linspace(0, by_row.shape[0], _CHUNKS + 1).astype(int).tolist()
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            for lengths, ids, counts, shares in threads.map(lambda rows: _count(*arguments, *rows), pairwise(cuts)):
+                self._parts.append((lengths, self._products[ids], counts, shares))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         lengths, ids, count, share = (np.concatenate(part) for part in zip(*self._parts, strict=True))
@@ -283,24 +290,25 @@ def _sums(matrix: sparse.csr_matrix) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count(baskets, held, groups, place_of, rarity, most):  # type: ignore[no-untyped-def]
-    """Lengths, ids, counts and shares of rows, their strongest entries only (see `_Rows.add`). place_of: int32 [n], by
-    what number the ids of `held` and of the answer name each product."""
+def _count(baskets, held, groups, place_of, rarity, most, first, last):  # type: ignore[no-untyped-def]
+    """Lengths, ids, counts and shares of the rows from `first` to `last`, their strongest entries only (`_Rows.add`).
+
+    place_of: int32 [n], by what number the ids of `held` and of the answer name each product."""
     row_start, row_basket, row_weight, single = baskets
     start, items, values = held
-    n, rows = len(rarity), len(row_start) - 1
+    n = len(rarity)
     bound = 0
-    for row in range(rows):
+    for row in range(first, last):
         entries = 0
         for basket in row_basket[row_start[row] : row_start[row + 1]]:
             entries += start[basket + 1] - start[basket]
         bound += min(entries, most)
     ids, counts, shares = np.empty(bound, np.int32), np.empty(bound, np.float32), np.empty(bound, np.float32)
-    lengths = np.zeros(rows, np.int64)
+    lengths = np.zeros(last - first, np.int64)
     sums = np.zeros((n, 2), np.float32)  # count and share side by side: one line of the cache for both
     touched, strength = np.empty(n, np.int32), np.empty(n, np.float32)
     at = 0
-    for row in range(rows):
+    for row in range(first, last):
         n_touched = 0
         for place in range(row_start[row], row_start[row + 1]):
             basket, times = row_basket[place], row_weight[place]
@@ -338,7 +346,7 @@ def _count(baskets, held, groups, place_of, rarity, most):  # type: ignore[no-un
                 ids[at + kept], counts[at + kept], shares[at + kept] = item, sums[item, 0], sums[item, 1]
                 kept += 1
             sums[item] = 0
-        lengths[row] = kept
+        lengths[row - first] = kept
         at += kept
     return lengths, ids[:at].copy(), counts[:at].copy(), shares[:at].copy()
 
