@@ -16,8 +16,9 @@ from starlette.testclient import TestClient
 import shelfwise
 from shelfwise.errors import StoreError
 from shelfwise.schema import Product
-from shelfwise.serve import app
-from shelfwise.serve.app import MAX_BATCH, create_app
+from shelfwise.serve import service
+from shelfwise.serve.app import create_app
+from shelfwise.serve.service import MAX_BATCH
 from shelfwise.serve.wire import EVENT, PRODUCT, QUESTION, SIMILAR
 from shelfwise.shop import Shop
 from tests.waiting import run_apart, wait_for
@@ -314,7 +315,7 @@ def test_a_cart_with_an_unknown_product_is_answered(client: TestClient) -> None:
 def test_a_product_stored_by_another_worker_is_a_seed_at_once(
     client: TestClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(app, "FOLLOW_SECONDS", 600)
+    monkeypatch.setattr(service, "FOLLOW_SECONDS", 600)
     for number, path in enumerate(("/v1/recommend", "/v1/similar")):
         with Shop(shop.folder) as other:
             other.store.put_products([Product(id=f"new{number}", title="Tea of today", product_type="Tea > Kind 1")])
@@ -340,7 +341,7 @@ def test_the_follower_outlives_any_failure(client: TestClient, shop: Shop, monke
     def broken(*_: object) -> None:
         raise PermissionError(13, "Permission denied", "cache")
 
-    monkeypatch.setattr(app, "RETRY_SECONDS", 0.2)
+    monkeypatch.setattr(service, "RETRY_SECONDS", 0.2)
     with monkeypatch.context() as patched:
         patched.setattr(shop.store, "product_revision", broken)
         wait_for(lambda: client.get("/v1/health").json()["status"] == "degraded")

@@ -18,7 +18,7 @@ from shelfwise.serve.web.render import STATIC, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 FOREVER = "public, max-age=31536000, immutable"  # an address changes with its content
 _PROGRAMS = ("/v1/", "/metrics", "/docs", "/openapi.json")

@@ -25,7 +25,7 @@ from shelfwise.schema import Product, Status
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 SIZES = (96, 320, 640)  # pixels of the longer side
 FOLDER = Path("cache") / "thumbnails"  # of the shop

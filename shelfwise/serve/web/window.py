@@ -49,7 +49,7 @@ from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 ROW = 6  # products a row
 OFFERS = 3  # campaigns on the home page

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from shelfwise.serve.web.console import campaigns, guard, overview, pages, password, reports, stock, training
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 
 def mount(app: FastAPI, service: Service) -> None:

@@ -25,7 +25,7 @@ from shelfwise.serve.web.render import HEADERS, known, language, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 FORM = ("id", "title", "start", "end", "categories", "products", "discount", "contact_cost", "holdout")
 RULES = ("days", "away", "orders", "spent", "buys_within", "buys_chance", "size")

@@ -25,7 +25,7 @@ from shelfwise.serve.wire import Refused
 from shelfwise.trust.accounts import Accounts, Signed, csrf_of, same
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 COOKIE = "shelfwise_session"
 LOGIN_COOKIE = "shelfwise_login"  # of the login form, until one is signed in

@@ -30,7 +30,7 @@ from shelfwise.serve.web.render import language, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 PUSH = 2.0  # seconds between two looks at what has changed
 QUIET = 15.0  # seconds without a word after which one is sent, so that nothing between takes the stream for dead

@@ -28,7 +28,7 @@ from shelfwise.serve.web.render import language, render
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 _DONE = ("added", "ended", "undone", "forgotten")
 

@@ -44,7 +44,7 @@ from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 FRESH = 600.0  # seconds that what was read of the record is shown, whatever came since
 SPANS = 60  # most days, or weeks, shown of the record

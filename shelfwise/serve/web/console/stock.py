@@ -27,7 +27,7 @@ from shelfwise.serve.wire import Refused
 from shelfwise.shop import Shop
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 SHOWN = 100  # rows of a list
 STATUSES = ("runs_out", "order", "overstock", "dead", "enough")

@@ -43,7 +43,7 @@ from shelfwise.settings import Settings
 from shelfwise.shop import Shop
 
 if TYPE_CHECKING:
-    from shelfwise.serve.app import Service
+    from shelfwise.serve.service import Service
 
 KIND = "train"  # of job
 FORM = ("network", "epochs", "minutes", "validation_days")  # settings that a training may have of its own
