@@ -89,6 +89,21 @@ class NetworkConfig:
         return cls(**told)
 
 
+#: What layers of the tower were called in bundles written before 2026-12.
+_NAMES = {
+    "asked": "elapsed",
+    "enter": "input_norm",
+    "leave": "output_proj",
+    "place": "position",
+    "before": "norm1",
+    "look": "qkv_proj",
+    "gather": "out_proj",
+    "between": "norm2",
+    "think": "fc1",
+    "say": "fc2",
+}
+
+
 class Network:
     """A trained network, answering. Immutable, thread-safe.
 
@@ -170,9 +185,9 @@ class Network:
             gap = np.full(newest.rows, UNKNOWN)
             gap[1:] = gap_bucket(time[1:] - time[:-1])
             gap[offsets[:-1]] = UNKNOWN
-            asked = np.full(len(newest), UNKNOWN) if now is None else gap_bucket(now - time[offsets[1:] - 1])
+            elapsed = np.full(len(newest), UNKNOWN) if now is None else gap_bucket(now - time[offsets[1:] - 1])
             learned = vectors[:, :hidden][newest.item]
-            encoded[:, :hidden] = self._tower.last(learned, newest.kind, gap, asked, offsets)
+            encoded[:, :hidden] = self._tower.last(learned, newest.kind, gap, elapsed, offsets)
         return encoded
 
     def _recalled(self, recent: Sequences) -> Floats:
@@ -203,10 +218,15 @@ class Network:
         """The network `tensors` gave. Raises ValueError where it is none."""
         try:
             config = NetworkConfig.from_json(tensors["config"].tobytes().decode())
-            weights = {name: value for name, value in tensors.items() if name not in ("config", "vectors")}
+            weights = {_renamed(name): value for name, value in tensors.items() if name not in ("config", "vectors")}
             return cls(config, weights, tensors["vectors"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a network ({error})") from None
+
+
+def _renamed(name: str) -> str:
+    parts = name.split(".")
+    return ".".join(_NAMES.get(part, part) for part in parts) if parts[0] == "tower" else name
 
 
 def facts_of(config: NetworkConfig, given: Mapping[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:

@@ -39,28 +39,27 @@ class Tower:
         """kind: lstm, gru or transformer. scale: by how much the learned part of a customer counts."""
         hidden = len(weights["norm.weight"])
         self._root = np.float32(hidden**0.5)
-        self._kind, self._gap, self._asked = weights["kind.weight"], weights["gap.weight"], weights["asked.weight"]
-        self._place = weights["place"] if kind == "transformer" else None
-        self._enter = weights["enter.weight"], weights["enter.bias"]
+        self._kind, self._gap, self._elapsed = weights["kind.weight"], weights["gap.weight"], weights["elapsed.weight"]
+        self._position = weights["position"] if kind == "transformer" else None
+        self._input_norm = weights["input_norm.weight"], weights["input_norm.bias"]
         self._steps: Steps = _Transformer(weights, heads) if kind == "transformer" else _Recurrent(kind, weights)
         self._norm = weights["norm.weight"], weights["norm.bias"]
-        self._leave = (weights["leave.weight"] * np.float32(scale)).T.copy(), weights["leave.bias"] * np.float32(scale)
+        output = {part: np.asarray(weights[f"output_proj.{part}"] * scale, np.float32) for part in ("weight", "bias")}
+        self._output = output["weight"].T.copy(), output["bias"]
 
-    def last(self, vectors: Floats, kind: npt.NDArray[np.int8], gap: Longs, asked: Longs, offsets: Longs) -> Floats:
+    def last(self, vectors: Floats, kind: npt.NDArray[np.int8], gap: Longs, elapsed: Longs, offsets: Longs) -> Floats:
         """float32 [b, hidden], the learned part of the customers' vectors.
 
-        vectors: float32 [rows, hidden], learned, of each event's item. kind, gap: [rows]. asked: int64 [b], bucket of
+        vectors: float32 [rows, hidden], learned, of each event's item. kind, gap: [rows]. elapsed: int64 [b], bucket of
         the time from the newest event to the question. offsets: int64 [b + 1], as in `Sequences`.
         """
         states = vectors * self._root
         states += self._kind[kind]
         states += self._gap[gap]
-        if self._place is not None:
-            states += self._place[: len(states)] if len(asked) == 1 else self._place[_places(offsets)]
-        newest = self._steps.last(_normal(states) * self._enter[0] + self._enter[1], offsets)
-        left: Floats = (_normal(newest) * self._norm[0] + self._norm[1] + self._asked[asked]) @ self._leave[0]
-        left += self._leave[1]
-        return left
+        if self._position is not None:
+            states += self._position[: len(states)] if len(elapsed) == 1 else self._position[_places(offsets)]
+        newest = self._steps.last(_normal(states) * self._input_norm[0] + self._input_norm[1], offsets)
+        return _linear(_normal(newest) * self._norm[0] + self._norm[1] + self._elapsed[elapsed], self._output)
 
 
 class _Transformer:
@@ -68,15 +67,15 @@ class _Transformer:
 
     def __init__(self, weights: Weights, heads: int) -> None:
         block = {name[8:]: value for name, value in weights.items() if name.startswith("steps.0.")}
-        look, bias = _after_norm(block, "before", "look")
-        hidden = len(block["gather.bias"])
+        qkv, bias = _after_norm(block, "norm1", "qkv_proj")
+        hidden = len(block["out_proj.bias"])
         # The scale of attention is in the query's weights.
         scale = np.float32((hidden // heads) ** -0.5)
-        self._query: Linear = look[:, :hidden] * scale, bias[:hidden] * scale
-        self._keys: Linear = np.ascontiguousarray(look[:, hidden:]), bias[hidden:]
-        self._gather: Linear = block["gather.weight"].T.copy(), block["gather.bias"]
-        self._think = _after_norm(block, "between", "think")
-        self._say: Linear = block["say.weight"].T.copy(), block["say.bias"]
+        self._query: Linear = qkv[:, :hidden] * scale, bias[:hidden] * scale
+        self._keys: Linear = np.ascontiguousarray(qkv[:, hidden:]), bias[hidden:]
+        self._out: Linear = block["out_proj.weight"].T.copy(), block["out_proj.bias"]
+        self._fc1 = _after_norm(block, "norm2", "fc1")
+        self._fc2: Linear = block["fc2.weight"].T.copy(), block["fc2.bias"]
         self._heads = heads
 
     def last(self, states: Floats, offsets: Longs) -> Floats:
@@ -85,10 +84,10 @@ class _Transformer:
         query = _linear(normal[newest], self._query)
         keys = _linear(normal, self._keys)
         seen = self._attend(query, keys) if len(query) == 1 else self._attend_each(query, keys, offsets)
-        now += _linear(seen, self._gather)
-        thought = _linear(_normal(now), self._think)
-        thought *= np.float32(0.5) * (1 + erf(thought * np.float32(0.5**0.5)))
-        now += _linear(thought, self._say)
+        now += _linear(seen, self._out)
+        inner = _linear(_normal(now), self._fc1)
+        inner *= np.float32(0.5) * (1 + erf(inner * np.float32(0.5**0.5)))
+        now += _linear(inner, self._fc2)
         return now
 
     def _attend(self, query: Floats, keys: Floats) -> Floats:
@@ -129,9 +128,9 @@ class _Recurrent:
             on = int(np.searchsorted(-lengths, -step))  # histories longer than `step`
             old = hidden[:on]
             hidden[:on] = self._step(inward[first[:on] + step], _linear(old, self._across), old, cell[:on])
-        found = np.empty_like(hidden)
-        found[order] = hidden
-        return found
+        states_after = np.empty_like(hidden)
+        states_after[order] = hidden
+        return states_after
 
     @staticmethod
     def _lstm(inward: Floats, across: Floats, _: Floats, cell: Floats) -> Floats:

@@ -46,6 +46,7 @@ _WATCHED = 5_000  # customers on whom an epoch is validated
 _PATIENCE = 3  # epochs in which neither both parts nor the learned one alone got better before stopping
 _WARM = 0.03  # share of training in which the learning rate rises
 _TICKS = 64  # the clock is read so coarsely that it changes nothing where the epochs end first
+_LAYERS = "2026-12"  # since when the layers have their names: a checkpoint with others is no way on
 _FORGET = 0.1  # share of positions at which the time to the answer is hidden
 _BETAS = (0.9, 0.98)
 _HIDDEN = 128  # dimensions of what is learned, unless the remembered has fewer
@@ -192,7 +193,7 @@ class _Training:
 
     def run(self) -> None:
         model = self.model
-        description = self.config.to_json(), self.settings.model_dump_json(), repr(model._given)
+        description = self.config.to_json(), self.settings.model_dump_json(), repr(model._given), _LAYERS
         mark = fingerprint(self.train, self.items, self.validation, *description)
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
@@ -313,8 +314,8 @@ class _Training:
         starts, lengths = rows
         window, follows = _windows(self.train, starts, lengths)
         batch = batch_of(window, self.train.time[starts + lengths])
-        hidden = torch.from_numpy(random.random(batch.asked.shape) < _FORGET)
-        batch = replace(batch, asked=batch.asked.masked_fill(hidden, 0))
+        hidden = torch.from_numpy(random.random(batch.elapsed.shape) < _FORGET)
+        batch = replace(batch, elapsed=batch.elapsed.masked_fill(hidden, 0))
         batch = batch.to(self.device)
         target = torch.from_numpy(self.train.item[follows].astype(np.int64)).to(self.device)
         if self.drawn:

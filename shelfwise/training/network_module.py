@@ -24,13 +24,13 @@ _NORMAL = 0.02  # standard deviation of embeddings at the start
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """Histories padded on the right to the longest. item, kind, gap: int64 [b, t]; asked: int64 [b, t], bucket of the
+    """Histories padded on the right to the longest. item, kind, gap: int64 [b, t]; elapsed: int64 [b, t], bucket of the
     time to the next event; real: bool [b, t]."""
 
     item: Tensor
     kind: Tensor
     gap: Tensor
-    asked: Tensor
+    elapsed: Tensor
     real: Tensor
 
     def to(self, device: torch.device) -> Batch:
@@ -124,8 +124,8 @@ class NetworkModule(nn.Module):
         log = count.double().log1p().float()
         spread = max(float(log.std(correction=0)), 1e-3)
         self.id[:, 0] = (log - log.mean()) * (_NORMAL / spread)
-        self.tower.leave.weight[0] = 0
-        self.tower.leave.bias[0] = spread / _NORMAL
+        self.tower.output_proj.weight[0] = 0
+        self.tower.output_proj.bias[0] = spread / _NORMAL
         if self.config.content:
             # A product without history is its content and nothing else: the id stays at nothing, in training too.
             self.id[count == 0] = 0
@@ -177,13 +177,13 @@ class _Tower(nn.Module):
         hidden = config.hidden
         self.kind = nn.Embedding(LEARNED_KINDS, hidden)
         self.gap = nn.Embedding(GAPS, hidden, padding_idx=UNKNOWN)
-        self.asked = nn.Embedding(GAPS, hidden, padding_idx=UNKNOWN)
-        for part in (self.kind, self.gap, self.asked):
+        self.elapsed = nn.Embedding(GAPS, hidden, padding_idx=UNKNOWN)
+        for part in (self.kind, self.gap, self.elapsed):
             nn.init.normal_(part.weight, std=_NORMAL)
         with torch.no_grad():
             self.gap.weight[UNKNOWN] = 0
-            self.asked.weight[UNKNOWN] = 0
-        self.enter = nn.LayerNorm(hidden)
+            self.elapsed.weight[UNKNOWN] = 0
+        self.input_norm = nn.LayerNorm(hidden)
         self.steps: nn.Module
         if config.tower == "lstm":
             self.steps = nn.LSTM(hidden, hidden, batch_first=True)
@@ -191,23 +191,23 @@ class _Tower(nn.Module):
             self.steps = nn.GRU(hidden, hidden, batch_first=True)
         else:
             self.steps = nn.ModuleList([_Block(hidden, config.heads, config.dropout)])
-            self.place = nn.Parameter(torch.randn(config.history, hidden) * _NORMAL)
+            self.position = nn.Parameter(torch.randn(config.history, hidden) * _NORMAL)
         self.norm = nn.LayerNorm(hidden)
-        self.leave = nn.Linear(hidden, hidden)
+        self.output_proj = nn.Linear(hidden, hidden)
 
     def forward(self, vectors: Tensor, batch: Batch) -> Tensor:
         states = vectors * vectors.shape[-1] ** 0.5 + self.kind(batch.kind) + self.gap(batch.gap)
         if isinstance(self.steps, nn.ModuleList):
-            states = states + self.place[: states.shape[1]]
-        states = functional.dropout(self.enter(states), self.dropout, self.training)
+            states = states + self.position[: states.shape[1]]
+        states = functional.dropout(self.input_norm(states), self.dropout, self.training)
         if isinstance(self.steps, nn.ModuleList):
             for block in self.steps:
                 states = block(states)
         else:
             states = self.steps(states)[0]
-        states = self.norm(states) + self.asked(batch.asked)
-        left: Tensor = self.leave(functional.dropout(states, self.dropout, self.training))
-        return left
+        states = self.norm(states) + self.elapsed(batch.elapsed)
+        output: Tensor = self.output_proj(functional.dropout(states, self.dropout, self.training))
+        return output
 
 
 class _Block(nn.Module):
@@ -217,23 +217,23 @@ class _Block(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.before = nn.LayerNorm(hidden)
-        self.look = nn.Linear(hidden, 3 * hidden)
-        self.gather = nn.Linear(hidden, hidden)
-        self.between = nn.LayerNorm(hidden)
-        self.think = nn.Linear(hidden, 4 * hidden)
-        self.say = nn.Linear(4 * hidden, hidden)
+        self.norm1 = nn.LayerNorm(hidden)
+        self.qkv_proj = nn.Linear(hidden, 3 * hidden)
+        self.out_proj = nn.Linear(hidden, hidden)
+        self.norm2 = nn.LayerNorm(hidden)
+        self.fc1 = nn.Linear(hidden, 4 * hidden)
+        self.fc2 = nn.Linear(4 * hidden, hidden)
 
     def forward(self, states: Tensor) -> Tensor:
         b, t, h = states.shape
         query, key, value = (
-            self.look(self.before(states)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
+            self.qkv_proj(self.norm1(states)).view(b, t, 3, self.heads, h // self.heads).permute(2, 0, 3, 1, 4)
         )
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        gathered = self.gather(seen.transpose(1, 2).reshape(b, t, h))
-        states = states + functional.dropout(gathered, self.dropout, self.training)
-        said = self.say(functional.gelu(self.think(self.between(states))))
-        return states + functional.dropout(said, self.dropout, self.training)
+        attended = self.out_proj(seen.transpose(1, 2).reshape(b, t, h))
+        states = states + functional.dropout(attended, self.dropout, self.training)
+        outer = self.fc2(functional.gelu(self.fc1(self.norm2(states))))
+        return states + functional.dropout(outer, self.dropout, self.training)
 
 
 def batch_of(sequences: Sequences, now: Longs | None = None) -> Batch:
@@ -243,18 +243,18 @@ def batch_of(sequences: Sequences, now: Longs | None = None) -> Batch:
     real = np.arange(t) < lengths[:, None]
     item, kind, time = (np.zeros((b, t), np.int64) for _ in range(3))
     item[real], kind[real], time[real] = sequences.item, sequences.kind, sequences.time
-    gap, asked = np.zeros((b, t), np.int64), np.zeros((b, t), np.int64)
+    gap, elapsed = np.zeros((b, t), np.int64), np.zeros((b, t), np.int64)
     if t:
-        asked[:, :-1] = np.where(real[:, 1:], gap_bucket(np.diff(time, axis=1)), UNKNOWN)
-        gap[:, 1:] = asked[:, :-1]
+        elapsed[:, :-1] = np.where(real[:, 1:], gap_bucket(np.diff(time, axis=1)), UNKNOWN)
+        gap[:, 1:] = elapsed[:, :-1]
         if now is not None:
             some = np.flatnonzero(lengths)
             last = lengths[some] - 1
-            asked[some, last] = gap_bucket(now[some] - time[some, last])
+            elapsed[some, last] = gap_bucket(now[some] - time[some, last])
     return Batch(
         item=torch.from_numpy(item),
         kind=torch.from_numpy(kind),
         gap=torch.from_numpy(gap),
-        asked=torch.from_numpy(asked),
+        elapsed=torch.from_numpy(elapsed),
         real=torch.from_numpy(real),
     )

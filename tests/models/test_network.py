@@ -247,6 +247,18 @@ class TestEncode:
         np.testing.assert_array_equal(network.encode(known, vectors=behind), network.encode(known))
 
 
+def test_a_bundle_with_the_layers_older_names_answers_alike() -> None:
+    older = {"elapsed": "asked", "input_norm": "enter", "output_proj": "leave", "position": "place", "norm1": "before"}
+    older |= {"qkv_proj": "look", "out_proj": "gather", "norm2": "between", "fc1": "think", "fc2": "say"}
+    network = lively(config(tower="transformer")).frozen()
+    tensors = {
+        ".".join(older.get(part, part) for part in name.split(".")): value for name, value in network.tensors().items()
+    }
+    assert "tower.steps.0.look.weight" in tensors
+    some = histories([4, 2])
+    np.testing.assert_array_equal(Network.from_tensors(tensors).encode(some), network.encode(some))
+
+
 def test_tensors_of_something_else_are_refused() -> None:
     tensors = NetworkModule(config()).frozen().tensors()
     for missing in ("config", "vectors", "ahead"):
