@@ -98,16 +98,20 @@ def _questions(plain: Mapping[str, Any], language: str) -> Grid:
     rows = []
     for one in asked:
         best = max(one.shown, key=lambda name: one.shown[name].mean)
-        cells = [(f"{one.asked:,}", "", False)]
-        for name in ours:
-            estimate = one.estimates.get(name)
-            cells.append(("–", "", False) if estimate is None else (*_said(estimate), name == best))
+        estimates = [one.estimates.get(name) for name in ours]
+        cells = [
+            ("–", "", False) if estimate is None else (*_said(estimate), name == best)
+            for name, estimate in zip(ours, estimates, strict=True)
+        ]
         value, interval = _said(one.estimates[one.best])
-        cells.append((f"{value} {baseline_name(one.best, language)}", interval, one.best == best))
+        baseline = (f"{value} {baseline_name(one.best, language)}", interval, one.best == best)
         gap = one.difference
-        cells.append(("–", "", False) if gap is None else (*_said(gap, "+.4f"), gap.low > 0 or gap.high < 0))
+        ahead = ("–", "", False) if gap is None else (*_said(gap, "+.4f"), gap.low > 0 or gap.high < 0)
+        # The engine beside the best baseline first, then what its parts are worth.
+        cells = [(f"{one.asked:,}", "", False), *cells[:1], baseline, ahead, *cells[1:]]
         rows.append((question_name(one.name, language), tuple(cells)))
-    head = (words["asked"], *(words[f"model:{name}"] for name in ours), words["best_baseline"], words["ahead_by"])
+    named = [words[f"model:{name}"] for name in ours]
+    head = (words["asked"], *named[:1], words["best_baseline"], words["ahead_by"], *named[1:])
     note = words["questions_note"].format(days=plain["days"], cutoff=plain["cutoff"])
     return Grid(title=words["questions"], note=note, head=(words["question"], *head), rows=tuple(rows))
 
