@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shelfwise.search.search import Search
     from shelfwise.shoppers import Shoppers
 
-_FINDS = 30  # products of a search that count for the next recommendation
+FINDS = 30  # products of a search that count for the next recommendation
 _SOUGHT_KEPT = 2_000  # queries whose products are remembered
 _CHUNK = 4_096  # products encoded at once
 _ARRIVALS, _BATCHES = 10_000, 20  # events counted at once, and how often in one turn
@@ -212,7 +212,7 @@ class Live:
         if products is None:
             from shelfwise.search.request import SearchRequest
 
-            answer = self.search.search(SearchRequest(query=query, k=_FINDS, personal=False))
+            answer = self.search.search(SearchRequest(query=query, k=FINDS, personal=False))
             # What was found by giving up words or filters is not what was sought.
             products = [] if answer.relaxed else [hit.product for hit in answer.items]
             if len(self._sought) >= _SOUGHT_KEPT:

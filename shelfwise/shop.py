@@ -28,7 +28,7 @@ from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.pipeline import Engine
 from shelfwise.engine.request import Answer, Request
 from shelfwise.errors import BundleError, ShopError, UnknownProduct
-from shelfwise.live import Live
+from shelfwise.live import FINDS, Live
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
@@ -250,7 +250,7 @@ class Shop:
         from shelfwise.evaluation.trained import forget_work, learn_bundle
         from shelfwise.models.pictograms import draw
 
-        bundle = learn_bundle(self.store, self.folder, self.settings, progress)
+        bundle = learn_bundle(self.store, self.folder, self.settings, progress, self._finds_untaught)
         version = self._bundles.add(bundle)
         forget_work(self.folder)
         self._bundles.prune(self.settings.bundles_kept)
@@ -258,6 +258,11 @@ class Shop:
         self.index(progress)
         draw(self.store.products_frame(), self.folder, self.settings, progress)
         return version
+
+    def _finds_untaught(self, query: str) -> list[str]:
+        """What a query finds by words and meaning alone: clicks of today would tell the past what came of it."""
+        answer = self.search(query, k=FINDS, personal=False, learned=False)
+        return [] if answer.relaxed else [hit.product for hit in answer.items]
 
     def evaluate(
         self,

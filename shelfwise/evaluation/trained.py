@@ -21,6 +21,7 @@ from shelfwise.settings import Settings
 from shelfwise.store import Store
 from shelfwise.training.dataset import Dataset, read_dataset
 from shelfwise.training.learn import EngineModel
+from shelfwise.training.searches import Find, PastSearches
 from shelfwise.training.windows import LEAST
 
 _WORK = "work"
@@ -32,16 +33,20 @@ _YOUNG = (
 log = logging.getLogger("shelfwise.training")
 
 
-def learn_bundle(store: Store, folder: Path, settings: Settings, progress: Progress | None = None) -> Bundle:
+def learn_bundle(
+    store: Store, folder: Path, settings: Settings, progress: Progress | None = None, find: Find | None = None
+) -> Bundle:
     """Everything the shop's record teaches, in one unsaved bundle. Raises NotEnoughData.
 
+    find: what a query finds for anybody, so that the ranker learns from searches too; see `PastSearches`.
     folder: the shop's; vectors are cached in `cache`. The network's fits are kept in `work`, so that a run after one
     that was killed goes on inside the fit it was in; once the bundle is saved, `forget_work` removes them.
     """
     started = time.perf_counter()
     arrived = store.newest_sequence()
     dataset = read_dataset(store, folder, settings, progress)
-    model, evaluation = _measured(dataset, settings, folder / _WORK, progress)
+    searches = None if find is None else PastSearches(store, dataset.customers, dataset.items, find)
+    model, evaluation = _measured(dataset, settings, folder / _WORK, searches, progress)
     if evaluation is None:
         model.fit(dataset.sequences, dataset.features, progress=progress)
     else:
@@ -67,11 +72,11 @@ def forget_work(folder: Path) -> None:
 
 
 def _measured(
-    dataset: Dataset, settings: Settings, work: Path, progress: Progress | None
+    dataset: Dataset, settings: Settings, work: Path, searches: PastSearches | None, progress: Progress | None
 ) -> tuple[EngineModel, Evaluation | None]:
     """An engine that has learned all but the newest `validation_days`, and how it did on them beside its sources.
     A shop too young for that gets one that has learned nothing, and no evaluation: what there is goes into learning."""
-    model = EngineModel(settings=settings, names=dataset.items, work=work, network_fits=3)
+    model = EngineModel(settings=settings, names=dataset.items, work=work, network_fits=3, searches=searches)
     try:
         check_enough(dataset, settings)
         started = time.perf_counter()
@@ -82,7 +87,7 @@ def _measured(
         evaluation = measure(dataset, settings, contestants_of(model, model.models), progress, seconds=seconds)
         evaluation = replace(evaluation, questions=_asked(dataset, settings, model, progress))
     except NotEnoughData:
-        return EngineModel(settings=settings, names=dataset.items, work=work), None
+        return EngineModel(settings=settings, names=dataset.items, work=work, searches=searches), None
     return model, evaluation
 
 

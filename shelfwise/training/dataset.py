@@ -34,6 +34,8 @@ _SILENCE = 90 * 86_400  # seconds without any event
 _FEW = 30  # customers; fewer (and under a tenth of all) do not end a silence
 SEPARATOR = " > "
 _SESSION = "session:"  # marks an anonymous session among customers; no bundle ever holds these names
+#: Whose an event is, as `Dataset.customers` names them.
+OWNER = pl.when(pl.col("customer") != "").then("customer").otherwise(_SESSION + pl.col("session"))
 _UNDOING = tuple(kind for kind in EVENT_TYPES if TAKES_BACK[kind.code])
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
 _READ = ("type", "time", "customer", "session", "product", "quantity", "price", "value")
@@ -178,9 +180,7 @@ class _Columns:
         }
 
     def add(self, frame: pl.DataFrame, names: dict[str, int], customers: dict[str, int]) -> None:
-        frame = frame.filter(pl.col("product") != "").with_columns(
-            owner=pl.when(pl.col("customer") != "").then("customer").otherwise(_SESSION + pl.col("session"))
-        )
+        frame = frame.filter(pl.col("product") != "").with_columns(owner=OWNER)
         # What undoes makes nothing known: what it takes back was added before it.
         wished = frame.filter(~pl.col("type").is_in([str(kind) for kind in _UNDOING]))
         _learn(wished["owner"], customers)

@@ -40,6 +40,7 @@ from shelfwise.training.fit_ranker import Fit, Questions, collect, fit_ranker
 from shelfwise.training.network import Epoch
 from shelfwise.training.plan import Plan, plan_of
 from shelfwise.training.questions import EVERYTHING, OF_EVERY_WINDOW, questions_of
+from shelfwise.training.searches import PastSearches
 
 _PURCHASE = EventType.PURCHASE.code
 _IN, _OUT = (AVAILABILITIES.index(each) for each in (Availability.IN_STOCK, Availability.OUT_OF_STOCK))
@@ -55,7 +56,7 @@ class EngineModel:
     names: outside ids of the products (default: their inside ids as text). refit: fit the sources once more with the
     validation events, after the ranker has learned from them. with_network: False leaves the network out. work: where
     its fits are kept, so that a process that was killed can be followed by one that asks for the same. network_fits:
-    how often it is fitted in all, `settings.minutes` being shared among them.
+    how often it is fitted in all, `settings.minutes` being shared among them. searches: what customers had sought.
 
     A shop that begins, without a window to be judged by, learns what needs no choice: no network, and a ranker of fixed
     weights; `young` says so.
@@ -71,6 +72,7 @@ class EngineModel:
     work: Path | None = None
     network_fits: int | None = None
     executor: Executor = field(default_factory=Local)
+    searches: PastSearches | None = None
 
     name: str = field(default="engine", init=False)
     bundle: Bundle | None = field(default=None, init=False)
@@ -176,7 +178,7 @@ class EngineModel:
                 self._complements_head = model.head
                 bundle = bundle.with_artefacts(complements=model)
             engine = Engine(bundle, Catalogue(bundle))
-            kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed)
+            kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed, self.searches)
             for kind, make in kinds.items():
                 if window is not plan.newest and kind not in OF_EVERY_WINDOW:
                     continue

@@ -15,19 +15,20 @@ question.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.request import MAX_SEEDS, Request
-from shelfwise.engine.state import State, events_read, states_of
+from shelfwise.engine.state import State, events_read, states_of, with_searches
 from shelfwise.metrics import Mask, Relevant
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.sequences import Ints, Longs, Sequences
 from shelfwise.schema import EventType
-from shelfwise.training.windows import Window, bought, lookers, unseen
+from shelfwise.training.searches import PastSearches
+from shelfwise.training.windows import Positions, Window, bought, lookers, unseen
 
 MOST = 1_500  # of a kind in a window; of 1,700, 1,000 taught up to 3% less
 POPULAR = 100  # most popular products, which are no answer to a look or a cart
@@ -93,10 +94,12 @@ def baskets_of(events: Sequences) -> Baskets:
     return Baskets(item[distinct], offsets, owner[at], events.time[at])
 
 
-def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict[str, Callable[[], QuestionBatch]]:
+def questions_of(
+    window: Window, bundle: Bundle, memory: int, seed: int, searches: PastSearches | None = None
+) -> dict[str, Callable[[], QuestionBatch]]:
     """How to make the questions of each kind; made one after the other, they need not be held at once. Those of visits
     and carts are for the newest window: there are baskets enough, and what goes with what is counted once."""
-    maker = _Maker(window, bundle, memory, seed)
+    maker = _Maker(window, bundle, memory, seed, searches)
     kinds = {
         "home": lambda: maker.home(new=False),
         "new": lambda: maker.home(new=True),
@@ -109,8 +112,8 @@ def questions_of(window: Window, bundle: Bundle, memory: int, seed: int) -> dict
 
 
 class _Maker:
-    def __init__(self, window: Window, bundle: Bundle, memory: int, seed: int) -> None:
-        self.window, self.bundle, self.memory = window, bundle, memory
+    def __init__(self, window: Window, bundle: Bundle, memory: int, seed: int, searches: PastSearches | None) -> None:
+        self.window, self.bundle, self.memory, self.searches = window, bundle, memory, searches
         self.n = len(bundle.items)
         self.random = np.random.default_rng(seed)
         self.leaf, self.leaf_names = bundle.facts.category, bundle.facts.category_names
@@ -126,7 +129,7 @@ class _Maker:
         if new:
             wanted = unseen(wanted, before, self.n)
         request = Request(session="training", exclude_purchased=new, filters=EVERYTHING)
-        return self._batch(before, self.window.now[chosen], wanted, request)
+        return self._batch(before, self.window.now[chosen], wanted, request, chosen)
 
     def visit(self) -> QuestionBatch:
         chosen = self.random.permutation(self.window.active())[:MOST]
@@ -145,7 +148,7 @@ class _Maker:
             rest = rest[~self.usual[rest]]
             if not past.rows or not len(rest):
                 continue
-            carts.states.extend(states_of(past.last(self.memory), baskets.time[basket : basket + 1]))
+            carts.states.extend(self._states(past.last(self.memory), baskets.time[basket : basket + 1], [owner]))
             seeds = tuple(self.bundle.items.outside[item] for item in items[:half].tolist())
             carts.requests.append(Request(session="training", surface="cart", seeds=seeds, filters=EVERYTHING))
             carts.wanted.append(rest)
@@ -162,7 +165,8 @@ class _Maker:
             codes = np.unique(self.leaf[of][self.leaf[of] >= 0])
             for code in self.random.permutation(codes)[:_EACH].tolist():
                 filters = Filters(availability=None, categories=(self.leaf_names[code],))
-                pages.states.extend(states_of(before.last(self.memory), self.window.now[customer : customer + 1]))
+                now = self.window.now[customer : customer + 1]
+                pages.states.extend(self._states(before.last(self.memory), now, [customer]))
                 pages.requests.append(Request(session="training", surface="category", filters=filters))
                 pages.wanted.append(of[self.leaf[of] == code])
             if len(pages) >= _CATEGORY_PAGES:
@@ -180,12 +184,28 @@ class _Maker:
         chosen = np.flatnonzero((self.window.before.lengths() > 0) & (wanted.lengths() > 0))
         chosen = np.sort(self.random.permutation(chosen)[:_COLD])
         before, request = self.window.before.select(chosen), Request(session="training")
-        batch = self._batch(before, self.window.now[chosen], wanted.select(chosen), request)
+        batch = self._batch(before, self.window.now[chosen], wanted.select(chosen), request, chosen)
         return replace(batch, shown=shown)
 
-    def _batch(self, histories: Sequences, now: Longs, wanted: Relevant, request: Request) -> QuestionBatch:
+    def _batch(
+        self,
+        histories: Sequences,
+        now: Longs,
+        wanted: Relevant,
+        request: Request,
+        owners: Positions | None = None,
+    ) -> QuestionBatch:
+        """owners: whose each history is, None where nobody is known."""
         some = np.flatnonzero(wanted.lengths() > 0)
         histories, now, wanted = histories.select(some), now[some], wanted.select(some)
-        states = states_of(histories.last(events_read(self.memory, request.exclude_purchased)), now)
+        known = () if owners is None else owners[some].tolist()
+        states = self._states(histories.last(events_read(self.memory, request.exclude_purchased)), now, known)
         rows = [wanted.ids[wanted.offsets[at] : wanted.offsets[at + 1]] for at in range(len(wanted))]
         return QuestionBatch(states, [request] * len(states), rows)
+
+    def _states(self, histories: Sequences, now: Longs, owners: Sequence[int]) -> list[State]:
+        states = states_of(histories, now)
+        if not self.searches or not owners:
+            return states
+        sought = (self.searches.of(owner, state.now) for state, owner in zip(states, owners, strict=True))
+        return [with_searches(state, searches) for state, searches in zip(states, sought, strict=True)]
