@@ -245,10 +245,16 @@ def _laid(record: Row) -> Row:
     row: Row = {}
     for name, value in record.items():
         plain = plain_name(name)
-        if value is None or isinstance(value, str | int | float):
+        if plain == "is_closeout" and isinstance(value, bool):  # Shopware: sold until nothing is left, or beyond
+            row["backorders"] = "no" if value else "yes"
+        elif plain == "offers" and (offer := _offer(value)):
+            row |= {key: one for key, one in offer.items() if key not in record}
+        elif value is None or isinstance(value, str | int | float):
             row.setdefault("quantity" if plain in ("stock", "inventory") and "quantity" not in record else name, value)
         elif plain in _PRICES:
             row[name] = money_of(value)
+            if before := _list_price(value):
+                row["list_price"] = before
         elif plain in _IMAGES:
             links = [link_of(one) for one in (value if isinstance(value, list) else [value])]
             row[name] = [link for link in links if link]
@@ -267,6 +273,8 @@ def _laid(record: Row) -> Row:
                 row["availability"] = value_text(inside["status"])
         elif plain in _NAMED and not (isinstance(value, list) and all(isinstance(one, str) for one in value)):
             row[name] = named(value)
+        elif plain in _TEXTS and (texts := [value_text(one.get("value")) for one in nodes(value)]) and texts[0]:
+            row[name] = texts[0]  # [{"id": 1, "value": "Cup"}, …]: PrestaShop's languages
         elif isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
             row[name] = [text for one in value if (text := named(one))]
         elif (
@@ -278,6 +286,24 @@ def _laid(record: Row) -> Row:
         else:
             row[name] = value
     return row
+
+
+def _offer(value: object) -> Row:
+    """What schema.org's offer of a product says: its price with the currency, whether it is in stock."""
+    offer = value if isinstance(value, dict) else next(iter(nodes(value)), {})
+    price = offer.get("price", offer.get("lowPrice"))
+    code = value_text(offer.get("priceCurrency"))
+    said = {
+        "price": f"{value_text(price)} {code}".strip() if price is not None else "",
+        "availability": offer.get("availability"),
+    }
+    return {name: one for name, one in said.items() if one}
+
+
+def _list_price(value: object) -> str:
+    """Shopware's price before a reduction, which stands inside the price."""
+    price = value if isinstance(value, dict) else next(iter(nodes(value)), {})
+    return money_of(price.get("listPrice"))
 
 
 def _pairs(value: object) -> dict[str, str]:

@@ -29,7 +29,7 @@ TYPE_NAMES: dict[str, EventType] = {
     ),
     **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed"), EventType.REMOVE_FROM_CART),
     **dict.fromkeys(
-        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "购买", "下单", "支付", "購入"),
+        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "payment", "购买", "下单", "支付", "購入"),
         EventType.PURCHASE,
     ),
     **dict.fromkeys(

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _MONTHS = {
@@ -40,14 +40,20 @@ _CLOCK = (
     r"(?:[T\s,]*(?:at|um|à|a las|om)?\s*(?P<clock>\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?)"
     r"\s*(?P<half>[ap]\.?\s?m\.?(?![^\W\d]))?)?"
 )
-_ZONE = r"\s*(?P<zone>Z|UTC|GMT|[+-]\d{2}:?\d{2}|[A-Z][A-Za-z_]+/[A-Za-z_/]+)?$"
+#: Hours ahead of UTC of abbreviations that mean one zone (CST and IST mean several).
+_ABBREVIATIONS = {
+    "WET": 0, "WEST": 1, "CET": 1, "CEST": 2, "MEZ": 1, "MESZ": 2, "EET": 2, "EEST": 3, "MSK": 3, "EST": -5, "EDT": -4,
+    "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7, "AKST": -9, "AKDT": -8, "HST": -10, "JST": 9, "KST": 9,
+    "HKT": 8, "SGT": 8, "AWST": 8, "AEST": 10, "AEDT": 11, "NZST": 12, "NZDT": 13,
+}  # fmt: skip
+_ZONE = rf"\s*(?P<zone>Z|UTC|GMT|{'|'.join(_ABBREVIATIONS)}|[+-]\d{{2}}:?\d{{2}}|[A-Z][A-Za-z_]+/[A-Za-z_/]+)?$"
 _NUMERIC = re.compile(
     r"(?P<a>\d{1,2})(?P<sign>[./-])(?P<b>\d{1,2})(?P=sign)(?P<year>\d{4}|\d{2})\.?" + _CLOCK + _ZONE, re.IGNORECASE
 )
 _YEAR_FIRST = re.compile(r"(?P<year>\d{4})[./-](?P<b>\d{1,2})[./-](?P<a>\d{1,2})" + _CLOCK + _ZONE, re.IGNORECASE)
 _WORDS = re.compile(
     r"(?:[^\W\d]+\.?,?\s+)??(?:(?P<day>\d{1,2})(?:st|nd|rd|th|er|º|\.)?[\s-]+(?:de\s+)?(?P<month>[^\W\d]{3,}|\w{3,})\.?"
-    r"|(?P<month2>[^\W\d]{3,})\.?[\s-]+(?P<day2>\d{1,2})(?:st|nd|rd|th)?)[\s,-]+(?:de\s+)?(?P<year>\d{4})"
+    r"|(?P<month2>[^\W\d]{3,})\.?[\s-]+(?P<day2>\d{1,2})(?:st|nd|rd|th)?)[\s,-]+(?:de\s+)?(?P<year>\d{4}|\d{2})"
     + _CLOCK
     + _ZONE,
     re.IGNORECASE,
@@ -165,12 +171,11 @@ def _parse(text: str, reading: Reading) -> datetime | None:
             return None
         a, b = int(written["a"]), int(written["b"])
         day, month = (a, b) if reading.day_first else (b, a)
-        year = int(written["year"])
-        return _timed(written, year if year > 99 else year + (2000 if year < 70 else 1900), month, day)
+        return _timed(written, _year(written), month, day)
     if written := _WORDS.match(text):
         name = (written["month"] or written["month2"]).lower().rstrip(".")
         if name in _MONTHS:
-            return _timed(written, int(written["year"]), _MONTHS[name], int(written["day"] or written["day2"]))
+            return _timed(written, _year(written), _MONTHS[name], int(written["day"] or written["day2"]))
     return None
 
 
@@ -187,17 +192,25 @@ def _timed(written: re.Match[str], year: int, month: int, day: int) -> datetime:
     return time.replace(tzinfo=_zone(written["zone"])).astimezone(UTC)
 
 
+def _year(written: re.Match[str]) -> int:
+    """Two digits are of 1970 to 2069."""
+    year = int(written["year"])
+    return year if year > 99 else year + (2000 if year < 70 else 1900)
+
+
 def _of_half(hour: int, *, afternoon: bool) -> int:
     if afternoon:
         return hour + 12 if hour < 12 else hour
     return 0 if hour == 12 else hour
 
 
-def _zone(name: str | None) -> ZoneInfo | None:
+def _zone(name: str | None) -> tzinfo | None:
     if not name or name.upper() in ("Z", "UTC", "GMT"):
-        return ZoneInfo("UTC")
+        return UTC
+    if name.upper() in _ABBREVIATIONS:
+        return timezone(timedelta(hours=_ABBREVIATIONS[name.upper()]))
     if name[0] in "+-":
-        return datetime.strptime(name.replace(":", ""), "%z").tzinfo  # type: ignore[return-value]
+        return datetime.strptime(name.replace(":", ""), "%z").tzinfo
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

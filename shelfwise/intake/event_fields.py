@@ -10,7 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from shelfwise.intake import reading
-from shelfwise.intake.mapping import Column, plain_name
+from shelfwise.intake.mapping import Column, bare_name, plain_name
 from shelfwise.intake.report import Findings
 
 #: Per field, what columns are commonly called (as `plain_name` writes them), the likeliest first.
@@ -20,22 +20,22 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "time": (
         "time", "timestamp", "time_stamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
-        "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum",
+        "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum", "sale_date",
         "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
         "付款时间", "订单付款时间", "时间", "日期", "注文日時", "注文日", "주문일시",
     ),
     "customer": (
         "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
         "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
-        "buyer_id", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
+        "buyer_id", "buyer_username", "buyer", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
         "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
         "buyer_email", "e_mail", "distinct_id", "user_token",
     ),
     "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id"),
     "product": (
-        "product", "product_id", "productid", "item", "item_id", "itemid", "sku", "article_id", "stock_code", "asin",
+        "product_id", "productid", "item_id", "itemid", "sku", "product", "item", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
-        "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "artikelnummer",
+        "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "custom_label", "artikelnummer",
         "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
         "商品コード", "상품번호",
     ),
@@ -46,7 +46,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "price": (
         "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "items_price", "unit_price_tax_incl",
-        "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
+        "sold_for", "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
     ),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
@@ -94,7 +94,8 @@ def known_best(
 ) -> Column:
     """Of the columns that may name the product the one whose ids the catalogue has."""
     taken = {column.name for field, column in found.items() if field != "product"}
-    names = [name for name in header if plain_name(name) in SYNONYMS["product"] and name not in taken]
+    called = set(SYNONYMS["product"])
+    names = [name for name in header if {plain_name(name), bare_name(name)} & called and name not in taken]
     if len(names) < 2:
         return found["product"]
     sample = next(reading.text_frames(path, kind, names), None)

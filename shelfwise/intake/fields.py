@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 _NAMES = {
-    "id": """id product_id item_id offer_id sku variant_id article_id stock_code asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
+    "id": """id product_id item_id offer_id sku sku_id variant_id article_id stock_code asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
         référence reference réf référence_produit codice codigo código referencia artikelnr artikelnummer object_id _id document_id varenummer indeks kod_produktu артикул код
         商品编号 商品编码 商品id 商品_id 产品编号 货号 编码 商品編號 貨號 商品番号 商品コード 品番 商品管理番号 상품번호 상품코드""",
     "title": """title name product_name productname product_title item_name item_title produktname artikelname bezeichnung produktbezeichnung titel titre nom nom_du_produit désignation nombre
@@ -31,7 +31,7 @@ _NAMES = {
     "currency": "currency currency_id currencyid currency_code price_currency währung devise moneda valuta moeda waluta měna валюта 币种 货币 幣別 通貨 통화",
     "availability": """availability stock_status stock_availability in_stock is_in_stock available verfügbarkeit lieferstatus lagerstatus verfügbar disponibilité disponibilidad disponibilità disponibilidade
         beschikbaarheid tillgänglighet dostępność dostupnost наличие наявність 库存状态 是否有货 有货 庫存狀態 在庫状況 在庫状態 재고상태""",
-    "quantity": """quantity qty stock stock_quantity stock_qty stock_level current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
+    "quantity": """quantity qty stock stock_quantity stock_qty stock_level available_stock current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
         cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
     "backorders": "backorders backorders_allowed allow_backorders allow_backorder continue_selling_when_out_of_stock inventory_policy variant_inventory_policy",
     "image_link": """image_link image image_url imgurl img img_url image_src main_image_url main_image picture picture_url photo thumbnail bild bild_url bildlink images image_urls product_image_url product_image_file_1 hosted_image_urls image_1 imagen imagen_url immagine imagem afbeelding

@@ -53,15 +53,14 @@ def resolve(
             columns[field] = _column(path, field, text, header, open_ended)
     taken = {column.name for column in columns.values()}
     plain: dict[str, str] = {}
+    bare: dict[str, str] = {}  # 'Nom *', 'Actif (0/1)', where no column has the name alone
     for name in header:
         plain.setdefault(plain_name(name), name)
-    for name in header:  # 'Nom *', 'Actif (0/1)': what is no part of the name does not count
-        plain.setdefault(bare_name(name), name)
+        bare.setdefault(bare_name(name), name)
     for field, names in synonyms.items():
         if field in columns or (mapping and field in mapping):
             continue
-        for name in names:
-            column = plain.get(name)
+        for column in (*map(plain.get, names), *map(bare.get, names)):
             if column is not None and column not in taken:
                 columns[field] = Column(column)
                 taken.add(column)

@@ -8,6 +8,7 @@ neither outside files nor "billion laughs" can come in.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -70,6 +71,10 @@ def _as_utf8(path: Path, encoding: Encoding) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8")
 
 
+_CURRENCIES = ("currency", "currencyId", "currencyID", "currencyCode", "currency_id", "currency_code")
+_AMOUNT = re.compile(r"[\d.,\s]+")
+
+
 class _Feed:
     def __init__(self, parser: expat.XMLParserType) -> None:
         self._parser = parser
@@ -77,6 +82,7 @@ class _Feed:
         self._row: Row | None = None
         self._line = 0
         self._record = ""
+        self._currency = ""  # that an element's attribute names
         self._label = ""  # of a value that a name or a language belongs to
         self._path: list[str] = []  # names below the record
         self._text: list[str] = []
@@ -100,6 +106,7 @@ class _Feed:
         self._path.append(f"g:{local}" if _GOOGLE in space else local)
         self._text = []
         self._label = attributes.get("name", "")
+        self._currency = next((attributes[one] for one in _CURRENCIES if attributes.get(one)), "")
         address = attributes.get("href")  # Atom's links
         if address and self._path == ["link"] and attributes.get("rel", "alternate") == "alternate":
             self._row.setdefault("link", address)
@@ -124,6 +131,14 @@ class _Feed:
         text = "".join(self._text).strip()
         self._text = []
         label, self._label = self._label, ""
+        if self._currency and _AMOUNT.fullmatch(text):  # <price currency="EUR">3.50</price>
+            text = f"{text} {self._currency}"
+        self._currency = ""
+        inner = key.rpartition(".")
+        if inner[2] == "language" and inner[0]:  # PrestaShop's <name><language id="1">Cup</language>…</name>
+            key = inner[0]
+            if key in self._row:
+                return
         if label and key in (
             "param",
             "attribute",

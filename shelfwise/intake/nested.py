@@ -29,8 +29,9 @@ REFUND = str(EventType.REFUND)  # what an order's own refunds are called
 _LOOKED_AT = 200  # records that say whether a file nests
 #: What lists of a record are called, as `plain_name` writes it, the likeliest first.
 _LISTS = (
-    "line_items", "lineitems", "items", "products", "order_items", "order_lines", "lines", "events", "contents",
-    "basket", "cart", "positions", "entries", "articles", "product_list", "product_details", "actions", "interactions",
+    "line_items", "lineitems", "items", "products", "order_items", "order_rows", "order_lines", "lines", "events",
+    "contents", "basket", "cart", "positions", "entries", "articles", "product_list", "product_details",
+    "actions", "interactions",
 )  # fmt: skip
 #: Names that an entry of a list may have beside those of a flat log.
 _ENTRY = {

@@ -224,7 +224,7 @@ def _past_remarks(
 
 def _fields_in(line: str, delimiter: str) -> int:
     """How many fields with something in them a line has; none where it is a comment."""
-    if re.match(r"#(?:\s|-|=|$)", line):
+    if re.match(r'"?#(?:\s|-|=|$)', line):
         return 0
     line = re.sub(r'"[^"]*"', "text", line)
     return sum(bool(field.strip()) for field in line.split(delimiter or max(",;|\t", key=line.count)))

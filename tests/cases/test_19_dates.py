@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from events_of import counts, load, text_of, times
+from events_of import brief, counts, load, text_of, times
 
 from shelfwise.errors import UnreadableFile
 from shelfwise.shop import Shop
@@ -103,3 +103,17 @@ def test_the_time_of_day_in_a_column_of_its_own(tmp_path: Path, new_shop: NewSho
         load(shop, tmp_path, "log.csv", f"{head}\n{rows}")
         assert times(shop)[0] == datetime(2026, 1, 3, 10, 5), head
         assert len(times(shop)) == 2
+
+
+def test_abbreviations_of_zones(new_shop: NewShop, tmp_path: Path) -> None:
+    """Those that mean one zone; a time in any other is dropped and said."""
+    times = ["2024-07-01 10:00:00 PDT", "2024-03-01 02:30 CET", "1 March 2024 10:00 EST", "2024-07-01 10:00 CST"]
+    rows = "".join(f"u{n},a,{text}\n" for n, text in enumerate(times))
+    shop = new_shop()
+    report = load(shop, tmp_path, "log.csv", "user_id,product_id,timestamp\n" + rows)
+    assert sorted(f"{row[0]} {row[1]:%d %H:%M}" for row in brief(shop, "customer", "time")) == [
+        "u0 01 17:00",
+        "u1 01 01:30",
+        "u2 01 15:00",
+    ]
+    assert counts(report) == {"invalid_time": 1}

@@ -157,3 +157,48 @@ def test_one_cell_with_several_photos(new_shop: NewShop, tmp_path: Path) -> None
         "https://x/1,2.jpg",
         "https://x/a.jpg",
     ]
+
+
+def shown(products: dict[str, Product]) -> list[tuple[Any, ...]]:
+    return [
+        (one.id, one.title, one.price, one.sale_price, one.currency, str(one.availability), str(one.status))
+        for one in products.values()
+    ]
+
+
+SHOPWARE = {"data": [
+    {"id": "a", "type": "product", "attributes": {"name": "Cup", "active": True, "availableStock": 3, "isCloseout": True, "price": [{"gross": 10, "net": 8, "listPrice": {"gross": 12}}]}},
+    {"id": "b", "type": "product", "attributes": {"name": "Gone", "active": True, "availableStock": 0, "isCloseout": True, "price": [{"gross": 10}]}},
+    {"id": "c", "type": "product", "attributes": {"name": "Later", "active": True, "availableStock": 0, "isCloseout": False, "price": [{"gross": 10}]}},
+]}  # fmt: skip
+OFFERED = {
+    "sku": "A1",
+    "name": "Cup",
+    "brand": {"@type": "Brand", "name": "Kiln"},
+    "offers": {
+        "@type": "Offer",
+        "price": "3.50",
+        "priceCurrency": "EUR",
+        "availability": "https://schema.org/OutOfStock",
+    },
+}
+PRESTA = [
+    {"id": 2, "name": [{"id": "1", "value": "Cup"}, {"id": "2", "value": "Tasse"}], "active": "0", "price": "8.4"}
+]
+XML = """<prestashop><products><product><id>2</id><name><language id="1">Cup</language><language id="2">Tasse</language></name>
+<active>1</active><price currency="EUR">8.4</price></product></products></prestashop>"""
+META = '"# Required | A content ID, e.g. a SKU.","# Required | A title.","# Optional"\nid,title,visibility\n1,Cup,published\n2,Pot,hidden\n'
+OTHERS: dict[str, tuple[str, list[tuple[Any, ...]]]] = {
+    "Shopware 6": (json.dumps(SHOPWARE), [("a", "Cup", 12, 10, "USD", "in_stock", "active"), ("b", "Gone", 10, None, "USD", "out_of_stock", "active"), ("c", "Later", 10, None, "USD", "backorder", "active")]),
+    "schema.org": (json.dumps([OFFERED]), [("A1", "Cup", 3.5, None, "EUR", "out_of_stock", "active")]),
+    "PrestaShop, languages": (json.dumps(PRESTA), [("2", "Cup", 8.4, None, "USD", "in_stock", "hidden")]),
+    "PrestaShop, XML": (XML, [("2", "Cup", 8.4, None, "EUR", "in_stock", "active")]),
+    "Meta": (META, [("1", "Cup", None, None, "USD", "in_stock", "active"), ("2", "Pot", None, None, "USD", "in_stock", "hidden")]),
+    "TikTok": ("sku_id,title,price\n1,Cup,3 EUR\n", [("1", "Cup", 3, None, "EUR", "in_stock", "active")]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_feeds_of_other_systems(new_shop: NewShop, tmp_path: Path, name: str) -> None:
+    text, expected = OTHERS[name]
+    assert shown(load(new_shop(), tmp_path, text, "feed")[1]) == expected

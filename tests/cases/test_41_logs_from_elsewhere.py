@@ -68,3 +68,27 @@ def test_a_log_that_meets_no_product_says_so(new_shop: NewShop, tmp_path: Path) 
     text = "user_id,product_id,timestamp\nu1,https://shop/p/a,2024-01-01\nu2,https://shop/p/b,2024-01-01\n"
     assert counts(load(shop, tmp_path, "log.csv", text)) == {"all_unknown": 2}
     assert not counts(load(shop, tmp_path, "more.csv", text + "u2,b,2024-01-01\n")).keys() & {"all_unknown"}
+
+
+PRESTASHOP = {"orders": [{"id": 1, "id_customer": "7", "date_add": "2024-03-01 10:00:00", "reference": "ABC", "associations": {"order_rows": [
+    {"id": "1", "product_id": "12", "product_quantity": "2", "product_reference": "a", "unit_price_tax_incl": "9.9"},
+    {"id": "2", "product_id": "13", "product_quantity": "1", "product_reference": "b", "unit_price_tax_incl": "5"}]}}]}  # fmt: skip
+ORDERS = {
+    "PrestaShop's API": (json.dumps(PRESTASHOP), [("7", "a", 2, 9.9), ("7", "b", 1, 5)]),
+    "WooCommerce, by a plugin": ("Order Number,Order Status,Order Date,Customer User ID,SKU,Item #,Item Name,Quantity (- Refund),Item Cost\n727,Completed,2024-03-02 10:00,26,a,1,Cup,2,9\n727,Completed,2024-03-02 10:00,26,b,2,Pot,1,5\n", [("26", "a", 2, 9), ("26", "b", 1, 5)]),
+    "eBay": ('"Sales Record Number","Order Number","Buyer Username","Item Title","Custom Label","Quantity","Sold For","Sale Date"\n"","","","","","","",""\n"1","11","ann","Cup","a","2","$9.00","Mar-02-24"\n"2","12","bob","Pot","b","1","$5.00","Mar-13-24"\n', [("ann", "a", 2, 9), ("bob", "b", 1, 5)]),
+    "Etsy": ("Sale Date,Item Name,Buyer,Quantity,Price,Order ID,Listing ID,SKU\n03/22/24,Cup,ann,1,9.00,33,44,a\n", [("ann", "a", 1, 9)]),
+    "Square": ("Date,Time,Item,Qty,SKU,Gross Sales,Transaction ID,Customer ID,Event Type\n2024-03-02,10:00:00,Cup,2.0,a,$18.00,TX1,C,Payment\n", [("C", "a", 2, None)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", ORDERS)
+def test_orders_of_other_systems(new_shop: NewShop, tmp_path: Path, name: str, known: bool) -> None:
+    text, expected = ORDERS[name]
+    shop = new_shop()
+    if known or text.startswith("{"):  # of a document's several ids the catalogue decides
+        feed(shop, tmp_path, "a", "b")
+    load(shop, tmp_path, "orders", text)
+    assert sorted(brief(shop, "customer", "product", "quantity", "price")) == expected
+    assert {row[0] for row in brief(shop, "type")} == {"purchase"}
