@@ -289,8 +289,8 @@ def question_of(request: Request, events: Sequences, seeds: int) -> str:
     """Which ranker answers."""
     if request.surface in ("similar", "cart") or (request.surface == "product" and seeds):
         return request.surface
-    if request.surface == "category" and events.rows and not request.exclude_purchased:
-        return "category"
+    if request.filters.categories and not seeds and events.rows and not request.exclude_purchased:
+        return "category"  # a category's page, or a row of other departments on the home page
     done = int((events.kind != SEARCH).sum())
     if seeds or (events.rows and done <= _VISIT and int(events.kind[-1]) != PURCHASE):
         return "visit"

@@ -290,4 +290,5 @@ def test_category_pages_have_a_head_of_their_own(learned: EngineModel) -> None:
         assert set((wanted % 2).tolist()) == {0 if request.filters.categories == ("Even",) else 1}
     seen = pages.states[0].events
     assert question_of(pages.requests[0], seen, 0) == "category"
+    assert question_of(replace(pages.requests[0], surface="home"), seen, 0) == "category"
     assert question_of(replace(pages.requests[0], exclude_purchased=True), seen, 0) == "new"
