@@ -84,5 +84,4 @@ def _events(store: Store, items: IdMap, settings: Settings) -> Sequences:
         item=events["item"].to_numpy().astype(np.int32),
         kind=events["kind"].to_numpy().astype(np.int8),
         price=events["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-        quantity=events["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
     ).liked()

@@ -324,5 +324,4 @@ def _purchases(offsets: Longs, item: Ints, price: Floats, random: np.random.Gene
         kind=np.full(len(item), _PURCHASE, np.int8),
         time=(START + passed / np.maximum(span, 1e-9) * 180 * DAY).astype(np.int64),
         price=price[item],
-        quantity=np.ones(len(item), np.float32),
     )

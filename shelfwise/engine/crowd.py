@@ -124,5 +124,4 @@ def _sequences(rows: Sequence[Sequence[int]]) -> Sequences:
         kind=np.zeros(total, np.int8),
         time=np.zeros(total, np.int64),
         price=np.full(total, np.nan, np.float32),
-        quantity=np.ones(total, np.float32),
     )

@@ -107,7 +107,6 @@ def state_of(
         kind=kinds.astype(np.int8, copy=False),
         time=times.astype(np.int64, copy=False),
         price=prices.astype(np.float32, copy=False),
-        quantity=np.ones(len(items), np.float32),
     )
     return State(events=events.liked(), now=now, cart=cart, disliked=events.disliked().item)
 
@@ -170,7 +169,6 @@ def with_searches(state: State, searches: Sequence[Searched]) -> State:
             kind=added.kind[order],
             time=added.time[order],
             price=added.price[order],
-            quantity=added.quantity[order],
         ),
         now=state.now,
         cart=state.cart,
@@ -200,7 +198,6 @@ def extended(events: Sequences, items: Sequence[int], kind: int, time: int) -> S
         kind=np.concatenate((events.kind, np.full(m, kind, np.int8))),
         time=np.concatenate((events.time, np.full(m, time, np.int64))),
         price=np.concatenate((events.price, np.full(m, np.nan, np.float32))),
-        quantity=np.concatenate((events.quantity, np.ones(m, np.float32))),
     )
 
 
@@ -211,5 +208,4 @@ def _one_row(histories: Sequences, rows: slice) -> Sequences:
         kind=histories.kind[rows],
         time=histories.time[rows],
         price=histories.price[rows],
-        quantity=histories.quantity[rows],
     )

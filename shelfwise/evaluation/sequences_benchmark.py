@@ -153,7 +153,6 @@ def read_sequences(path: Path, seed: int = 0) -> tuple[Sequences, int]:
         kind=np.full(rows, _PURCHASE, np.int8),
         time=np.arange(rows) - np.repeat(offsets[:-1], lengths),
         price=np.full(rows, np.nan, np.float32),
-        quantity=np.ones(rows, np.float32),
     )
     return sequences, len(items)
 

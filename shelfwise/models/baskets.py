@@ -58,7 +58,6 @@ class Baskets:
             kind=np.full(rows, _PURCHASE, np.int8),
             time=np.repeat(self.time, self.sizes()),
             price=np.full(rows, np.nan, np.float32),
-            quantity=np.ones(rows, np.float32),
         )
 
     def where(self, rows: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Baskets:

@@ -55,7 +55,6 @@ class Sequences:
     kind:    int8  [rows], EventType.code.
     time:    int64 [rows], seconds since 1970 UTC (a plain counter for data without times).
     price:   float32 [rows], price of one piece, NaN when unknown.
-    quantity: float32 [rows].
     """
 
     offsets: Longs
@@ -63,7 +62,6 @@ class Sequences:
     kind: npt.NDArray[np.int8]
     time: Longs
     price: Floats
-    quantity: Floats
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -111,7 +109,6 @@ class Sequences:
             kind=self.kind[rows],
             time=self.time[rows],
             price=self.price[rows],
-            quantity=self.quantity[rows],
         )
 
     def select(self, customers: npt.NDArray[np.integer] | slice) -> Sequences:
@@ -126,7 +123,6 @@ class Sequences:
             kind=self.kind[rows],
             time=self.time[rows],
             price=self.price[rows],
-            quantity=self.quantity[rows],
         )
 
     def last(self, n: int) -> Sequences:
@@ -139,7 +135,6 @@ class Sequences:
                 kind=self.kind[rows],
                 time=self.time[rows],
                 price=self.price[rows],
-                quantity=self.quantity[rows],
             )
         position = np.arange(self.rows) - np.repeat(self.offsets[:-1], self.lengths())
         return self.take(position >= np.repeat(self.lengths() - n, self.lengths()))
@@ -182,5 +177,4 @@ def sequences_of(
         if times is None
         else np.fromiter((i for row in times for i in row), np.int64, rows),
         price=np.full(rows, np.nan, np.float32),
-        quantity=np.ones(rows, np.float32),
     )

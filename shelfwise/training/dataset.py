@@ -38,7 +38,7 @@ _SESSION = "session:"  # marks an anonymous session among customers; no bundle e
 OWNER = pl.when(pl.col("customer") != "").then("customer").otherwise(_SESSION + pl.col("session"))
 _UNDOING = tuple(kind for kind in EVENT_TYPES if TAKES_BACK[kind.code])
 _KINDS = {str(kind): kind.code for kind in EVENT_TYPES}
-_READ = ("type", "time", "customer", "session", "product", "quantity", "price", "value")
+_READ = ("type", "time", "customer", "session", "product", "price", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,6 @@ def _merged(one: Sequences, other: Sequences) -> Sequences:
         item=np.concatenate((one.item, other.item))[order],
         kind=np.concatenate((one.kind, other.kind))[order],
         price=np.concatenate((one.price, other.price))[order],
-        quantity=np.concatenate((one.quantity, other.quantity))[order],
     )
 
 
@@ -176,7 +175,7 @@ class _Columns:
         self._low_rating = low_rating
         self._sign_ins = sign_ins
         self._parts: dict[str, list[npt.NDArray[Any]]] = {
-            name: [] for name in ("owner", "item", "kind", "time", "price", "quantity", "known")
+            name: [] for name in ("owner", "item", "kind", "time", "price", "known")
         }
 
     def add(self, frame: pl.DataFrame, names: dict[str, int], customers: dict[str, int]) -> None:
@@ -193,7 +192,6 @@ class _Columns:
             "kind": self._kinds(frame),
             "time": (frame["time"] // SECOND).to_numpy(),
             "price": frame["price"].cast(pl.Float32).fill_null(float("nan")).to_numpy(),
-            "quantity": frame["quantity"].cast(pl.Float32).fill_null(1.0).to_numpy(),
             "known": self._known(frame),
         }
         for name, values in parts.items():
@@ -235,7 +233,6 @@ class _Columns:
             item=self._take("item")[order],
             kind=self._take("kind")[order],
             price=self._take("price")[order],
-            quantity=self._take("quantity")[order],
         )
         known = self._take("known")[order]
         del time, order

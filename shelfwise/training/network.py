@@ -441,7 +441,6 @@ def _windows(train: Sequences, starts: Longs, lengths: Longs) -> tuple[Sequences
         kind=train.kind[rows],
         time=train.time[rows],
         price=train.price[rows],
-        quantity=train.quantity[rows],
     )
     return window, rows + 1
 

@@ -83,7 +83,6 @@ def followed(before: Sequences, after: Sequences) -> Sequences:
         kind=np.concatenate((before.kind, after.kind))[order],
         time=np.concatenate((before.time, after.time))[order],
         price=np.concatenate((before.price, after.price))[order],
-        quantity=np.concatenate((before.quantity, after.quantity))[order],
     )
 
 

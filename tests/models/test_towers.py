@@ -41,7 +41,6 @@ def histories(random: np.random.Generator, lengths: list[int], n: int = N) -> Se
         kind=random.integers(5, size=rows).astype(np.int8),
         time=1_600_000_000 + np.cumsum(gaps),
         price=np.where(random.random(rows) < 0.3, np.nan, random.exponential(10, rows)).astype(np.float32),
-        quantity=np.ones(rows, np.float32),
     )
 
 

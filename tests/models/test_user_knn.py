@@ -17,7 +17,6 @@ def sequences_of(histories: list[list[int]]) -> Sequences:
         kind=np.full(len(rows), 3, np.int8),
         time=np.arange(len(rows), dtype=np.int64),
         price=np.full(len(rows), np.nan, np.float32),
-        quantity=np.ones(len(rows), np.float32),
     )
 
 

@@ -56,7 +56,6 @@ def test_reads_positive_events_in_time_order(store: Store) -> None:
     ann = dataset.sequences.select([dataset.customers.inside("ann")])  # type: ignore[arg-type]
     assert ann.kind.tolist() == [EventType.PURCHASE.code, EventType.VIEW_ITEM.code, EventType.PURCHASE.code]
     assert np.allclose(ann.price, [1.5, np.nan, 2.0], equal_nan=True)
-    assert ann.quantity.tolist() == [1, 1, 2]
     assert ann.time[0] == int((START + timedelta(days=1)).timestamp())
 
 

@@ -109,5 +109,4 @@ def _joined(contexts: Sequence[Context], newest: int) -> Sequences:
         kind=np.where(kinds == SEARCH, VIEW, kinds).astype(np.int8),
         time=np.concatenate([each.times[-newest:] for each in contexts]),
         price=np.full(rows, np.nan, np.float32),
-        quantity=np.ones(rows, np.float32),
     )
