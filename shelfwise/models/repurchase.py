@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any, ClassVar, Self
 
@@ -95,6 +96,8 @@ class Repurchase:
         """Of what was bought (items, times: [m]) the products, and their categories, that are not bought again yet.
 
         categories: of the products, [m], -1 unknown. Products that came after learning go by their category."""
+        if not self._any_waits:
+            return np.empty(0, np.int32), np.empty(0, np.int32)
         since = np.maximum(now - times, 0) / DAY
         by_category = np.zeros(len(items), np.bool_)
         known = (categories >= 0) & (categories < len(self.category_wait))
@@ -103,6 +106,10 @@ class Repurchase:
         known = items < len(self.item_wait)
         by_item[known] |= since[known] < self.item_wait[items[known]]
         return np.unique(items[by_item]), np.unique(categories[by_category])
+
+    @cached_property
+    def _any_waits(self) -> bool:
+        return bool(self.item_wait.any() or self.category_wait.any())
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:
         result = np.full((len(histories), self.n), -np.inf, np.float32)

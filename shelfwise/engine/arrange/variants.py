@@ -20,9 +20,8 @@ def one_variant(context: Context, ranked: Ranked) -> Ranked:
         counted &= ~np.isin(ranked.rows, list(ranked.ruled))
     places = np.flatnonzero(counted)
     order = places[np.argsort(groups[places], kind="stable")]
-    _, first, lengths = np.unique(groups[order], return_index=True, return_counts=True)
-    keep = np.ones(len(groups), np.bool_)
-    keep[order] = np.arange(len(order)) - np.repeat(first, lengths) < most
+    before, keep = order[:-most], np.ones(len(groups), np.bool_)
+    keep[order[most:]] = groups[order[most:]] != groups[before]  # is the one `most` places before of another group?
     if context.question in ("product", "similar", "cart") and context.seeds:
         keep &= ~(counted & np.isin(groups, group[context.items[-context.seeds :]]))
     if keep.all():
