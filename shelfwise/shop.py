@@ -451,7 +451,8 @@ class Shop:
     ) -> list[list[tuple[str, float]]]:
         """For each customer the products that `recommend` gives for the home page, best first, with their scores but
         without reasons: a fraction of the time. Raises InvalidRequest."""
-        request = Request(k=k, exclude_purchased=exclude_purchased, now=now or datetime.now(UTC))
+        moment, diversity = now or datetime.now(UTC), self.settings.diversity
+        request = Request(k=k, exclude_purchased=exclude_purchased, now=moment, diversity=diversity)
         return self._live.recommend_many(customers, request)
 
     def lists(
