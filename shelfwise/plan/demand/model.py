@@ -4,6 +4,8 @@ Members forecast the mean of a block of periods (one period, or the whole time a
 
 - *ratio*: LightGBM on demand over the series' scale;
 - *residual*: LightGBM on what is left after the per-series forecast, so that trends go on beyond what was seen;
+- *seasonal*: LightGBM on what is left after last season's demand times growth, so that peaks known from one season
+  only come again, where the panel holds more than a season;
 - *methods*: the average of the smoothing methods, and each method by itself;
 - *levels* forecasts quantiles themselves: LightGBM on the pinball loss of demand over the scale, at five levels.
 
@@ -31,7 +33,9 @@ Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int, str], None]
 
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-MEMBERS = ("ratio", "residual", "levels")
+MEMBERS = ("ratio", "residual", "seasonal", "levels")
+_MEANS = ("ratio", "seasonal", "residual")
+_GROWN = METHODS.index("last season's growth")
 _LEARNED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of "levels"; between them straight
 _ROWS = 150_000  # of training at most
 _TREES = 90
@@ -91,6 +95,8 @@ def forecast(
     spare = _held_back(panel, max(last for _, last in parts))
     rng = np.random.default_rng(seed)
     train = _Training(panel, parts, spare, rng, threads)
+    if panel.season < 2 or panel.periods < 1.25 * panel.season:
+        members = [name for name in members if name != "seasonal"]
     settled = train.validate(classes, members)
     say(1, 3, "learning")
     fitted = train.fit(panel.periods, settled.used)
@@ -262,11 +268,18 @@ class _Fitted:
         points = {"methods": rows.base} | {name: np.maximum(rows.methods[m], 0.0) for m, name in enumerate(METHODS)}
         for name, booster in self.boosters.items():
             z = np.asarray(booster.predict(rows.x, num_threads=1))
-            points[name] = np.maximum(z * rows.scale + (rows.base if name == "residual" else 0.0), 0.0)
+            points[name] = np.maximum(z * rows.scale + _base(rows, name), 0.0)
         if self.error is None:
             return points, np.maximum(0.8 * rows.base, 0.3 * rows.scale)
         spread = np.asarray(self.error.predict(rows.x, num_threads=1))
         return points, np.maximum(spread, 0.02) * rows.scale
+
+
+def _base(rows: Rows, name: str) -> Array:
+    """What a member's booster is added to."""
+    if name == "ratio":
+        return np.zeros(len(rows.base))
+    return rows.base if name == "residual" else np.maximum(rows.methods[_GROWN], 0.0)
 
 
 def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fitted:
@@ -291,14 +304,14 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fit
     data = lgb.Dataset(rows.x, np.zeros(len(target)), weight=weight, params=params, free_raw_data=False)
     boosters: dict[str, lgb.Booster] = {}
     left = target - rows.base
-    for name in ("ratio", "residual"):
-        z = (target - (rows.base if name == "residual" else 0.0)) / rows.scale
+    for name in _MEANS:
+        z = (target - _base(rows, name)) / rows.scale
         z = np.clip(z, *np.quantile(z, (0.001, 0.999)))
         if name in used:
             boosters[name] = lgb.train(params, data.set_label(z), num_boost_round=_TREES)
         if name in boosters:
             fit = np.asarray(boosters[name].predict(rows.x, num_threads=threads))
-            left = target - fit * rows.scale - (rows.base if name == "residual" else 0.0)
+            left = target - fit * rows.scale - _base(rows, name)
     learned = []
     if "levels" in used:
         data.set_label(np.clip(target / rows.scale, 0.0, np.quantile(target / rows.scale, 0.999)))
