@@ -218,3 +218,17 @@ def test_a_panel_is_cut_in_time() -> None:
     assert isinstance(panel, Panel)
     assert panel.until(10).periods == 10
     assert panel.rows(np.array([2])).ids == ("p2",)
+
+
+def test_a_peak_seen_once_comes_again() -> None:
+    rng = np.random.default_rng(3)
+    weeks = np.arange(100)
+    peak = np.where(weeks % 52 >= 44, 2.5, 1.0)  # once in what is known, and again in the weeks ahead
+    y = np.exp(rng.uniform(4, 8, 12))[:, None] * peak * rng.normal(1, 0.05, (12, 100))
+    known = panel_of(long(y[:, :96]))
+    made = forecast(known, 4)
+    usual = y[:, 60:95].mean(1)
+    assert (made.mean.mean(1) > 2.0 * usual).mean() > 0.8
+    assert "seasonal" in made.weights["smooth"]
+    short = forecast(panel_of(long(y[:, :50])), 4)
+    assert "seasonal" not in short.weights["smooth"]

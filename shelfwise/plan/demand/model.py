@@ -4,15 +4,15 @@ Members forecast the mean of a block of periods (one period, or the whole time a
 
 - *ratio*: LightGBM on demand over the series' scale;
 - *residual*: LightGBM on what is left after the per-series forecast, so that trends go on beyond what was seen;
-- *seasonal*: LightGBM on what is left after last season's demand times growth, so that peaks known from one season
-  only come again, where the panel holds more than a season;
+- *seasonal*: LightGBM on what is left after the same period of last season, where the panel holds more than a season;
 - *methods*: the average of the smoothing methods, and each method by itself;
 - *levels* forecasts quantiles themselves: LightGBM on the pinball loss of demand over the scale, at five levels.
 
 Any other member's quantiles are those of its own errors on origins held back inside the training part, of products of
 the same demand class and size of forecast, in units of an absolute error that LightGBM predicts (normalised split
 conformal prediction, Papadopoulos et al. 2002, by class: Mondrian). The members' quantiles are averaged with the
-weights of least pinball loss there, and the fan is drawn apart where it held too little of what came.
+weights of least pinball loss there, and the fan is drawn apart where it held too little of what came. A peak that
+comes once a season is not among what was held back: where last season lay far from what is usual, it counts for more.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ Progress = Callable[[int, int, str], None]
 LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 MEMBERS = ("ratio", "residual", "seasonal", "levels")
 _MEANS = ("ratio", "seasonal", "residual")
-_GROWN = METHODS.index("last season's growth")
+_RECURRING = ("seasonal", "seasonal naive")
+_REACH = 3.0  # expected absolute errors
+_SEASON_AGO = METHODS.index("seasonal naive")
 _LEARNED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of "levels"; between them straight
 _ROWS = 150_000  # of training at most
 _TREES = 90
@@ -110,9 +112,22 @@ def forecast(
         rows = train.features.rows(series, np.full(len(series), panel.periods), first, last)
         points, width = fitted.points(rows)
         combined = settled.combine(points, fitted.levels(rows), width, classes[series])
+        if panel.season > spare and "seasonal" in settled.pools:
+            sure = _unforeseen(points, width, classes[series])[:, None]
+            again = np.mean(
+                [settled.pools[name].predict(points[name], width, classes[series]) for name in _RECURRING], axis=0
+            )
+            combined = (1 - sure) * combined + sure * again
         quantiles[index] = combined.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
     say(3, 3, "done")
     return Forecast(quantiles=quantiles, mean=mean_of(quantiles), weights=settled.words())
+
+
+def _unforeseen(points: dict[str, Array], width: Array, classes: Array) -> Array:
+    """How far each row leans on what came a season ago, [rows], 0 to 0.8: where steady demand then lay further from
+    what the smoothings expect than their errors reach. Validation, on the newest periods, saw no such peak."""
+    off = np.abs(points["seasonal naive"] - points["methods"]) / np.maximum(width, 1e-9)
+    return np.asarray(np.where(classes == 0, 0.8 * np.clip(off - _REACH, 0.0, 1.0), 0.0))
 
 
 def without_outliers(y: Array) -> Array:
@@ -279,7 +294,7 @@ def _base(rows: Rows, name: str) -> Array:
     """What a member's booster is added to."""
     if name == "ratio":
         return np.zeros(len(rows.base))
-    return rows.base if name == "residual" else np.maximum(rows.methods[_GROWN], 0.0)
+    return rows.base if name == "residual" else np.maximum(rows.methods[_SEASON_AGO], 0.0)
 
 
 def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fitted:
@@ -405,6 +420,8 @@ def _settle(
         if len(mine) >= 200:
             mixed = sum(share * settled[name][mine] for name, share in shares.items())
             stretch[k] = _stretch(np.asarray(mixed), target[mine])
+    if "seasonal" in points:
+        used |= set(_RECURRING)
     pools = {name: _Pooled(points[name], width, target, classes) for name in used if name in points}
     return _Settled(weights, pools, stretch)
 
