@@ -7,6 +7,7 @@ trees of a few leaves that takes half of LightGBM's time, and gives LightGBM's s
 
 from __future__ import annotations
 
+import re
 from typing import Any, Self
 
 import numpy as np
@@ -17,6 +18,8 @@ from shelfwise.models.sequences import Floats
 _MOST_SPLITS = 8  # of one tree: bits of a byte
 _ROWS = 4_096  # scored at once
 _ZERO = np.float32(1e-35)  # LightGBM takes what lies within for nothing
+_OTHERWISE = 0b1101  # bits of a split by category, or one that treats zeros or NaN as missing
+_WHOLE = ("split_feature", "decision_type", "left_child", "right_child")
 
 
 class Forest:
@@ -31,30 +34,31 @@ class Forest:
         self._start = (np.arange(self._trees) * leaves.shape[1])[:, None]
 
     @classmethod
-    def of(cls, model: dict[str, Any]) -> Self | None:
-        """A model as LightGBM dumps it; None where its trees are too large or ask more than `value <= threshold`."""
-        trees = [tree["tree_structure"] for tree in model["tree_info"]]
-        splits = max((tree["num_leaves"] - 1 for tree in model["tree_info"]), default=0)
-        if not 0 < splits <= _MOST_SPLITS:
+    def of(cls, text: str) -> Self | None:
+        """A model as LightGBM writes it; None where its trees are too large or ask more than `value <= threshold`.
+        Raises ValueError for a text that is no model."""
+        trees = _parsed(text)
+        splits = max((len(tree["threshold"]) for tree in trees), default=0)
+        if not 0 < splits <= _MOST_SPLITS or any(kind & _OTHERWISE for tree in trees for kind in tree["decision_type"]):
             return None
         feature = np.zeros((splits, len(trees)), np.int64)
         threshold = np.full((splits, len(trees)), np.inf, np.float32)
         leaves = np.zeros((len(trees), 1 << splits))
         numbers = np.arange(1 << splits)
         for place, tree in enumerate(trees):
-            waiting = [(tree, np.ones(len(numbers), np.bool_))]
+            for split, value in enumerate(tree["threshold"]):
+                feature[split, place] = tree["split_feature"][split]
+                threshold[split, place] = _below(value)
+            # A node is a split's number, or of a leaf what comes before -1: -1 - leaf.
+            waiting = [(0 if tree["threshold"] else -1, np.ones(len(numbers), np.bool_))]
             while waiting:
                 node, reached = waiting.pop()
-                if "leaf_value" in node:
-                    leaves[place, reached] = node["leaf_value"]
+                if node < 0:
+                    leaves[place, reached] = tree["leaf_value"][-1 - node]
                     continue
-                if (node["decision_type"], node["missing_type"]) != ("<=", "None"):
-                    return None
-                split = node["split_index"]
-                feature[split, place] = node["split_feature"]
-                threshold[split, place] = _below(node["threshold"])
-                left = (numbers >> split & 1).astype(np.bool_)
-                waiting += [(node["left_child"], reached & left), (node["right_child"], reached & ~left)]
+                left = (numbers >> node & 1).astype(np.bool_)
+                waiting.append((int(tree["left_child"][node]), reached & left))
+                waiting.append((int(tree["right_child"][node]), reached & ~left))
         return cls(feature, threshold, leaves)
 
     def score(self, features: Floats) -> Floats:
@@ -77,3 +81,29 @@ def _below(threshold: float) -> np.float32:
         return _ZERO if threshold >= 0 else np.nextafter(-_ZERO, np.float32(-np.inf))
     near = np.float32(threshold)
     return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))
+
+
+def width_of(text: str) -> int:
+    """How many features a model's text reads. Raises ValueError for a text that is no model."""
+    found = re.search(r"^max_feature_idx=(\d+)$", text, re.MULTILINE)
+    if found is None or not text.startswith("tree\n"):
+        raise ValueError("no model of LightGBM's")
+    return int(found[1]) + 1
+
+
+def _parsed(text: str) -> list[dict[str, list[Any]]]:
+    """Of each tree the lists of its block, [] for one that is missing."""
+    width_of(text)
+    body, end, _ = text.partition("end of trees")
+    if not end:
+        raise ValueError("a model of LightGBM's that is not whole")
+    trees = []
+    for block in body.split("\nTree=")[1:]:
+        lines = dict(line.split("=", 1) for line in block.splitlines()[1:] if "=" in line)
+        tree: dict[str, list[Any]] = {name: [int(one) for one in lines.get(name, "").split()] for name in _WHOLE}
+        for name in ("threshold", "leaf_value"):
+            tree[name] = [float(one) for one in lines.get(name, "").split()]
+        if lines.get("num_cat", "0") != "0":
+            tree["decision_type"] = [_OTHERWISE]
+        trees.append(tree)
+    return trees

@@ -9,13 +9,14 @@ are kept as LightGBM's own text, so that a bundle holds no pickle.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from shelfwise.errors import BundleError
-from shelfwise.models.forest import Forest
+from shelfwise.models.forest import Forest, width_of
 from shelfwise.models.sequences import Floats
 
 
@@ -68,18 +69,10 @@ class Trees:
     """Boosted trees. text: a model as LightGBM writes it."""
 
     def __init__(self, text: str) -> None:
-        import lightgbm  # with pandas it takes most of a second; a ranker without trees needs neither
-
+        """Raises ValueError for a text that is no model."""
         self.text = text
-        try:
-            self._booster = lightgbm.Booster(model_str=text)
-        except lightgbm.basic.LightGBMError as error:
-            raise ValueError(str(error)) from None
-        self.forest = Forest.of(self._booster.dump_model())
-
-    @property
-    def width(self) -> int:
-        return self._booster.num_feature()
+        self.width = width_of(text)
+        self.forest = Forest.of(text)
 
     def score(self, features: Floats) -> Floats:
         if not len(features):
@@ -89,6 +82,12 @@ class Trees:
         # One thread: waking a second costs more than a few hundred candidates.
         scores = self._booster.predict(features, num_threads=1, raw_score=True)
         return np.asarray(scores, np.float32)
+
+    @cached_property
+    def _booster(self) -> Any:
+        import lightgbm  # with pandas it takes most of a second, and trees of a usual size do without
+
+        return lightgbm.Booster(model_str=self.text)
 
     def tensor(self) -> npt.NDArray[np.uint8]:
         return np.frombuffer(self.text.encode(), np.uint8)

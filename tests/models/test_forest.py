@@ -24,7 +24,7 @@ def trained(leaves: int, seed: int, trees: int = 20, **more: object) -> tuple[li
 @example(5, 0, 11)  # a threshold so near zero that LightGBM takes the value on it for zero
 def test_scores_are_lightgbms(leaves: int, seed: int, trees: int) -> None:
     booster, features = trained(leaves, seed, trees)
-    forest = Forest.of(booster.dump_model())
+    forest = Forest.of(booster.model_to_string())
     assert forest is not None
     # Values on thresholds too: LightGBM puts them between the values it saw.
     edges = [node for tree in booster.dump_model()["tree_info"] for node in _splits(tree["tree_structure"])]
@@ -42,7 +42,7 @@ def _splits(node: dict) -> list[float]:  # type: ignore[type-arg]
 
 def test_many_rows_are_scored_in_parts() -> None:
     booster, features = trained(7, 0)
-    forest = Forest.of(booster.dump_model())
+    forest = Forest.of(booster.model_to_string())
     assert forest is not None
     many = np.tile(features, (20, 1))
     np.testing.assert_array_equal(forest.score(many), booster.predict(many, num_threads=1).astype(np.float32))
@@ -59,4 +59,4 @@ def test_other_trees_are_left_to_lightgbm(leaves: int, more: dict[str, object]) 
         booster = lightgbm.train({"num_leaves": 4, "verbose": -1, "num_threads": 1, "min_data_per_group": 5}, data, 3)
     else:
         booster, _ = trained(leaves, 1, **more)
-    assert Forest.of(booster.dump_model()) is None
+    assert Forest.of(booster.model_to_string()) is None
