@@ -275,3 +275,9 @@ def test_what_harms_is_sent_to_none_without_more_words() -> None:
     (one,) = uplift_benchmark(read(coupon(3_000, flat=0.1), control="20% off"), splits=2)["comparisons"]
     assert one["verdict"] == "none"
     assert "take the first" not in one["text"]
+
+
+def test_without_a_column_that_describes_a_customer_each_ones_reason_is_said() -> None:
+    frame = coupon().select("coupon", "bought", "client_id", group=pl.col("coupon").str.to_uppercase())
+    with pytest.raises(NotEnoughData, match=r"'client_id': an id.*'group': says the treatment in other words"):
+        read(frame)

@@ -218,7 +218,10 @@ def experiment(
     frame = _dated(frame)
     chosen, left_out = _choose(frame, [treatment, outcome], arm, y, features, exclude)
     if not chosen:
-        raise NotEnoughData("no column is left that describes a customer; name some with --features")
+        gone = "; ".join(f"{one.column!r}: {one.reason}" for one in left_out[:5])
+        raise NotEnoughData(
+            f"no column is left that describes a customer{f' ({gone})' if gone else ''}; name some with --features"
+        )
     trees, linear, names = _encode(frame.select(chosen))
     chance, random, overlap, said = propensity(trees, arm, len(arms), names)
     warnings += said
