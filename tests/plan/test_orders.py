@@ -79,6 +79,7 @@ def test_play_by_hand() -> None:
     assert seen == [(20, 4.0), (21, 2.0)]
 
 
+@pytest.mark.slow
 def test_the_engine_is_played_beside_policies(tmp_path: Path) -> None:
     panel = panel_of(long(drawn(60, 80)))
     result = play_all(panel, 1, 1, 4, 0.2, 1.0)

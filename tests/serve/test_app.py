@@ -559,7 +559,7 @@ values = st.recursive(
     max_leaves=8,
 )
 rows = st.dictionaries(st.sampled_from(sorted({**EVENT, **PRODUCT, **QUESTION, **SIMILAR})), values, max_size=6)
-quiet = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+quiet = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 
 
 @quiet

@@ -30,7 +30,7 @@ from shelfwise.shop import Shop
 
 #: What no example may do to the next one: the shop is one for all of them.
 FUZZED = settings(
-    max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
+    max_examples=10, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
 )
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 #: Pieces of query languages, markup, shells, paths, and of scripts that break naive text handling.

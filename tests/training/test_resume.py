@@ -155,6 +155,7 @@ def test_after_a_kill_no_finished_epoch_is_repeated(ready: Path, killed: Path, t
         np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_other_settings_begin_anew(killed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(killed, folder)
@@ -163,6 +164,7 @@ def test_other_settings_begin_anew(killed: Path, tmp_path: Path) -> None:
     assert begun(said)[0] == 1
 
 
+@pytest.mark.slow
 def test_another_record_begins_anew(killed: Path, tmp_path: Path) -> None:
     folder = tmp_path / "shop"
     shutil.copytree(killed, folder)

@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from browsing import NAME, PASSWORD, Server, Visit, sign_up
 from playwright.sync_api import Page, expect
 
@@ -140,6 +141,7 @@ def _pin(page: Page) -> None:
     expect(first).to_contain_text("mug")
 
 
+@pytest.mark.slow
 def test_a_file_is_dropped_and_an_upload_is_stopped(visit: Visit, server: Server) -> None:
     with Shop(server.folder) as shop:
         accounts = Accounts(shop.store.accounts)

@@ -227,6 +227,7 @@ def test_the_stream_tells_of_all_workers_and_ends_with_the_session(folder: Path,
         assert look(server, secret).reply.status == 303
 
 
+@pytest.mark.slow
 def test_streams_are_bounded_and_free_their_place(folder: Path, look: Look) -> None:
     with Shop(folder) as shop:
         secret = signed_in(shop)
