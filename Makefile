@@ -18,9 +18,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 # Few threads each: libraries that all take every core at once only stand in each other's way.
 THREADS ?= 2
 ONE_POOL = OMP_NUM_THREADS=$(THREADS) OPENBLAS_NUM_THREADS=$(THREADS) MKL_NUM_THREADS=$(THREADS) POLARS_MAX_THREADS=$(THREADS)
-# Test files run side by side, with one thread each, one more than there are cores: servers and browsers are waited for.
-# The many processes they start read compiled modules.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
+# Test files run side by side, with one thread each; the many processes they start read compiled modules.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 # What `make demo` starts with, for example ARGS="--port 8001".
 ARGS ?=
 

@@ -58,7 +58,12 @@ def read(path: Path) -> dict[str, list[tuple[str, float]]]:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "processes", "new"), [("jsonl", 1, False), ("parquet", 2, False), ("parquet", 1, True)]
+    ("suffix", "processes", "new"),
+    [
+        ("jsonl", 1, False),
+        pytest.param("parquet", 2, False, marks=pytest.mark.slow),
+        pytest.param("parquet", 1, True, marks=pytest.mark.slow),
+    ],
 )
 def test_a_list_is_what_recommend_answers(
     shop: Shop, tmp_path: Path, suffix: str, processes: int, new: bool, monkeypatch: pytest.MonkeyPatch

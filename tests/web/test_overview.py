@@ -211,6 +211,7 @@ def post(server: Server, events: int) -> None:
         connection.close()
 
 
+@pytest.mark.slow
 def test_the_stream_tells_of_all_workers_and_ends_with_the_session(folder: Path, look: Look) -> None:
     with Shop(folder) as shop:
         secret = signed_in(shop)

@@ -421,6 +421,7 @@ def harmless(page: Page, path: str) -> str:
     return page.inner_text("body")
 
 
+@pytest.mark.slow
 def test_planted_scripts_are_shown_and_never_run(server: Server, visit: Visit) -> None:
     script = "javascript:window.ran=1"
     with Shop(server.folder) as shop:

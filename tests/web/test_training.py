@@ -96,6 +96,7 @@ def test_only_what_differs_from_the_settings_is_asked_of_a_training(drawn_shop: 
                 chosen(shop.settings, {name: value})
 
 
+@pytest.mark.slow
 def test_train_watch_compare_use_and_roll_back(signed: tuple[TestClient, str], folder: Path) -> None:
     client, csrf = signed
     first = str(client.get("/v1/health").json()["bundle"])
