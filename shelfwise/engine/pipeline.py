@@ -101,7 +101,8 @@ class Engine:
         with self._scratch.hiding(view.n, context.hidden):
             candidates = self._retrieve(context)
             features = self._features(context, candidates)
-            head, scores = self._head(context, features), self._rank(context, features)
+            head = self._head(context, features)
+            scores = rank(self.bundle.ranker, head, features)
             ranked = self._arrange(context, candidates, scores)
             rows = ranked.rows[: request.k]
             chosen = np.flatnonzero(np.isin(candidates.rows, rows)).astype(np.int32)

@@ -200,6 +200,7 @@ class Record:
             "hidden": np.zeros(self.items.n, np.bool_),
             **more,
         }
+        # One table of fields of different types, each its own of QuestionSet.
         return QuestionSet(name=name, now=self.cutoff, seeds=seeds, wanted=Relevant.of(wanted), **given)  # type: ignore[arg-type]
 
 

@@ -233,6 +233,7 @@ class _Text:
     def skip(self) -> bool:
         """Past blanks and commas; False at the end of the file."""
         while True:
+            # `_BLANK` matches nothing at all too, so there always is a match.
             end = _BLANK.match(self.buffer, self.at).end()  # type: ignore[union-attr]
             self.line += self.buffer.count("\n", self.at, end)
             self.at = end

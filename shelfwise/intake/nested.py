@@ -391,6 +391,6 @@ def _of(record: object, name: str) -> Any:
 
 def _number(value: object) -> float:
     try:
-        return float(value)  # type: ignore[arg-type]
+        return float(value)  # type: ignore[arg-type]  # what is no number raises
     except (TypeError, ValueError):
         return 0.0

@@ -192,17 +192,17 @@ def pressure(orders: list[Order]) -> dict[str, float]:
 
     Overstock: from 0 at 26 weeks of cover to 1 at 52; dead stock 1; else minus the chance of missing demand before an
     order made now is there."""
-    found: dict[str, float] = {}
+    pressures: dict[str, float] = {}
     for order in orders:
         if order.status == "dead":
-            found[order.product] = 1.0
+            pressures[order.product] = 1.0
         elif order.status == "overstock":
             weekly = order.demand / (order.lead_weeks + order.review_weeks)
             cover = (order.on_hand + order.on_order) / max(weekly, 1e-9)
-            found[order.product] = min(1.0, cover / _OVERSTOCK - 1)
+            pressures[order.product] = min(1.0, cover / _OVERSTOCK - 1)
         elif order.stockout >= 0.05:
-            found[order.product] = -order.stockout
-    return found
+            pressures[order.product] = -order.stockout
+    return pressures
 
 
 def _status(quantity: float, stockout: float, position: float, weekly: float) -> str:
