@@ -78,26 +78,18 @@ def stopwatch(stages: Sequence[tuple[str, Any, str]]) -> Iterator[dict[str, list
 
 
 def stages_of(engine: Engine, shop: Shop | None) -> list[tuple[str, Any, str]]:
-    sources, bundle = engine._sources, engine.bundle
-    found: list[tuple[str, Any, str]] = []
+    stages: list[tuple[str, Any, str]] = []
     if shop is not None:
-        found.append(("read the record", shop, "_history"))
-        found.append(("state", engine, "state"))
-    found.append(("encode and search", engine, "_questions"))
-    if bundle.network is not None:
-        found.append(("  encode", bundle.network, "encode"))
-    found += [
-        ("candidates", sources, "candidates"),
-        ("  neighbours", sources, "_neighbours"),
-        ("  ease", sources, "_ease"),
-        ("  again", sources, "_again"),
-        ("  propose", sources, "_propose"),
-        ("  merge", sources, "_merge"),
-        ("  features", sources, "_features"),
-        ("rank (and rank again for reasons)", engine, "_score"),
-        ("reasons", engine._explainers[engine._language], "reasons"),
-    ]
-    return found
+        stages += [("read the record", shop.store, "last_rows"), ("state", engine, "state")]
+    stages.append(("hydrate", engine, "_hydrate"))
+    stages += [(f"  {source.name}: prepare", source, "prepare") for source in engine.sources]
+    stages.append(("retrieve", engine, "_retrieve"))
+    stages += [(f"  {source.name}: retrieve", source, "retrieve") for source in engine.sources]
+    stages.append(("features", engine, "_features"))
+    stages += [(f"  {source.name}: compute", source, "compute") for source in engine.sources]
+    if engine.bundle.ranker is not None:
+        stages.append(("rank (and rank again for reasons)", engine.bundle.ranker, "score"))
+    return [*stages, ("arrange", engine, "_arrange"), ("explain", engine._explainer, "reasons")]
 
 
 def measured(
@@ -134,7 +126,7 @@ def of_shop(folder: Path, customers: int) -> dict[str, Any]:
         engine = shop.engine
         started = time.perf_counter() - begun
         names: set[str] = set()
-        for frame in shop.store.event_frames():
+        for frame in shop.store.event_frames(columns=("customer",)):
             names.update(frame["customer"].unique().to_list())
         who = np.random.default_rng(0).permutation(sorted(names - {""}))[:customers].tolist()
         found = measured(lambda name: shop.recommend(customer=name), who, stages_of(engine, shop))
