@@ -34,11 +34,11 @@ demo: $(VENV)/.installed  ## Learn from a real retailer's year and answer on htt
 	$(BIN)/shelfwise demo $(ARGS)
 
 test: THREADS = 1
-test: check .postgres .chromium  ## Check, then run every test but the slow ones
+test: check .programs  ## Check, then run every test but the slow ones
 	$(ONE_POOL) PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --durations=10 -m "not slow"
 
 test-slow: THREADS = 1
-test-slow: $(VENV)/.installed-dev .postgres .chromium  ## Run the tests that take long and seldom fail
+test-slow: $(VENV)/.installed-dev .programs  ## Run the tests that take long and seldom fail
 	$(ONE_POOL) $(BIN)/python -m pytest -q --durations=10 -m slow
 
 check: $(VENV)/.installed-dev  ## Lint, formatting, strict types, import rules
@@ -58,7 +58,7 @@ bench: $(VENV)/.installed-dev  ## Measure speed and quality: every program of be
 
 # The shop whose pages are pictured; without one there, Vendure's demo shop is made in it.
 SHOP ?= bench-out/vendure
-screenshots: $(VENV)/.installed-dev .chromium  ## Picture every page, both languages, desktop and phone, in bench-out/screens
+screenshots: $(VENV)/.installed-dev .programs  ## Picture every page, both languages, desktop and phone, in bench-out/screens
 	$(ONE_POOL) $(BIN)/python tests/web/screenshots.py $(SHOP) bench-out/screens
 
 constraints: $(VENV)/.installed-dev  ## Pin what is installed now in constraints.txt
@@ -91,18 +91,14 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 		echo "LightGBM needs the OpenMP library of this system. On Debian or Ubuntu: sudo apt-get install libgomp1" >&2; exit 1; }
 	touch $@ $(VENV)/.installed
 
-# The tests of the PostgreSQL store start a server of their own; without its programs they are skipped, saying so.
-.PHONY: .postgres
-.postgres:
-	@if ! compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null && ! command -v initdb > /dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-			apt-get -q update && DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends postgresql; \
-		else echo "PostgreSQL's tests will be skipped: its server is not installed (Debian, Ubuntu: sudo apt-get install postgresql)" >&2; fi; fi
-
-# So with the tests of the pages, which drive Debian's Chromium.
-.PHONY: .chromium
-.chromium:
-	@if ! command -v chromium > /dev/null; then \
-		if ! { [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get -q update && \
-			DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends chromium fonts-noto-cjk; }; then \
-			echo "The pages' tests will be skipped: Chromium is not installed (Debian: sudo apt-get install chromium)" >&2; fi; fi
+# PostgreSQL's tests start a server of their own, and those of the pages drive Debian's Chromium; without these programs
+# they are skipped, saying so.
+.PHONY: .programs
+.programs:
+	@missing=(); \
+	compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql); \
+	command -v chromium > /dev/null || missing+=(chromium fonts-noto-cjk); \
+	if [ "$${#missing[@]}" -gt 0 ]; then \
+		{ [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get -q update && \
+			DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$${missing[@]}"; } || \
+		echo "Some tests will be skipped. On Debian or Ubuntu: sudo apt-get install $${missing[*]}" >&2; fi

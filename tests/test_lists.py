@@ -33,7 +33,7 @@ NOW = END + timedelta(hours=1)
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("lists") / "shop"
     products, events = write_feeds(folder.parent, customers=60)
-    with Shop.create(folder, width=16, epochs=1, threads=1, durable=False, diversity=0.2) as shop:
+    with Shop.create(folder, width=16, epochs=1, threads=1, durable=False, diversity=0.2, report_questions=0) as shop:
         shop.load_products(products)
         shop.load_events(events)
         shop.train()

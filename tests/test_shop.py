@@ -16,7 +16,7 @@ from tests.shops import END, write_feeds
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "shop"
     products, events = write_feeds(folder.parent)
-    with Shop.create(folder, name="Four aisles", width=32, epochs=6, minutes=0.3) as shop:
+    with Shop.create(folder, name="Four aisles", width=32, epochs=6, minutes=0.3, report_questions=0) as shop:
         assert shop.load_products(products).kept == 60
         assert shop.load_events(events).dropped == 0
         shop.train()

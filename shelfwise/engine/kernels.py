@@ -53,25 +53,29 @@ def weights_to(indptr: Longs, ids: Ints, weights: Floats, items: Ints, factors: 
 
 
 @njit(cache=True, nogil=True)
-def distinct(rows: Ints, hidden: npt.NDArray[np.bool_], slot: Ints) -> tuple[Ints, Ints]:
-    """(rows once each in the order of their first mention, hidden ones left out; where each of `rows` stands in them,
-    -1 for nowhere). slot: as long as the catalogue, any content."""
-    first = np.empty(len(rows), np.int32)
-    places = np.empty(len(rows), np.int32)
-    count = 0
-    for at in range(len(rows)):
-        row = rows[at]
+def merged(
+    proposed: Ints, ends: Longs, sources: int, hidden: npt.NDArray[np.bool_], slot: Ints
+) -> tuple[Ints, npt.NDArray[np.bool_]]:
+    """(rows once each in the order of their first mention, hidden ones left out; bool [sources, m], which source names
+    which). proposed: one part after the other, each up to its end; part p is of source p modulo sources. slot: as long
+    as the catalogue, any content."""
+    rows = np.empty(len(proposed), np.int32)
+    by = np.zeros((sources, len(proposed)), np.bool_)
+    count, part = 0, 0
+    for at in range(len(proposed)):
+        while at >= ends[part]:
+            part += 1
+        row = proposed[at]
         if hidden[row]:
-            places[at] = -1
             continue
         place = slot[row]
-        if not (0 <= place < count and first[place] == row):
+        if not (0 <= place < count and rows[place] == row):
             place = count
             slot[row] = count
-            first[count] = row
+            rows[count] = row
             count += 1
-        places[at] = place
-    return first[:count].copy(), places
+        by[part % sources, place] = True
+    return rows[:count].copy(), by[:, :count].copy()
 
 
 @njit(cache=True, nogil=True)

@@ -26,7 +26,7 @@ from shelfwise.engine.context import Context, Scratch
 from shelfwise.engine.crowd import Crowd
 from shelfwise.engine.explain import LANGUAGES, RULED, Explainer
 from shelfwise.engine.features import DESCRIPTIVE, describe
-from shelfwise.engine.kernels import distinct
+from shelfwise.engine.kernels import merged
 from shelfwise.engine.rank import COLUMN, FEATURES, best, rank
 from shelfwise.engine.request import Answer, Because, Item, Request
 from shelfwise.engine.retrieve.source import Candidates
@@ -214,15 +214,13 @@ class Engine:
         return candidates
 
     def _candidates(self, context: Context, proposals: Sequence[Ints]) -> Candidates:
-        rows, places = distinct(np.concatenate(proposals), self._scratch.hidden, self._scratch.slot)
-        proposed = np.zeros((len(self.sources), len(rows)), np.bool_)
-        start = 0
-        for at, proposal in enumerate(proposals):
-            place = places[start : start + len(proposal)]
-            proposed[at % len(self.sources), place[place >= 0]] = True
-            start += len(proposal)
+        ends = np.cumsum([len(proposal) for proposal in proposals])
+        scratch = self._scratch
+        rows, proposed = merged(np.concatenate(proposals), ends, len(self.sources), scratch.hidden, scratch.slot)
         keep = context.view.allowed(context.request.filters.shared(), rows)
-        return Candidates.of(context.view, rows[keep], proposed[:, keep])
+        if not keep.all():
+            rows, proposed = rows[keep], proposed[:, keep]
+        return Candidates.of(context.view, rows, proposed)
 
     def _features(self, context: Context, candidates: Candidates) -> Floats:
         """float32 [c, len(FEATURES)]: each source's numbers, then what describes the question and the product."""

@@ -32,7 +32,7 @@ def new_shop(tmp_path: Path) -> Iterator[Callable[..., Shop]]:
     shops: list[Shop] = []
 
     def make(**settings: object) -> Shop:
-        usual = {"text_encoder": "none", "image_encoder": "none", "durable": False}
+        usual = {"text_encoder": "none", "image_encoder": "none", "durable": False, "report_questions": 0}
         shop = Shop.create(tmp_path / f"shop{len(shops)}", **{**usual, **settings})
         shops.append(shop)
         return shop

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shelfwise.engine.kernels import add_neighbours, distinct, interest_shares, weights_to
+from shelfwise.engine.kernels import add_neighbours, interest_shares, merged, weights_to
 
 N = 30
 
@@ -36,14 +38,16 @@ def test_neighbours_add_up(seed: int, items: list[int]) -> None:
         np.testing.assert_allclose(parts.sum(), expected[row], rtol=1e-4, atol=1e-6)
 
 
-@given(st.lists(st.integers(0, N - 1), max_size=60), st.sets(st.integers(0, N - 1)))
-def test_distinct_rows_keep_their_first_mention(rows: list[int], hidden: set[int]) -> None:
+@given(st.lists(st.lists(st.integers(0, N - 1), max_size=9), min_size=1, max_size=6), st.sets(st.integers(0, N - 1)))
+def test_merged_rows_keep_their_first_mention(parts: list[list[int]], hidden: set[int]) -> None:
     mask = np.zeros(N, np.bool_)
     mask[list(hidden)] = True
     slot = np.random.default_rng(0).integers(-5, N, N).astype(np.int32)  # whatever was left there
-    once, places = distinct(np.array(rows, np.int32), mask, slot)
-    assert once.tolist() == [row for row in dict.fromkeys(rows) if row not in hidden]
-    assert [once[place] if place >= 0 else None for place in places] == [None if row in hidden else row for row in rows]
+    ends, proposed = np.cumsum([len(part) for part in parts]), list(chain(*parts))
+    rows, by = merged(np.array(proposed, np.int32), ends, 2, mask, slot)
+    assert rows.tolist() == [row for row in dict.fromkeys(proposed) if row not in hidden]
+    for source in range(2):
+        assert set(rows[by[source]].tolist()) == set(chain(*parts[source::2])) - hidden
 
 
 @given(st.integers(0, 1_000), st.integers(1, 20))

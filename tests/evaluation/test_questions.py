@@ -165,6 +165,7 @@ def test_a_record_that_cannot_ask_says_why() -> None:
         questions.measure(dataset(), SMALL, CUTOFF, WINDOW, only=["compliments"])
 
 
+@pytest.mark.slow
 def test_the_engine_answers_and_learns_once(tmp_path: Path) -> None:
     only = ["home, known", "complements", "cold product", "category page"]
     first = questions.measure(dataset(), SMALL, CUTOFF, WINDOW, only=only, most=60, work=tmp_path)

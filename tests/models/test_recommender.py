@@ -79,6 +79,8 @@ MAKERS: dict[str, Callable[[int], Recommender]] = {
     "described": lambda seed: Described(width=16, steps=40, history=8, learning_rate=0.03, seed=seed),
     "engine": engine,
 }
+#: The engine's fit takes long.
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name == "engine" else name for name in MAKERS]
 #: Those whose answer depends on the seed.
 RANDOM = ("network-gru", "network-lstm", "network-transformer", "ncf", "described")
 #: Those that score every product of the catalogue.
@@ -122,7 +124,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="class", params=MAKERS)
+@pytest.fixture(scope="class", params=NAMES)
 def fitted(request: pytest.FixtureRequest) -> Fitted:
     return fitted_once(request.param)
 
@@ -217,7 +219,7 @@ class TestContract:
                 assert not set(row) & set(had)
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_seed_repeats(name: str) -> None:
     asked = asking([*UNSEEN, []])
     one = fitted_once(name).model.scores(asked)

@@ -53,8 +53,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def shop(folder: Path) -> Iterator[Shop]:
+    """One for all tests: its forecast is made once."""
     with Shop(folder) as opened:
         yield opened
 

@@ -122,7 +122,7 @@ def test_only_the_newest_jobs_are_kept_and_never_a_running_one_is_dropped(folder
     jobs.cancel("0")
 
 
-@pytest.mark.parametrize("what", ["products: recording", "reading"])
+@pytest.mark.parametrize("what", [pytest.param("products: recording", marks=pytest.mark.slow), "reading"])
 def test_a_load_that_is_cancelled_leaves_the_record_as_it_was(folder: Path, what: str) -> None:
     jobs = Jobs(folder)
     before = jobs.start("load", feed(folder, 5))

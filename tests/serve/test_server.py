@@ -193,6 +193,7 @@ def test_sigterm_under_load_loses_nothing(folder: Path) -> None:
     assert set(load.acknowledged) <= recorded(folder)
 
 
+@pytest.mark.slow
 def test_a_worker_killed_under_load_loses_nothing_and_comes_back(folder: Path) -> None:
     with running(folder, 2) as (process, client):
         with Load(client) as load:

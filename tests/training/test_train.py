@@ -236,7 +236,7 @@ def resumed(folder: Path | None, optimizer: str = "adamw") -> tuple[NetworkRecom
     return model, told
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("optimizer", ["adamw", pytest.param("sgd", marks=pytest.mark.slow)])
 def test_a_killed_fit_goes_on_and_ends_as_if_nothing_had_been(tmp_path: Path, optimizer: str) -> None:
     killed(tmp_path, optimizer)
     model, told = resumed(tmp_path, optimizer)

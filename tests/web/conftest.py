@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -33,13 +34,19 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def drawn_shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A trained shop that no test writes to."""
-    folder = tmp_path_factory.mktemp("drawn") / "shop"
-    # In a process with one thread: several, on a machine whose cores are taken, wait for each other for a minute.
-    pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
-    alone = {**os.environ, **dict.fromkeys(pools, "1")}
-    subprocess.run([sys.executable, Path(__file__).with_name("drawn.py"), folder], env=alone, check=True)
-    return folder
+    """A trained shop that no test writes to, one for all processes that run tests beside each other."""
+    room = tmp_path_factory.getbasetemp()
+    room = room.parent if "PYTEST_XDIST_WORKER" in os.environ else room
+    with (room / "drawn.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (room / "drawn").exists():
+            # With one thread: several, on a machine whose cores are taken, wait for each other for a minute.
+            pools = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")
+            alone = {**os.environ, **dict.fromkeys(pools, "1")}
+            program = Path(__file__).with_name("drawn.py")
+            subprocess.run([sys.executable, program, room / "drawing"], env=alone, check=True)
+            (room / "drawing").rename(room / "drawn")
+    return room / "drawn"
 
 
 @pytest.fixture(scope="module")

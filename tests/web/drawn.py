@@ -54,7 +54,7 @@ def draw(thing: str, colour: str, path: Path) -> None:
 def make(folder: Path, *, customers: int = 60, days: int = 60) -> None:
     """A trained shop in `folder`, its photos in photos/; customers c0, c4, … like mugs, c1, … teapots, and so on."""
     chance = random.Random(0)
-    quick = {"width": 16, "epochs": 1, "minutes": 1, "durable": False, "threads": 1}
+    quick = {"width": 16, "epochs": 1, "minutes": 1, "durable": False, "threads": 1, "report_questions": 10}
     with Shop.create(folder, name="Drawn goods", currency="EUR", **quick) as shop:
         (folder / "photos").mkdir()
         products = []
