@@ -25,7 +25,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
+from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, distinct
 
 Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -59,7 +59,7 @@ class Relevant:
             return cls(np.zeros(len(sequences) + 1, np.int64), np.empty(0, np.int32))
         width = int(sequences.item.max()) + 1
         owner = np.repeat(np.arange(len(sequences), dtype=np.int64), sequences.lengths())
-        owner, item = np.divmod(np.unique(owner * width + sequences.item), width)
+        owner, item = np.divmod(distinct(owner * width + sequences.item), width)
         return cls(_offsets(np.bincount(owner, minlength=len(sequences))), item.astype(np.int32))
 
     def __len__(self) -> int:

@@ -194,10 +194,12 @@ class Complements:
         if hidden or not len(self.ease.known):
             return gathered, np.zeros(len(gathered.ids), np.float32)
         known, scores = self.ease.of(seeds, np.zeros(len(seeds), np.int64), 0)
-        best = known[np.argpartition(-scores, _EASE)[:_EASE]] if len(known) > _EASE else known
-        gathered = gathered.with_ids(np.setdiff1d(best, gathered.ids))
-        place = self.ease.place(gathered.ids)
-        return gathered, np.where(place >= 0, scores[place], 0).astype(np.float32)
+        best = np.argpartition(-scores, _EASE)[:_EASE] if len(known) > _EASE else np.arange(len(known))
+        place, fresh = self.ease.place(gathered.ids), np.ones(len(known), np.bool_)
+        fresh[place[place >= 0]] = False
+        best = np.sort(best[fresh[best]])
+        place = np.concatenate((place, best))
+        return gathered.with_ids(known[best]), np.where(place >= 0, scores[place], 0).astype(np.float32)
 
     def _merits(self, gathered: Gathered) -> Floats:
         """float32 [c, channels]: share / popularity^0.25, believed by its size."""

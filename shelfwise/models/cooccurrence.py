@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Self
 
+import numba
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
@@ -157,10 +158,20 @@ def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) ->
 
 def _strongest(graph: sparse.csr_array, most: int) -> tuple[Longs, Ints, Floats]:
     """The CSR arrays of `graph` with each row sorted strongest first and cut to `most` entries."""
-    lengths = np.diff(graph.indptr)
-    row = np.repeat(np.arange(graph.shape[0]), lengths)
-    order = np.lexsort((graph.indices, -graph.data, row))
-    rank = np.arange(len(order)) - np.repeat(graph.indptr[:-1], lengths)
-    kept = order[rank < most]
-    indptr = np.concatenate(([0], np.cumsum(np.minimum(lengths, most)))).astype(np.int64)
-    return indptr, graph.indices[kept].astype(np.int32), graph.data[kept].astype(np.float32)
+    graph.sort_indices()  # ties go to the smaller one
+    lengths = np.minimum(np.diff(graph.indptr), most)
+    indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+    return indptr, *_cut(graph.indptr, graph.indices.astype(np.int32, copy=False), graph.data, indptr)
+
+
+@numba.njit(cache=True, nogil=True)
+def _cut(indptr: Longs, ids: Ints, weights: Floats, ends: Longs) -> tuple[Ints, Floats]:
+    """Of each row of a CSR graph the strongest entries, as many as `ends` leaves room for, strongest first."""
+    kept, strength = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.float32)
+    for row in range(len(ends) - 1):
+        start, at, room = indptr[row], ends[row], ends[row + 1] - ends[row]
+        order = np.argsort(-weights[start : indptr[row + 1]], kind="mergesort")
+        for place in range(room):
+            kept[at + place] = ids[start + order[place]]
+            strength[at + place] = weights[start + order[place]]
+    return kept, strength

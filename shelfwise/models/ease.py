@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, distinct
 
 _FELT = 0.01  # a product held less than this moves no score that is seen
 _MOST = 96  # products of one history that are asked, those held most: more changed no figure, 64 lost 3%
@@ -107,7 +107,7 @@ class Ease:
 
     def _choose_known(self, train: Sequences) -> None:
         owner = np.repeat(np.arange(len(train), dtype=np.int64), train.lengths())
-        customers = np.bincount(np.unique(owner * self.n + train.item) % self.n, minlength=self.n)
+        customers = np.bincount(distinct(owner * self.n + train.item) % self.n, minlength=self.n)
         chosen = np.argsort(-customers, kind="stable")[: self.products]
         self.known = np.sort(chosen[customers[chosen] > 0]).astype(np.int32)
         self._index()
@@ -124,10 +124,7 @@ class Ease:
         gram = (held.T @ held).toarray().astype(np.float64)
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty * max(float(gram[diagonal].mean()), 1e-6) if len(gram) else 0.0
-        from scipy import linalg  # of learning alone; answers need none of it
-
-        factor = linalg.cho_factor(gram, overwrite_a=True, check_finite=False)
-        inverse = linalg.cho_solve(factor, np.eye(len(gram)), overwrite_b=True, check_finite=False)
+        inverse = _inverse(gram)
         inverse /= -np.diag(inverse)[None, :]
         inverse[diagonal] = 0
         self.weights = np.ascontiguousarray(inverse, np.float32)  # by rows, which is how it is asked
@@ -143,6 +140,20 @@ class Ease:
         held.sum_duplicates()
         np.minimum(held.data, 1, out=held.data)
         return held
+
+
+def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Of a symmetric positive definite matrix, which is overwritten: a third of the work of solving for I."""
+    from scipy.linalg import LinAlgError, lapack  # of learning alone; answers need none of it
+
+    if not len(matrix):
+        return matrix
+    factor, failed = lapack.dpotrf(matrix.T, lower=True, overwrite_a=True)  # transposed it is LAPACK's order
+    lower, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    if failed or singular:
+        raise LinAlgError("EASE: the regularised Gram matrix is not positive definite")
+    inverse = np.tril(lower, -1)
+    return inverse + inverse.T + np.diag(np.diag(lower))
 
 
 @numba.njit(cache=True, nogil=True)

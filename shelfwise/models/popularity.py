@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, distinct
 
 WEEK = 7 * DAY
 #: Days. Infinity counts all the past alike, which is also what data without real times needs.
@@ -61,7 +61,8 @@ class Popularity:
             half_life = 14.0
             if validation is not None and validation.rows:
                 weights = [self._decayed(item, time, pairs, each, items.n) for each in HALF_LIVES]
-                merits = [_merit(weight, train, validation) for weight in weights]
+                wanted = _wanted(train, validation, items.n)
+                merits = [_merit(weight, *wanted) for weight in weights]
                 half_life = HALF_LIVES[int(np.argmax(merits))]
         self.half_life = half_life
         self.weight = self._decayed(item, time, pairs, half_life, items.n)
@@ -138,15 +139,18 @@ def _crowd(item: Ints, weight: npt.NDArray[np.float64], pairs: Longs, n: int) ->
     return np.maximum(total, 0).astype(np.float32)
 
 
-def _merit(weight: Floats, train: Sequences, validation: Sequences) -> float:
-    """Mean over customers of the NDCG of the most popular products against what each bought next and had not before,
-    or, where nobody bought anything new, against all they bought."""
-    n = len(weight)
+def _wanted(train: Sequences, validation: Sequences, n: int) -> tuple[Longs, Longs]:
+    """Customer and product [m] of what each bought next and had not before; of all they bought if nothing was new."""
     owner = np.repeat(np.arange(len(validation), dtype=np.int64), validation.lengths())
-    bought = np.unique(owner * n + validation.item)
+    bought = distinct(owner * n + validation.item)
     before = np.repeat(np.arange(len(train), dtype=np.int64), train.lengths()) * n + train.item
-    new = np.setdiff1d(bought, before)
-    owner, item = np.divmod(new if len(new) else bought, n)
+    new = bought[~np.isin(bought, before)]
+    return np.divmod(new if len(new) else bought, n)
+
+
+def _merit(weight: Floats, owner: Longs, item: Longs) -> float:
+    """Mean over customers of the NDCG of the most popular products against what each wanted (`_wanted`)."""
+    n = len(weight)
     discount = np.zeros(n)
     best = np.argsort(-weight, kind="stable")[:_CUT]
     gains = 1 / np.log2(np.arange(2, len(best) + 2))

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from shelfwise.models.durables import waits
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, distinct
 from shelfwise.schema import EventType
 
 #: Days.
@@ -287,7 +287,9 @@ def _weigh(rows: _Rows, now: Longs | int, half_life: float, rhythm: float) -> Fl
 
 def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
     """Mean NDCG of each customer's best pairs. wanted: sorted keys customer * n + product of what they bought next."""
-    order = np.lexsort((rows.item, -weight, rows.owner))
+    short = np.uint16 if len(rows.owner) and int(rows.owner[-1]) < 1 << 16 else np.int64  # sorted in linear time
+    order = np.argsort(-weight, kind="stable")
+    order = order[np.argsort(rows.owner[order].astype(short), kind="stable")]
     owner = rows.owner[order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     top = rank < _CUT
@@ -301,4 +303,4 @@ def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
 
 def _wanted(validation: Sequences, n: int) -> Longs:
     owner = np.repeat(np.arange(len(validation), dtype=np.int64), validation.lengths())
-    return np.unique(owner * n + validation.item)
+    return distinct(owner * n + validation.item)

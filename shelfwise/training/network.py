@@ -28,7 +28,7 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.metrics import Relevant
 from shelfwise.models.network import Network, NetworkConfig
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import Floats, Longs, Sequences
+from shelfwise.models.sequences import Floats, Longs, Sequences, distinct
 from shelfwise.settings import Settings
 from shelfwise.training.checkpoint import Checkpoint, fingerprint
 from shelfwise.training.factorisation import remember
@@ -427,8 +427,8 @@ def _watched(train: Sequences, validation: Sequences | None, seed: int) -> tuple
 def _repeats(train: Sequences) -> bool:
     """Do customers come back to the same product?"""
     owner = np.repeat(np.arange(len(train)), train.lengths())
-    distinct = len(np.unique(owner * (int(train.item.max(initial=0)) + 1) + train.item))
-    return train.rows - distinct > _REPEATS * train.rows
+    pairs = len(distinct(owner * (int(train.item.max(initial=0)) + 1) + train.item))
+    return train.rows - pairs > _REPEATS * train.rows
 
 
 def _windows(train: Sequences, starts: Longs, lengths: Longs) -> tuple[Sequences, Longs]:
