@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import accumulate
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,6 +65,7 @@ class ProductsView:
     groups: Names
     attributes: dict[str, Column]
     _tables: dict[Any, Mask] = field(default_factory=dict, init=False)
+    _paths: dict[tuple[str, int], dict[str, list[int]]] = field(default_factory=dict, init=False)
     _matches: dict[Filters, Ints] = field(default_factory=dict, init=False)
 
     def row(self, product: str) -> int | None:
@@ -165,15 +167,28 @@ class ProductsView:
         key = (kind, values, len(names))
         table = self._tables.get(key)
         if table is None:
-            wanted = {value.casefold() for value in values}
-            below = tuple(value + LEVELS for value in wanted) if kind == "category" else ()
+            codes = self._codes(kind, names)
             table = np.zeros(len(names) + 1, np.bool_)
-            for code, name in enumerate(names.names[: len(table) - 1]):
-                path = str(name).casefold()
-                table[code] = path in wanted or path.startswith(below)
+            for value in values:
+                table[codes.get(value.casefold(), [])] = True
             if len(self._tables) < _KEPT:
                 self._tables[key] = table
         return table
+
+    def _codes(self, kind: str, names: Names) -> dict[str, list[int]]:
+        """By its name in lower case the codes of a brand, or of a category and those below it."""
+        key = (kind, len(names))
+        codes = self._paths.get(key)
+        if codes is None:
+            codes = {}
+            for code, name in enumerate(names.names[: len(names)]):
+                path = str(name).casefold()
+                levels = path.split(LEVELS) if kind == "category" else [path]
+                for above in accumulate(levels, f"{{}}{LEVELS}{{}}".format):
+                    codes.setdefault(above, []).append(code)
+            self._paths.clear()
+            self._paths[key] = codes
+        return codes
 
 
 class Products:

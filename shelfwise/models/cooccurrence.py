@@ -83,7 +83,7 @@ class Cooccurrence:
             asks, targets = sparse.diags_array(common**-self.specific), sparse.diags_array(common**-self.normalise)
             counted = sparse.csr_array(asks @ counted @ targets)
         self._count = count
-        self.indptr, self.ids, self.weights = _strongest(counted, self.neighbours)
+        self.indptr, self.ids, self.weights = strongest(counted, self.neighbours)
         weakest = float(self.weights.min()) if len(self.weights) else 1.0
         self._popular = (count / max(float(count.max(initial=0.0)), 1.0) * (weakest * _TIE)).astype(np.float32)
         if progress is not None:
@@ -156,7 +156,7 @@ def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) ->
     return sparse.csr_array(total)
 
 
-def _strongest(graph: sparse.csr_array, most: int) -> tuple[Longs, Ints, Floats]:
+def strongest(graph: sparse.csr_array, most: int) -> tuple[Longs, Ints, Floats]:
     """The CSR arrays of `graph` with each row sorted strongest first and cut to `most` entries."""
     graph.sort_indices()  # ties go to the smaller one
     lengths = np.minimum(np.diff(graph.indptr), most)

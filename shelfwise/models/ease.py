@@ -153,7 +153,7 @@ def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     if failed or singular:
         raise LinAlgError("EASE: the regularised Gram matrix is not positive definite")
     inverse = np.tril(lower, -1)
-    return inverse + inverse.T + np.diag(np.diag(lower))
+    return np.asarray(inverse + inverse.T + np.diag(np.diag(lower)), np.float64)
 
 
 @numba.njit(cache=True, nogil=True)

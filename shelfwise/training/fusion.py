@@ -22,7 +22,7 @@ _KEEPS = (0.2, 0.4, 0.6, 0.8, 0.9, 0.95)
 _WEIGHTS = (0.0, *(2.0**power for power in range(-3, 13)), math.inf)
 _MOST = 8.0  # by which the remembered part counts: its scores are then about as far apart as log-odds
 _CANDIDATES = 100  # of each part
-_FIRST = 1_500  # questions on which `keep` is chosen
+_FIRST = 500  # questions on which `keep` is chosen
 _BATCH = 128
 _K = 10
 
