@@ -30,6 +30,7 @@ from shelfwise.schema import EventType
 from shelfwise.settings import Settings
 from shelfwise.training.dataset import Dataset
 from shelfwise.training.learn import EngineModel
+from shelfwise.training.windows import WINDOWS
 
 K = 10
 ROWS = ("engine", "g-topfreq", "p-topfreq", "gp-topfreq", "tifu-knn")
@@ -102,8 +103,8 @@ def read_baskets(path: Path, seed: int = 0) -> tuple[Sequences, int]:
     """(sequences, number of items) of a file of "customer basket item" lines in time order, plain or gzip.
 
     Any words; a basket's lines need not stand together; an item twice in a basket counts once; empty lines are passed
-    over. Time is in seconds, a day a basket, each customer's newest on the same day, but two days earlier where there
-    are fewer than `_NEEDED`. Raises UnreadableFile.
+    over. Time is in seconds, a day a basket, each customer's newest on the same day, but before the windows of the past
+    where there are fewer than `_NEEDED`. Raises UnreadableFile.
     """
     customers: dict[str, int] = {}
     items: dict[str, int] = {}
@@ -136,7 +137,7 @@ def read_baskets(path: Path, seed: int = 0) -> tuple[Sequences, int]:
     if not held:
         raise UnreadableFile(path, 'holds no line; it needs lines of "customer basket item" in time order')
     shuffled = np.random.default_rng(seed).permutation(len(items)).tolist()
-    behind = [0 if len(own) >= _NEEDED else _NEEDED - 1 for own in held]
+    behind = [0 if len(own) >= _NEEDED else _NEEDED - 2 + WINDOWS for own in held]
     newest = max(len(own) + days for own, days in zip(held, behind, strict=True))
     rows: list[list[int]] = []
     times: list[list[int]] = []

@@ -32,6 +32,7 @@ HALF_LIVES: tuple[float, ...] = (30.0, 60.0, 90.0, 180.0, 360.0, float("inf"))
 RHYTHMS: tuple[float, ...] = (0.0, 0.25, 0.5)
 _TIE = 1e-3  # weight of recency against frequency: it only breaks ties
 _CUT = 12
+_BELIEVED = 10  # of a product's days, that count as much as what is usual
 _TIME_BITS = 36  # of the seconds since 1970, enough for two thousand years
 
 
@@ -44,7 +45,7 @@ class Repurchase:
     name = "repurchase"
     #: Columns of `features`. Days unless said: log counts; see `features`.
     FEATURES: ClassVar[tuple[str, ...]] = (
-        "count", "count_30", "count_90", "days_since", "mean_gap", "due", "share",
+        "count", "count_30", "count_90", "days_since", "mean_gap", "due", "share", "again", "days", "size",
     )  # fmt: skip
 
     def __init__(self, *, half_life: float | None = None, rhythm: float | None = None) -> None:
@@ -55,6 +56,8 @@ class Repurchase:
         #: Days that what was bought waits, by product [n] and by category (a code of `Items.category`): durables.py.
         self.item_wait: Floats = np.zeros(0, np.float32)
         self.category_wait: Floats = np.zeros(0, np.float32)
+        #: By product [n]: of the days on which a customer bought it the share whose next day has it again.
+        self.again: Floats = np.zeros(0, np.float32)
 
     def fit(
         self,
@@ -87,6 +90,7 @@ class Repurchase:
         bought = train.kind == EventType.PURCHASE.code
         owner = np.repeat(np.arange(len(train), dtype=np.int64), train.lengths())[bought]
         item, time = train.item[bought], train.time[bought]
+        self.again = _again(owner, item, time, items.n)
         self.item_wait = waits(owner, item, time, np.arange(items.n, dtype=np.int32), items.n)
         categories = 0 if items.category is None else len(items.category_names)
         if items.category is not None and categories:
@@ -134,6 +138,8 @@ class Repurchase:
         mean_gap:   log(1 + mean days between), 0 where there was one only
         due:        log of days since the newest over the mean gap (clipped to ±3), 0 where there was one only
         share:      the product's days over all days of the customer
+        again:      how often anybody who bought it has it again on their next day with a purchase
+        days, size: log of the customer's days, and of the mean number of products on one
         """
         rows, _, features = self.score_history(items, times, now)
         return rows, features
@@ -141,7 +147,7 @@ class Repurchase:
     def score_history(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
         """`of` and `features` together: the distinct products, their scores and their features."""
         half_life, rhythm = self._fitted()
-        return _scored(_ordered(items, times), now, half_life, rhythm)
+        return _scored(_ordered(items, times), now, half_life, rhythm, self.again)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
@@ -150,6 +156,7 @@ class Repurchase:
             "shape": np.array([self.n, self.time], np.int64),
             "item_wait": self.item_wait,
             "category_wait": self.category_wait,
+            "again": self.again,
         }
 
     @classmethod
@@ -159,6 +166,7 @@ class Repurchase:
         model.n, model.time = (int(value) for value in tensors["shape"])
         if "item_wait" in tensors:  # older bundles have none
             model.item_wait, model.category_wait = tensors["item_wait"], tensors["category_wait"]
+        model.again = tensors.get("again", model.again)
         return model
 
     def _fitted(self) -> tuple[float, float]:
@@ -206,12 +214,12 @@ def _ordered(items: Ints, times: Longs) -> Longs:
 
 
 @numba.njit(cache=True, nogil=True)
-def _scored(key: Longs, now: int, half_life: float, rhythm: float) -> tuple[Ints, Floats, Floats]:
-    """One history's distinct products int32 [m], their scores float32 [m] and `FEATURES` float32 [m, 7], in one pass
+def _scored(key: Longs, now: int, half_life: float, rhythm: float, again: Floats) -> tuple[Ints, Floats, Floats]:
+    """One history's distinct products int32 [m], their scores float32 [m] and `FEATURES` float32 [m, 10], in one pass
     over `_ordered`; a day counts once. What `_weigh` and the definitions of `features` say, for one customer."""
     rows = len(key)
-    item, scores, table = np.empty(rows, np.int32), np.empty(rows, np.float32), np.empty((7, rows), np.float32)
-    visited, m, at = {np.int64(-1)}, 0, 0
+    item, scores, table = np.empty(rows, np.int32), np.empty(rows, np.float32), np.zeros((10, rows), np.float32)
+    visited, m, at, pairs = {np.int64(-1)}, 0, 0, 0
     while at < rows:
         product = key[at] >> _TIME_BITS
         count, day, first, last = 0, np.int64(-1), np.int64(0), np.int64(0)
@@ -238,9 +246,32 @@ def _scored(key: Longs, now: int, half_life: float, rhythm: float) -> tuple[Ints
         table[3, m], table[4, m] = math.log1p(since), math.log1p(gap)
         table[5, m] = min(max(math.log((since + 0.5) / (gap + 0.5)), -3.0), 3.0) if gap > 0 else 0.0
         table[6, m] = count
+        if product < len(again):
+            table[7, m] = again[product]
+        pairs += count
         m += 1
-    table[6, :m] /= np.float32(max(len(visited) - 1, 1))
+    days = max(len(visited) - 1, 1)
+    table[6, :m] /= np.float32(days)
+    table[8, :m] = math.log(days)
+    table[9, :m] = math.log(max(pairs, 1) / days)
     return item[:m], scores[:m], table[:, :m].T
+
+
+def _again(owner: Longs, item: Ints, time: Longs, n: int) -> Floats:
+    """float32 [n], see `Repurchase.again`; few days are mixed with what is usual. Rows in time order by owner."""
+    day = time // DAY
+    new = np.ones(len(day), np.int64)
+    new[1:] = (owner[1:] != owner[:-1]) | (day[1:] != day[:-1])
+    number = np.cumsum(new)  # of each customer's day, counted over all customers
+    whose = np.append(owner[new == 1], -1)
+    followed = np.append(whose[1:] == whose[:-1], False)  # by another day of the same customer
+    held = np.unique(number * n + item)  # what each day holds
+    before, product = np.divmod(held, n)
+    counted = followed[before - 1]
+    twice = counted & np.isin(held + n, held, assume_unique=True)
+    days, kept = np.bincount(product[counted], minlength=n), np.bincount(product[twice], minlength=n)
+    usual = kept.sum() / max(days.sum(), 1)
+    return np.asarray((kept + _BELIEVED * usual) / (days + _BELIEVED), np.float32)
 
 
 def _one(items: Ints, times: Longs) -> _Rows:

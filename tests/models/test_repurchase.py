@@ -92,6 +92,8 @@ def test_one_history_is_told_as_the_batch_has_it(events: list[tuple[int, int]], 
     assert rows.tolist() == sorted(set(items.tolist()))
     np.testing.assert_allclose(scores, batch[rows], rtol=1e-5)
     everything = len(set((times // DAY).tolist()))
+    pairs = len(set(zip(items.tolist(), (times // DAY).tolist(), strict=True)))
+    usual = [0, np.log(everything), np.log(pairs / everything)]
     for row, values in zip(rows.tolist(), features, strict=True):
         days: dict[int, int] = {}
         for time in times[items == row].tolist():
@@ -101,5 +103,14 @@ def test_one_history_is_told_as_the_batch_has_it(events: list[tuple[int, int]], 
         gap, since = (last - first) / DAY / max(count - 1, 1), (now - last) / DAY
         due = float(np.clip(np.log((since + 0.5) / (gap + 0.5)), -3, 3)) if gap > 0 else 0.0
         decayed = [np.log1p(np.exp2(-ages / half_life).sum()) for half_life in (30, 90)]
-        expected = [np.log1p(count), *decayed, np.log1p(since), np.log1p(gap), due, count / everything]
+        expected = [np.log1p(count), *decayed, np.log1p(since), np.log1p(gap), due, count / everything, *usual]
         np.testing.assert_allclose(values, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_how_often_a_product_is_bought_again() -> None:
+    # Milk (0) is in the next basket each time, a pan (1) never; what comes last is followed by nothing.
+    history = sequences_of([[0, 1, 0, 0, 2]] * 30, times=[[0, 60, DAY, 5 * DAY, 5 * DAY]] * 30)
+    model = Repurchase().fit(history, Items(n=4))
+    usual = 60 / 90
+    np.testing.assert_allclose(model.again, [(60 + 10 * usual) / 70, 10 * usual / 40, usual, usual], rtol=1e-6)
+    assert Repurchase.from_tensors(model.tensors()).again.tolist() == model.again.tolist()
