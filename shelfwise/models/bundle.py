@@ -45,6 +45,7 @@ from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Floats, IdMap
+from shelfwise.models.taste import Taste
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
@@ -76,6 +77,7 @@ ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "content_index": VectorIndex.from_tensors,
     "alike": Alike.from_tensors,
     "ratings": Ratings.from_tensors,
+    "taste": Taste.from_tensors,
     "ranker": Ranker.from_tensors,
 }
 
@@ -137,6 +139,10 @@ class Bundle:
     @property
     def content(self) -> ContentSpace | None:
         return self.artefacts.get("content")
+
+    @property
+    def taste(self) -> Taste | None:
+        return self.artefacts.get("taste")
 
     @property
     def vector_index(self) -> VectorIndex | None:

@@ -31,6 +31,7 @@ class Popularity:
     After `fit`, each [n_items]:
     weight: float32, decayed count of customer-days, as of the last event.
     week:   float32, count of customer-days in the last seven days.
+    ever:   float32, count of all customer-days.
     order:  int32, products best first.
     """
 
@@ -41,6 +42,7 @@ class Popularity:
         self.time = 0
         self.weight: Floats = np.empty(0, np.float32)
         self.week: Floats = np.empty(0, np.float32)
+        self.ever: Floats = np.empty(0, np.float32)
         self.order: Ints = np.empty(0, np.int32)
         self._category: Ints = np.empty(0, np.int32)
         self._starts: Longs = np.zeros(1, np.int64)
@@ -67,6 +69,7 @@ class Popularity:
         self.half_life = half_life
         self.weight = self._decayed(item, time, pairs, half_life, items.n)
         self.week = _crowd(item, (self.time - time < WEEK).astype(np.float64), pairs, items.n)
+        self.ever = _crowd(item, np.ones(len(item)), pairs, items.n)
         self._category = np.full(items.n, -1, np.int32) if items.category is None else items.category
         self._arrange()
         if progress:
@@ -89,6 +92,7 @@ class Popularity:
         return {
             "weight": self.weight,
             "week": self.week,
+            "ever": self.ever,
             "category": self._category,
             "half_life": np.array([self.half_life or 0.0], np.float64),
             "time": np.array([self.time], np.int64),
@@ -99,6 +103,7 @@ class Popularity:
         model = cls(half_life=float(tensors["half_life"][0]))
         model.time = int(tensors["time"][0])
         model.weight, model.week = tensors["weight"], tensors["week"]
+        model.ever = tensors.get("ever", model.weight)  # older bundles have none
         model._category = tensors["category"]
         model._arrange()
         return model

@@ -31,6 +31,7 @@ from shelfwise.models.ranker import Head, Ranker
 from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Progress, Recommender
 from shelfwise.models.sequences import Floats, IdMap, Ints, Longs, Sequences
+from shelfwise.models.taste import Taste
 from shelfwise.schema import Availability, EventType
 from shelfwise.settings import Settings
 from shelfwise.training.complements import fit_complements
@@ -163,7 +164,7 @@ class EngineModel:
             else:
                 until = int(window.before.time.max())
                 learned = _artefacts(counting) | {"ratings": Ratings.fit(window.before, items.n)}
-                bundle = replace(bundle.with_artefacts(**learned), until=until)
+                bundle = _tasting(replace(bundle.with_artefacts(**learned), until=until), window.before)
             if window is plan.newest:
                 model = self.executor.run(
                     "complements",
@@ -260,10 +261,10 @@ class EngineModel:
         )
         if made:
             vectors, artefacts = made[1]
-            return replace(bundle.with_artefacts(**artefacts), content_vectors=vectors)
+            return _tasting(replace(bundle.with_artefacts(**artefacts), content_vectors=vectors), train)
         artefacts = {name: bundle.artefacts[name] for name in _OF_CONTENT if name in bundle}
         self._content = content, (bundle.content_vectors, artefacts)
-        return bundle
+        return _tasting(bundle, train)
 
     def _goes_by(self, items: Items) -> Floats:
         """What complements know of texts and photos, made once as long as these are the same."""
@@ -287,6 +288,14 @@ def engine_showing(bundle: Bundle, shown: Mask) -> Engine:
     catalogue = Catalogue(bundle)
     catalogue.view = replace(catalogue.view, sale=np.where(shown, _IN, _OUT).astype(np.int8))
     return Engine(bundle, catalogue)
+
+
+def _tasting(bundle: Bundle, train: Sequences) -> Bundle:
+    """With the taste of these histories, where products have content."""
+    content, index = bundle.content_vectors, bundle.content_index
+    if content is None or index is None:
+        return bundle
+    return bundle.with_artefacts(taste=Taste.fit(train.liked(), content, index))
 
 
 def _artefacts(models: Mapping[str, Recommender]) -> dict[str, Any]:

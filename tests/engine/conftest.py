@@ -16,6 +16,7 @@ from shelfwise.models.network import NetworkConfig
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap
+from shelfwise.models.taste import Taste
 from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.testing import SimulatedCatalogue, simulated_catalogue
 from shelfwise.training.network_module import NetworkModule
@@ -89,4 +90,7 @@ def simulated() -> Simulated:
         metrics={"ndcg@12": 0.5},
         settings={"network": "gru"},
     )
-    return Simulated(bundle, shop)
+    assert bundle.content_vectors is not None
+    assert bundle.content_index is not None
+    taste = Taste.fit(events, bundle.content_vectors, bundle.content_index)
+    return Simulated(bundle.with_artefacts(taste=taste), shop)

@@ -59,6 +59,13 @@ def test_reads_baskets_whose_lines_stand_apart(tmp_path: Path) -> None:
     assert found.time.tolist() == [0, 0, DAY, DAY]
 
 
+def test_who_has_too_few_baskets_is_in_no_window(tmp_path: Path) -> None:
+    path = tmp_path / "baskets.txt"
+    path.write_text("".join(f"a {basket} tea\n" for basket in range(9)) + "b 1 soap\n")
+    found, _ = read_baskets(path)
+    assert found.time.tolist() == [day * DAY for day in range(9)] + [4 * DAY], "the windows are days 5 to 7, 8 the test"
+
+
 @pytest.mark.parametrize("text", ["a 1\n", "a 1 tea extra\n", "", "\n"])
 def test_other_files_are_named_with_what_they_need(tmp_path: Path, text: str) -> None:
     path = tmp_path / "baskets.txt"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from shelfwise.metrics import Relevant, ranking
-from shelfwise.models.ranker import Trees
+from shelfwise.models.ranker import Linear, Trees
 from shelfwise.models.sequences import Floats
 from shelfwise.training.fit_ranker import Questions, collect, fit_ranker, ndcg
 
@@ -95,3 +95,16 @@ def test_is_deterministic() -> None:
     windows = [made(100, 0, "either"), made(100, 1, "either")]
     first, second = (fit_ranker("xyz", {"home": windows, "new": windows}, seed=3)[0] for _ in range(2))
     assert np.array_equal(first.heads["home"].tensor(), second.heads["home"].tensor())
+
+
+def test_what_was_never_sold_is_ordered_by_a_linear_head() -> None:
+    windows = [made(100, seed, "sum") for seed in range(3)]
+    ranker, fits = fit_ranker("xyz", {"home": windows, "cold": windows})
+    assert fits["cold"].chosen == "linear"
+    head = ranker.heads["cold"]
+    assert isinstance(head, Linear)
+    x, y, z = head.weights.tolist()
+    assert x == pytest.approx(y, rel=0.2)
+    assert abs(z) < 0.1 * x
+    fresh = made(100, 9, "sum")
+    assert ndcg(ranker.score(fresh.features, "cold"), fresh) > 0.9

@@ -17,7 +17,7 @@ from shelfwise.models.sequences import Floats, Ints
 
 _MOST, _MOST_NEW = 10, 30  # of each product; the second where what is new is wanted, or what is like it
 _MOST_WITHIN = 60  # inside narrow filters, by the whole history
-_HISTORY, _HIGHEST = 20, 5  # newest distinct products, and how many of their cosines count
+_HISTORY, _HIGHEST = 50, 5  # newest distinct products, and how many of their cosines count
 _ASKED = 3  # newest products whose most alike are proposed
 _FADES = 0.8 ** np.arange(RECENT, dtype=np.float32)
 _LIKES_KEPT = 50_000
@@ -32,6 +32,7 @@ class Content(Source):
         "content",  # highest cosine with one of the newest products, each step back counting less
         "content_newest",  # cosine with the newest product
         "content_history",  # mean of the highest cosines with the history's newest products
+        "content_taste",  # what the whole history says of the content (`models/taste.py`)
     )
     texts = {
         "en": {"like": "Similar to {title}", "search": EVENTS["en"]["search"]},
@@ -54,7 +55,9 @@ class Content(Source):
         if content is None or not len(context.recent) or len(rows) > SCANNED:
             return NO_ROWS
         held = content[rows]
-        newest, whole = held @ content[context.recent[0]], held @ content[self._history(context)].mean(axis=0)
+        taste = self._taste(context)
+        newest = held @ content[context.recent[0]]
+        whole = held @ (content[self._history(context)].mean(axis=0) if taste is None else taste)
         return np.concatenate((rows[top(newest, _MOST_NEW)], rows[top(whole, _MOST_WITHIN)]))
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
@@ -62,7 +65,10 @@ class Content(Source):
         if content is None or not len(context.recent):
             return
         history = self._history(context)
-        cosine = context.scratch.gather(content, candidates.rows) @ content[history].T
+        held, taste = context.scratch.gather(content, candidates.rows), self._taste(context)
+        if taste is not None:
+            columns[3] = held @ taste
+        cosine = held @ content[history].T
         columns[1] = cosine[:, 0]
         if len(history) > _HIGHEST:
             columns[2] = np.partition(cosine, len(history) - _HIGHEST, axis=1)[:, -_HIGHEST:].mean(axis=1)
@@ -70,6 +76,17 @@ class Content(Source):
             columns[2] = cosine.mean(axis=1)
         recent = len(context.recent)
         columns[0] = (cosine[:, :recent] * _FADES[:recent]).max(axis=1)
+
+    def _taste(self, context: Context) -> Floats | None:
+        """The vector whose dot product with a product's content says how well it fits; None where none is learned."""
+
+        def made() -> Floats | None:
+            taste, content = self.bundle.taste, context.view.content
+            if taste is None or content is None:
+                return None
+            return taste.of(context.items, context.times, context.now, content)
+
+        return context.once((Content, "taste"), made)
 
     @staticmethod
     def _history(context: Context) -> Ints:

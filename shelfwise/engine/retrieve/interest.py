@@ -9,12 +9,14 @@ import numpy as np
 
 from shelfwise.engine.context import Context
 from shelfwise.engine.kernels import interest_shares
-from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source
+from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
 from shelfwise.models.sequences import DAY, Floats, Ints
 
 _CATEGORIES = 3  # met most often, whose most popular products are proposed
 _MOST = 10  # of each
+_MOST_WITHIN = 60  # inside narrow filters, of the categories met most often
 _EVENTS = 50  # newest events that say what is met often
+_LEVEL = 1e-3  # how much the first level of a category counts beside it
 _NOW = 5  # events that are "now"
 _HALF_LIFE = 60.0  # days, of interest in a category or brand
 
@@ -44,6 +46,16 @@ class Interest(Source):
         codes = sorted(counts, key=counts.__getitem__, reverse=True)[:_CATEGORIES]
         rows = [self.bundle.popularity.in_category(code)[:_MOST] for code in codes]
         return context.visible(np.concatenate(rows)) if rows else NO_ROWS
+
+    def retrieve_within(self, context: Context, rows: Ints) -> Ints:
+        if not len(context.items) or len(rows) <= _MOST_WITHIN:
+            return NO_ROWS
+        kinds = context.view.kinds
+        category, level = kinds.of[:2, rows]
+        met = np.bincount(kinds.of[:2, context.items].ravel(), minlength=kinds.count).astype(np.float32)
+        met[kinds.unknown] = 0
+        scores = met[category] + _LEVEL * met[level]
+        return NO_ROWS if np.ptp(scores) == 0 else rows[top(scores, _MOST_WITHIN)]
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         if not len(context.items):

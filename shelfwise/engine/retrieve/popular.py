@@ -12,7 +12,8 @@ from shelfwise.models.bundle import Bundle
 from shelfwise.models.sequences import Floats, Ints
 
 _MOST = 40
-_ALL = 100  # products inside a filter that are all taken
+_ALL = 200  # products inside a filter that are all taken
+_EVER = 1e-3  # how much what was ever sold counts there beside what is sold now
 
 
 class Popular(Source):
@@ -20,7 +21,11 @@ class Popular(Source):
 
     name = "popular"
     artefact = "popularity"
-    features = ("popular", "popular_week")  # log(1 + decayed customer-days); of the last week
+    features = (
+        "popular",  # log(1 + decayed customer-days)
+        "popular_week",  # of the last week
+        "popular_ever",  # of all time; of products never sold what was sold of those most like them
+    )
     texts = {
         "en": {
             "popular_week_in": "Popular in {category} this week",
@@ -43,7 +48,11 @@ class Popular(Source):
     def __init__(self, bundle: Bundle) -> None:
         super().__init__(bundle)
         popularity = bundle.popularity
-        self._columns = np.stack((np.log1p(popularity.weight), np.log1p(popularity.week)), axis=1).astype(np.float32)
+        ever = np.log1p(popularity.ever)
+        if bundle.taste is not None:
+            ever = np.where(ever > 0, ever, bundle.taste.borrowed)
+        columns = (np.log1p(popularity.weight), np.log1p(popularity.week), ever)
+        self._columns = np.stack(columns, axis=1).astype(np.float32)
 
     def retrieve(self, context: Context) -> Ints:
         most = max(_MOST, context.request.k)
@@ -57,7 +66,9 @@ class Popular(Source):
         if len(rows) <= _ALL:
             return rows
         view = context.view
-        scores = self.bundle.popularity.weight[view.proxy[rows]] * view.likeness[rows] + context.crowd.of(rows)
+        known = view.proxy[rows]
+        sold = self.bundle.popularity.weight[known] + _EVER * self._columns[known, 2]
+        scores = sold * view.likeness[rows] + context.crowd.of(rows)
         return rows[top(scores, _MOST + context.request.k)]
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
