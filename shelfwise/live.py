@@ -45,6 +45,7 @@ _CHUNK = 4_096  # products encoded at once
 _ARRIVALS, _BATCHES = 10_000, 20  # events counted at once, and how often in one turn
 _RECOUNT = 30.0, 1.2  # of a shop without a bundle: seconds at least, and how many times the events, until a new count
 _PRESS = 60.0  # seconds until the pressure of stock is read again
+_LAZY = 1.0  # seconds for which a record that nobody wrote to is not looked at
 _RETRY = 30.0  # seconds until a bundle that cannot be read is tried again
 _UNREADABLE = "the bundle in use cannot be read: train again (`shelfwise train`)"
 _ANSWERS = "; meanwhile the newest good one answers, or what is popular and alike"
@@ -71,6 +72,7 @@ class Live:
         self._begun = 0.0, 0  # where nothing was learned: when the record was counted, and its newest event then
         self._unencoded: dict[str, None] = {}  # products whose vectors the engine lacks, oldest first
         self._refreshing = threading.Lock()
+        self._followed: tuple[int | None, float] = None, 0.0  # the record's stamp then, and until when that will do
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
@@ -128,6 +130,7 @@ class Live:
                         self._search = search
                         self._revision = min(self._revision, search.indexes.revision)
                         self._steered = -1
+                        self._followed = None, 0.0
         return self._search
 
     def _opened_search(self, progress: Progress | None) -> Search:
@@ -173,6 +176,20 @@ class Live:
         if failures:
             raise failures[0]
         return bool(self._unencoded) or (self._search is not None and self._search.indexes.behind)
+
+    def follow(self, most: int) -> bool:
+        """`refresh`, but of the bundle alone where nobody wrote to the record: that costs a thread of a busy server
+        milliseconds of others' time. What time alone changes (a sale begins) is seen within `_LAZY` seconds."""
+        stamp, (followed, until) = self._store.stamp(), self._followed
+        if stamp is not None and stamp == followed and time.monotonic() < until:
+            with self._refreshing:
+                self._follow_bundle()
+            return False
+        self._followed = None, 0.0
+        more = self.refresh(most)
+        if not more:
+            self._followed = stamp, time.monotonic() + _LAZY
+        return more
 
     def changed(self, products: Iterable[str] = ()) -> None:
         """This process changed the catalogue: follow, if anything here answers from it, and encode these products.
@@ -254,6 +271,7 @@ class Live:
         self._engine = Engine(bundle, catalogue, language=self._settings.language)
         self.version, self._revision = bundle.version, revision
         self._steered, self._counted = -1, int(bundle.learned.get("arrived", -1))
+        self._followed = None, 0.0
 
     def _follow_bundle(self) -> None:
         """Use the bundle that is to serve. One that cannot be read is tried again now and then: what served before goes

@@ -409,6 +409,10 @@ class Shop:
         """
         return self._live.refresh(most)
 
+    def follow(self, most: int) -> bool:
+        """`refresh` for who asks five times a second: where nobody wrote, most of it only every second."""
+        return self._live.follow(most)
+
     def recommend(
         self,
         *,

@@ -248,3 +248,29 @@ print({"torch", "lightgbm", "pandas", "sklearn", "shelfwise.training"} & set(sys
 """
     done = subprocess.run([sys.executable, "-c", program, shop.folder], capture_output=True, text=True, check=True)
     assert done.stdout.split("\n")[:2] == [f"{version} True 10 10", "set()"]
+
+
+def test_a_record_that_nobody_wrote_to_is_left_alone(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The follower of a quiet shop looks at the bundle alone; whatever is written is seen the next time."""
+    assert shop.searching
+    assert not shop.follow(100)
+    looked: list[int | None] = []
+    refresh = shop._live.refresh
+    monkeypatch.setattr(shop._live, "refresh", lambda most: looked.append(most) or refresh(most))
+    assert not shop.follow(100)
+    assert looked == []
+    with Shop(shop.folder) as other:
+        other.store.put_products([Product(id="p1", title="Mug number 1", price=9.0)])
+        shop.follow(100)
+        assert price(shop, "p1") == 9
+        other.append_events([Event(type="view_item", session="s", product="p2")])
+        shop.follow(100)
+        assert looked == [100, 100]
+        version = learned(other)
+    assert shop.follow(100) is False
+    assert shop.engine.bundle.version == version
+    monkeypatch.setattr(live, "_LAZY", 0.0)  # what time alone changes
+    shop.follow(100)
+    before = len(looked)
+    shop.follow(100)
+    assert len(looked) == before + 1

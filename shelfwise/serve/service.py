@@ -297,7 +297,7 @@ class Service:
         """What takes long is opened here, not in a request: bundle and word index. Whether there is more to do."""
         try:
             self.shop.campaigns.refresh()
-            return self.shop.refresh(FOLLOW_MOST)
+            return self.shop.follow(FOLLOW_MOST)
         finally:
             _ = self.shop.searching
 

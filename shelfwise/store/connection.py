@@ -46,6 +46,7 @@ class Database:
         errors: type[Exception] = engine.dialect.loaded_dbapi.Error
         self._errors = (SQLAlchemyError, errors)
         self._idle: deque[sqlite3.Connection] = deque()
+        self._watching: sqlite3.Connection | None = None
         _after_fork(self)
 
     @property
@@ -70,6 +71,15 @@ class Database:
             rows: list[Row] = own.execute(sql, values).fetchall()
             self._idle.append(own)  # not after an error: a connection that failed is dropped
             return rows
+
+    def stamp(self) -> int | None:
+        """Another number after every commit by anybody, a thousandth of what it costs to look at what changed
+        (SQLite's `data_version`); None on PostgreSQL, which has nothing like it."""
+        if not self.sqlite:
+            return None
+        with self.translated():
+            self._watching = self._watching or self._own()
+            return int(self._watching.execute("PRAGMA data_version").fetchone()[0])
 
     def _own(self) -> sqlite3.Connection:
         """A connection that the pool no longer knows."""
@@ -139,12 +149,15 @@ class Database:
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+        if self._watching:
+            self._watching.close()
+            self._watching = None
         self.engine.dispose()
 
     def forget_connections(self) -> None:
         """Without closing them: they are another process's."""
-        _ABANDONED.append(self._idle)
-        self._idle = deque()
+        _ABANDONED.append((self._idle, self._watching))
+        self._idle, self._watching = deque(), None
         self.engine.dispose(close=False)
 
 

@@ -152,6 +152,10 @@ class Store:
         with self._database.read() as connection:
             return products.changes(connection, since)
 
+    def stamp(self) -> int | None:
+        """Equal to an earlier one: nobody has written since. None where the database cannot say so."""
+        return self._database.stamp()
+
     def product_revision(self) -> int:
         """Grows with each change of the catalogue, by whichever process: one read of one row."""
         with self._database.read() as connection:

@@ -419,3 +419,16 @@ def test_as_of_a_moment_nothing_later_is_read(store: Store) -> None:
     assert store.last_rows(session="s", **asked).products == ["p1"]
     assert store.last_rows(customer="A", session="s", **asked).products == ["p0", "p1", "p2"]
     assert store.last_rows(customer="A", n=1, until=begun + timedelta(days=3)).products == ["p2"]
+
+
+def test_a_stamp_tells_of_every_commit(url: str) -> None:
+    with open_store(url) as store, open_store(url) as other:
+        before = store.stamp()
+        assert store.stamp() == before
+        if before is None:
+            return  # PostgreSQL cannot say it cheaply
+        for one in (other, store):
+            one.put_products([Product(id="a", title="A")])
+            after = store.stamp()
+            assert after != before
+            before = after

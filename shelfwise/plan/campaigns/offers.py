@@ -54,10 +54,15 @@ class Running:
         self._catalogue = Offers(store)
         self._drafts: dict[str, Draft] = {}
         self._hidden: frozenset[str] = frozenset()
+        self._stamp: int | None = None
 
     def refresh(self) -> None:
+        stamp = self._store.stamp()
+        if stamp is not None and stamp == self._stamp:
+            return
         self._drafts = {one.id: one for one in drafts(self._store)}
         self._hidden = hidden(self._store)
+        self._stamp = stamp
 
     def for_customer(self, customer: str, moment: datetime, k: int) -> list[Invitation]:
         """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring. Of
