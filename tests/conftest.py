@@ -16,8 +16,9 @@ for _variable, _value in (("OMP_WAIT_POLICY", "passive"), ("GOMP_SPINCOUNT", "0"
 import pytest  # noqa: E402
 from hypothesis import settings  # noqa: E402
 
-# Timing is never asserted, so no example has a deadline; in CI the examples are the same each time.
-settings.register_profile("shelfwise", deadline=None, derandomize="CI" in os.environ)
+# Timing is never asserted, so no example has a deadline; in CI the examples are the same each time, and fewer.
+_CI = "CI" in os.environ
+settings.register_profile("shelfwise", deadline=None, derandomize=_CI, max_examples=50 if _CI else 100)
 settings.load_profile("shelfwise")
 
 _DATA = Path(os.environ.get("SHELFWISE_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")

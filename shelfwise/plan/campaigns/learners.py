@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import lightgbm
 import numpy as np
 
 from shelfwise.plan.campaigns.logit import contact_regression
@@ -57,6 +56,8 @@ def _forest(x: Floats, y: Floats, seed: int) -> Callable[[Floats], Floats]:
         mean = float(y.mean()) if len(y) else 0.0
         return lambda other: np.full(len(other), mean)
     options = _TREES | {"objective": "regression", "min_data_in_leaf": max(20, len(y) // 100), "seed": seed}
+    import lightgbm  # with pandas it takes most of a second, and who only answers needs none
+
     model = lightgbm.train(options, lightgbm.Dataset(x, y), _ROUNDS)
     return lambda other: np.asarray(model.predict(other), np.float64)
 

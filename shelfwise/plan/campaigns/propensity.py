@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import lightgbm
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from shelfwise.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    import lightgbm
 
 _FOLDS = 3
 _MOST = 60_000  # customers that the check reads
@@ -62,6 +66,8 @@ def _fit(x: np.ndarray, places: np.ndarray, classes: int) -> lightgbm.Booster:
         "verbose": -1,
         "num_threads": 1,
     }
+    import lightgbm  # see `learners`
+
     return lightgbm.train(options, lightgbm.Dataset(x, places), 30)
 
 

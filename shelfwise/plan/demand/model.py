@@ -19,15 +19,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm as lgb
 import numpy as np
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.demand.features import CLASSES, Features, Rows, demand_class
 from shelfwise.plan.demand.methods import METHODS
 from shelfwise.plan.demand.panel import Panel
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int, str], None]
@@ -316,6 +318,8 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fit
         "force_row_wise": True,
         "max_bin": 127,
     }
+    import lightgbm as lgb  # takes most of a second, which a start that forecasts nothing does not wait for
+
     data = lgb.Dataset(rows.x, np.zeros(len(target)), weight=weight, params=params, free_raw_data=False)
     boosters: dict[str, lgb.Booster] = {}
     left = target - rows.base

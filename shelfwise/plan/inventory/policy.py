@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import norm, qmc
+from scipy.special import ndtri
 
 from shelfwise.plan.demand.model import LEVELS
 
@@ -44,8 +44,10 @@ class Decision:
 @cache
 def _ranks(periods: int) -> Array:
     """Ranks of the paths drawn, the same for every product: [paths, periods], each evenly spread over 0 … 1."""
+    from scipy.stats import qmc  # takes a second to import, which every start of a server would wait for
+
     points = qmc.Sobol(periods + 1, scramble=True, seed=7).random(_PATHS)
-    normal = norm.ppf(np.clip(points, 1e-4, 1 - 1e-4))
+    normal = ndtri(np.clip(points, 1e-4, 1 - 1e-4))
     together = np.sqrt(_TOGETHER) * normal[:, :1] + np.sqrt(1 - _TOGETHER) * normal[:, 1:]
     ranks = np.argsort(np.argsort(together, axis=0), axis=0)
     return np.asarray((ranks + 0.5) / _PATHS)
