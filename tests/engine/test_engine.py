@@ -179,6 +179,10 @@ def test_features_are_the_models_own_numbers(simulated: Simulated, engine: Engin
     np.testing.assert_allclose(features[:, COLUMN["content_taste"]], content[ids] @ taste, rtol=1e-3, atol=1e-5)
     popular = np.log1p(bundle.popularity.weight[ids])
     np.testing.assert_allclose(features[:, COLUMN["popular"]], popular, rtol=1e-5)
+    category = bundle.facts.category
+    assert category is not None
+    sold = np.log1p([bundle.popularity.weight[category == category[row]].sum() for row in ids])
+    np.testing.assert_allclose(features[:, COLUMN["popular_category"]], sold, rtol=1e-4)
 
 
 def test_the_ranker_decides_and_must_read_these_features(simulated: Simulated) -> None:

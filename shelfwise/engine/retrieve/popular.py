@@ -6,13 +6,16 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from shelfwise.catalogue.products import LEVELS
 from shelfwise.engine.context import Context
 from shelfwise.engine.retrieve.source import Candidates, Reason, Source, top
 from shelfwise.models.bundle import Bundle
+from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints
 
 _MOST = 40
 _ALL = 200  # products inside a filter that are all taken
+_OWN = 3  # columns of the product itself; the others are its kind's
 _EVER = 1e-3  # how much what was ever sold counts there beside what is sold now
 
 
@@ -25,6 +28,9 @@ class Popular(Source):
         "popular",  # log(1 + decayed customer-days)
         "popular_week",  # of the last week
         "popular_ever",  # of all time; of products never sold what was sold of those most like them
+        "popular_category",  # log(1 + decayed customer-days) of all products of the category
+        "popular_level",  # of its first level
+        "popular_brand",  # of the brand
     )
     texts = {
         "en": {
@@ -51,7 +57,8 @@ class Popular(Source):
         ever = np.log1p(popularity.ever)
         if bundle.taste is not None:
             ever = np.where(ever > 0, ever, bundle.taste.borrowed)
-        columns = (np.log1p(popularity.weight), np.log1p(popularity.week), ever)
+        kinds = _kinds(bundle.facts)
+        columns = (np.log1p(popularity.weight), np.log1p(popularity.week), ever, *_sold(popularity.weight, kinds))
         self._columns = np.stack(columns, axis=1).astype(np.float32)
 
     def retrieve(self, context: Context) -> Ints:
@@ -76,7 +83,7 @@ class Popular(Source):
         if candidates.likeness is not None:
             columns *= candidates.likeness
         if len(context.crowd.leading):
-            columns[:] = np.log1p(np.expm1(columns) + context.crowd.of(candidates.rows))
+            columns[:_OWN] = np.log1p(np.expm1(columns[:_OWN]) + context.crowd.of(candidates.rows))
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         category, week = context.view.top_category(row), "_week" if values["popular_week"] > 0 else ""
@@ -88,3 +95,24 @@ class Popular(Source):
         """Whether anybody turned to it: a new product's number is what its likes are worth."""
         own = values["popular"] > 0 and context.view.likeness[row] >= 1
         return bool(own or (len(context.crowd.leading) and context.crowd.of(np.array([row], np.int32))[0] > 0))
+
+
+def _kinds(facts: Items) -> tuple[Ints, Ints, Ints]:
+    """Codes of each product's category, first level of it, and brand, int32 [n], -1 unknown."""
+    none = np.full(facts.n, -1, np.int32)
+    brand = none if facts.brand is None else facts.brand
+    if facts.category is None or not len(facts.category_names):
+        return none, none, brand
+    firsts: dict[str, int] = {}
+    level = [firsts.setdefault(name.split(LEVELS, 1)[0], len(firsts)) for name in facts.category_names]
+    return facts.category, np.array([*level, -1], np.int32)[facts.category], brand
+
+
+def _sold(weight: Floats, kinds: tuple[Ints, ...]) -> list[Floats]:
+    """Of each of these codes float32 [n], log(1 + the weight of all products that share it), 0 for unknown ones."""
+    columns = []
+    for codes in kinds:
+        sums = np.bincount(codes + 1, weight)
+        sums[0] = 0
+        columns.append(np.log1p(sums[codes + 1]).astype(np.float32))
+    return columns
