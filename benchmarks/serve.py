@@ -80,7 +80,7 @@ class Connection:
 
 
 def yardstick() -> float:
-    """Milliseconds that Python takes to add a million numbers: about 9 on a core of its own, twice that on a busy host."""
+    """Milliseconds in which Python adds a million numbers: about 9 on a core of its own, twice that on a busy host."""
     return round(min(timeit.repeat("sum(range(1_000_000))", number=1, repeat=20)) * 1000, 1)
 
 
