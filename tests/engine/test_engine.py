@@ -171,7 +171,7 @@ def test_features_are_the_models_own_numbers(simulated: Simulated, engine: Engin
     )
     content = engine.catalogue.view.content
     assert content is not None
-    newest = list(dict.fromkeys(history.item[::-1].tolist()))[:50]
+    newest = list(dict.fromkeys(history.item[::-1].tolist()))[:20]
     cosine = np.sort(content[ids] @ content[newest].T, axis=1)[:, -5:].mean(axis=1)
     np.testing.assert_allclose(features[:, COLUMN["content_history"]], cosine, atol=1e-5)
     assert bundle.taste is not None

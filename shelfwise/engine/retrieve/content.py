@@ -17,7 +17,7 @@ from shelfwise.models.sequences import Floats, Ints
 
 _MOST, _MOST_NEW = 10, 30  # of each product; the second where what is new is wanted, or what is like it
 _MOST_WITHIN = 60  # inside narrow filters, by the whole history
-_HISTORY, _HIGHEST = 50, 5  # newest distinct products, and how many of their cosines count
+_HISTORY, _HIGHEST = 20, 5  # newest distinct products, and how many of their cosines count
 _ASKED = 3  # newest products whose most alike are proposed
 _FADES = 0.8 ** np.arange(RECENT, dtype=np.float32)
 _LIKES_KEPT = 50_000
