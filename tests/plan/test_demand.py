@@ -232,3 +232,24 @@ def test_a_peak_seen_once_comes_again() -> None:
     assert "seasonal" in made.weights["smooth"]
     short = forecast(panel_of(long(y[:, :50])), 4)
     assert "seasonal" not in short.weights["smooth"]
+
+
+@pytest.mark.slow
+def test_days_know_their_year() -> None:
+    rng = np.random.default_rng(1)
+    days = np.arange(830)
+    week = np.array([0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 0.9])[days % 7]
+    season = 1 + 0.5 * np.sin(2 * np.pi * (days - 100) / 365)  # the last known day lies at its height
+    y = rng.poisson(np.exp(rng.uniform(2.5, 4, 6))[:, None] * week * season)
+    made = forecast(panel_of(long(y[:, :740], step=1)), 90)
+    assert abs(made.mean.sum() / y[:, 740:].sum() - 1) < 0.15
+    with_season = made.weights["smooth"]
+    assert "seasonal" in with_season
+
+
+def test_a_level_that_has_moved_is_not_answered_by_last_season() -> None:
+    rng = np.random.default_rng(1)
+    level = np.where(np.arange(104) < 60, 20, 60)  # a season ago a third of what sells now
+    y = rng.poisson(level, (12, 104))
+    made = forecast(panel_of(long(y[:, :96])), 8)
+    assert abs(made.mean.mean() / 60 - 1) < 0.08

@@ -17,12 +17,14 @@ from shelfwise.plan.demand.panel import Panel
 
 Array = np.ndarray[Any, Any]
 
+YEAR = 364  # days, so that weekdays meet
 #: How many periods "lately" is.
 WINDOW = {"day": 56, "week": 26, "month": 18, "quarter": 8, "year": 5}
 #: Further spans whose mean is read, and (short, long): how a group's sales have grown lately.
 _WIDTHS = {"day": (14, 28), "week": (4, 8, 13), "month": (12,), "quarter": (4,), "year": (2,)}
 _GROWTH = {"day": (14, 56), "week": (4, 13), "month": (3, 12), "quarter": (2, 6), "year": (1, 3)}
 _AMOUNTS = [STATE.index(name) for name in STATE if not name.startswith(("share", "periods"))]
+GROWN = METHODS.index("last season's growth")
 _BASE = [METHODS.index(name) for name in ("simple smoothing", "damped trend", "seasonal smoothing", "theta")]
 
 
@@ -91,6 +93,11 @@ class Features:
         scale = self.scale[series, place]
         methods = [self.method(m, series, place, first, last) for m in range(len(METHODS))]
         base = np.mean([methods[m] for m in _BASE], axis=0)
+        daily = panel.frequency == "day"
+        if daily:
+            annual = self._annual(series, origins, first, last, scale)
+            level = (methods[METHODS.index("simple smoothing")] + methods[METHODS.index("seasonal smoothing")]) / 2
+            methods[GROWN] = level * annual
         columns: list[Array] = [values / scale for values in methods]
         columns.append(base / scale)
         state = self.state[series, place].astype(np.float64)
@@ -101,17 +108,17 @@ class Features:
         for lag in (back, back + season):
             columns.append(self._mean(series, origins + first - 1 - lag, origins + last - lag) / scale)
         columns.append(self._mean(series, origins + first - 2 - back, origins + last + 1 - back) / scale)
-        if season != 7 and panel.frequency == "day":
+        if season != 7 and daily:
             columns.append(self._mean(series, origins - 7, origins) / scale)
-        if panel.frequency == "day":  # the same weekdays of the last four weeks
+        if daily:  # the same weekdays of the last four weeks
             week = 7 * ((last - 1) // 7 + 1)
             lags = [
                 self._mean(series, origins + first - 1 - week - 7 * j, origins + last - week - 7 * j) for j in range(4)
             ]
             known = np.isfinite(lags)
             columns.append(np.where(known, lags, 0.0).sum(0) / np.maximum(known.sum(0), 1) / scale)
-            year = 364  # the same weekday
-            columns.append(self._mean(series, origins + first - 1 - year, origins + last - year) / scale)
+            columns.append(annual)
+            columns.append(self._mean(series, origins + first - 1 - YEAR, origins + last - YEAR) / scale)
         for width in _WIDTHS[panel.frequency]:
             columns.append(self._mean(series, origins - width, origins) / scale)
         columns.append(self._panel_ratio(origins, first, last, back))
@@ -126,12 +133,26 @@ class Features:
             columns += [self._weekday[middle], self._month_day[middle]]
         for total, count in self._known.values():
             now = _mean_of(total, count, series, origins + first - 1, origins + last)
-            columns += [now, now - _mean_of(total, count, series, origins - self.window, origins)]
+            usual = _mean_of(total, count, series, origins - self.window, origins)
+            columns += [now, now - usual]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                columns.append(np.where((now > 0) & (usual > 0), now / usual, np.nan))  # of prices
         columns += [codes[series] for codes in self.category.values()]
         x = np.empty((len(series), len(columns)), dtype=np.float32)
         for j, column in enumerate(columns):
             x[:, j] = column
         return Rows(x=x, base=base, scale=scale, methods=methods)
+
+    def alike(self, series: Array, origins: Array, last: Array) -> Array:
+        """How like the level before the origin is to that a season before: 1 up to a fifth more or less, 0 from half
+        as much more on. [rows]"""
+        back = self.panel.season * ((last - 1) // self.panel.season + 1)
+        width = min(self.panel.season, 13)
+        now = self._mean(series, origins - width, origins)
+        then = self._mean(series, np.maximum(origins - width - back, 0), np.maximum(origins - back, 0))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            apart = np.abs(np.log(now / then))
+        return np.asarray(np.nan_to_num(np.clip((np.log(1.5) - apart) / (np.log(1.5) - np.log(1.2)), 0.0, 1.0)))
 
     def _mean(self, series: Array, start: Array, end: Array) -> Array:
         return _mean_of(self._sum, self._count, series, start, end)
@@ -155,6 +176,23 @@ class Features:
             before = _mean_of(total, count, of, origins - long, origins)
             growth.append(np.where(before > 0, now / np.maximum(before, 1e-9), np.nan))
         return growth
+
+    def _annual(self, series: Array, origins: Array, first: Array, last: Array, scale: Array) -> Array:
+        """How a block of days, with the week about it, compared a year ago with the four weeks before the origin: the
+        product's own sums, leaning on all products'. 1 where nothing is known of a year ago. [rows]"""
+        back = YEAR * ((last - 1) // YEAR + 1)
+        start, end, origin = origins + first - 8 - back, origins + last + 7 - back, origins - back
+        everybody, most = self._panel_sum, len(self._panel_sum) - 1
+        start, end, begin = np.clip(start, 0, most), np.clip(end, 0, most), np.clip(origin - 28, 0, most)
+        ok = (origin >= 56) & (end > start)
+        origin = np.clip(origin, 0, most)
+        then = (everybody[end] - everybody[start]) / np.maximum(end - start, 1)
+        before = (everybody[origin] - everybody[begin]) / 28
+        ratio = np.where(ok & (before > 0), then / np.maximum(before, 1e-9), 1.0)
+        own, was = self._mean(series, start, end), self._mean(series, begin, origin)
+        lean = 2 * (scale + 1)
+        own = (28 * own + lean * ratio) / (28 * was + lean)
+        return np.clip(np.where(ok & np.isfinite(own), own, ratio), 0.2, 5.0)
 
     def _panel_ratio(self, origins: Array, first: Array, last: Array, back: Array) -> Array:
         """How much more all products together sold in the same block a season ago than just before it."""

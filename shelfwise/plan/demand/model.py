@@ -4,7 +4,8 @@ Members forecast the mean of a block of periods (one period, or the whole time a
 
 - *ratio*: LightGBM on demand over the series' scale;
 - *residual*: LightGBM on what is left after the per-series forecast, so that trends go on beyond what was seen;
-- *seasonal*: LightGBM on what is left after the same period of last season, where the panel holds more than a season;
+- *seasonal*: LightGBM on what is left after the same period of last season (of days: after today's level times what
+  last year's days say), where the panel holds more than that season or year;
 - *methods*: the average of the smoothing methods, and each method by itself;
 - *levels* forecasts quantiles themselves: LightGBM on the pinball loss of demand over the scale, at five levels.
 
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
-from shelfwise.plan.demand.features import CLASSES, Features, Rows, demand_class
+from shelfwise.plan.demand.features import CLASSES, GROWN, YEAR, Features, Rows, demand_class
 from shelfwise.plan.demand.methods import METHODS
 from shelfwise.plan.demand.panel import Panel
 
@@ -99,7 +100,7 @@ def forecast(
     spare = _held_back(panel, max(last for _, last in parts))
     rng = np.random.default_rng(seed)
     train = _Training(panel, parts, spare, rng, threads)
-    if panel.season < 2 or panel.periods < 1.25 * panel.season:
+    if panel.season < 2 or panel.periods < 1.25 * (YEAR if panel.frequency == "day" else panel.season):
         members = [name for name in members if name != "seasonal"]
     settled = train.validate(classes, members)
     say(1, 3, "learning")
@@ -115,7 +116,8 @@ def forecast(
         points, width = fitted.points(rows)
         combined = settled.combine(points, fitted.levels(rows), width, classes[series])
         if panel.season > spare and "seasonal" in settled.pools:
-            sure = _unforeseen(points, width, classes[series])[:, None]
+            sure = _unforeseen(points, width, classes[series])
+            sure = (sure * train.features.alike(series, np.full(len(series), panel.periods), last))[:, None]
             again = np.mean(
                 [settled.pools[name].predict(points[name], width, classes[series]) for name in _RECURRING], axis=0
             )
@@ -168,8 +170,13 @@ class _Training:
         end = panel.periods
         longest = max(last for _, last in parts)
         shortest = min(last for _, last in parts)
-        # The newest two or three seasons of origins, as many as the table has room for.
-        reach = min(end - 3, max(3 * panel.season if panel.season < 52 else 104, 4 * longest, 24))
+        # The newest two or three seasons of origins, of days two years, as many as the table has room for.
+        reach = max(3 * panel.season if panel.season < 52 else 104, 4 * longest, 24)
+        self.again = _SEASON_AGO
+        if panel.frequency == "day":
+            self.again = GROWN
+            reach = max(reach, 2 * YEAR + longest) if end >= 1.25 * YEAR else reach
+        reach = min(end - 3, reach)
         room = int(np.clip(3 * _ROWS / (len(panel) * len(parts)), 6, 60))
         cells = 4e8 / 4 / (len(panel) * longest * 12)  # memory of the methods' forecasts
         room = max(4, min(room, int(cells)))
@@ -201,8 +208,8 @@ class _Training:
     def fit(self, until: int, used: Sequence[str]) -> _Fitted:
         series, origin, first, last, target = self.table(self.origins, 0, until, _ROWS)
         if len(series) < _FEWEST or not set(MEMBERS) & set(used):
-            return _Fitted({}, [], None)
-        return _learn(self.features.rows(series, origin, first, last), target, used, self.threads)
+            return _Fitted({}, [], None, self.again)
+        return _learn(self.features.rows(series, origin, first, last), target, used, self.threads, self.again)
 
     def validate(self, classes: Array, members: Sequence[str]) -> _Settled:
         """What a fit that saw nothing of the newest periods forecast of them, and what came."""
@@ -213,7 +220,16 @@ class _Training:
         fitted = self.fit(begin, members)
         rows = self.features.rows(series, origin, first, last)
         points, width = fitted.points(rows)
+        target = np.maximum(target - np.where(classes[series] < 2, _common(points, target, rows.scale), 0.0), 0.0)
         return _settle(points, fitted.levels(rows), width, rows.scale, target, classes[series], series)
+
+
+def _common(points: dict[str, Array], target: Array, scale: Array) -> Array:
+    """Half of what all forecasts of the mean missed alike in the held-back periods, [rows]: what moved all products
+    together in one span says little of the next, whose forecasts begin where it ended."""
+    missed = [(target - points[name]).sum() / scale.sum() for name in ("methods", *_MEANS) if name in points]
+    least = min(missed, key=abs)
+    return np.asarray(0.5 * scale * least * float(min(missed) > 0 or max(missed) < 0))
 
 
 class _Pooled:
@@ -263,9 +279,9 @@ class _Fitted:
     """Boosters of what is left of demand over the scale, of its quantiles, and of its absolute error."""
 
     def __init__(
-        self, boosters: dict[str, lgb.Booster], quantiles: list[lgb.Booster], error: lgb.Booster | None
+        self, boosters: dict[str, lgb.Booster], quantiles: list[lgb.Booster], error: lgb.Booster | None, again: int
     ) -> None:
-        self.boosters, self.quantiles, self.error = boosters, quantiles, error
+        self.boosters, self.quantiles, self.error, self._again = boosters, quantiles, error, again
 
     def levels(self, rows: Rows) -> Array | None:
         """Quantiles of the member that learns them [rows, levels]; None where it was not fitted."""
@@ -285,21 +301,21 @@ class _Fitted:
         points = {"methods": rows.base} | {name: np.maximum(rows.methods[m], 0.0) for m, name in enumerate(METHODS)}
         for name, booster in self.boosters.items():
             z = np.asarray(booster.predict(rows.x, num_threads=1))
-            points[name] = np.maximum(z * rows.scale + _base(rows, name), 0.0)
+            points[name] = np.maximum(z * rows.scale + _base(rows, name, self._again), 0.0)
         if self.error is None:
             return points, np.maximum(0.8 * rows.base, 0.3 * rows.scale)
         spread = np.asarray(self.error.predict(rows.x, num_threads=1))
         return points, np.maximum(spread, 0.02) * rows.scale
 
 
-def _base(rows: Rows, name: str) -> Array:
-    """What a member's booster is added to."""
+def _base(rows: Rows, name: str, again: int) -> Array:
+    """What a member's booster is added to. again: the method that says what last season does."""
     if name == "ratio":
         return np.zeros(len(rows.base))
-    return rows.base if name == "residual" else np.maximum(rows.methods[_SEASON_AGO], 0.0)
+    return rows.base if name == "residual" else np.maximum(rows.methods[again], 0.0)
 
 
-def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fitted:
+def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int, again: int) -> _Fitted:
     weight = rows.scale**0.5
     weight = weight / weight.mean()
     params = {
@@ -324,13 +340,13 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fit
     boosters: dict[str, lgb.Booster] = {}
     left = target - rows.base
     for name in _MEANS:
-        z = (target - _base(rows, name)) / rows.scale
+        z = (target - _base(rows, name, again)) / rows.scale
         z = np.clip(z, *np.quantile(z, (0.001, 0.999)))
         if name in used:
             boosters[name] = lgb.train(params, data.set_label(z), num_boost_round=_TREES)
         if name in boosters:
             fit = np.asarray(boosters[name].predict(rows.x, num_threads=threads))
-            left = target - fit * rows.scale - _base(rows, name)
+            left = target - fit * rows.scale - _base(rows, name, again)
     learned = []
     if "levels" in used:
         data.set_label(np.clip(target / rows.scale, 0.0, np.quantile(target / rows.scale, 0.999)))
@@ -339,7 +355,7 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int) -> _Fit
     z = np.abs(left) / rows.scale
     z = np.minimum(z, np.quantile(z, 0.995))
     error = lgb.train(params, data.set_label(z), num_boost_round=_TREES // 2)
-    return _Fitted(boosters, learned, error)
+    return _Fitted(boosters, learned, error, again)
 
 
 class _Settled:
