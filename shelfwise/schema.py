@@ -117,7 +117,11 @@ PRODUCT_COLUMNS: dict[str, pl.DataType] = {
     "sale_price": pl.Float64(),
     "sale_start": pl.Int64(),
     "sale_end": pl.Int64(),
+    "shown_from": pl.Int64(),
+    "shown_until": pl.Int64(),
 }
+#: Of them the times, µs; edges of what shoppers see are all but the first.
+PRODUCT_TIMES = ("created", "sale_start", "sale_end", "shown_from", "shown_until")
 
 #: Columns of an event frame and of the store's event table, in order.
 EVENT_COLUMNS: dict[str, pl.DataType] = {
@@ -227,7 +231,9 @@ def offered(products: pl.DataFrame, now: datetime) -> pl.DataFrame:
         & (pl.col("sale_start").is_null() | (pl.col("sale_start") <= time))
         & (pl.col("sale_end").is_null() | (pl.col("sale_end") > time))
     )
-    shown = products.filter(pl.col("status").is_in(["", str(Status.ACTIVE)]))
+    begun = pl.col("shown_from").is_null() | (pl.col("shown_from") <= time)
+    ended = pl.col("shown_until").is_not_null() & (pl.col("shown_until") <= time)
+    shown = products.filter(pl.col("status").is_in(["", str(Status.ACTIVE)]) & begun & ~ended)
     return shown.with_columns(price=pl.when(holds).then(sale).otherwise("price"))
 
 
@@ -236,7 +242,8 @@ class Product:
     """One product as the shop's feed tells it. Raises InvalidRecord.
 
     price: in `currency` units (12.5 is twelve and a half), None when unknown.
-    status: only what is active is shown. sale_price: what it costs from sale_start to sale_end (None: open).
+    status: only what is active is shown, and that from shown_from to before shown_until (None: open). sale_price: what
+    it costs from sale_start to sale_end (None: open).
     original_price: only of a product as `offered`: what it costs when there is no sale.
     product_type: the category path, levels joined by " > ".
     created: when the product came to the catalogue; None until the store fills it in.
@@ -261,6 +268,8 @@ class Product:
     sale_price: float | None = None
     sale_start: datetime | None = None
     sale_end: datetime | None = None
+    shown_from: datetime | None = None
+    shown_until: datetime | None = None
     original_price: float | None = None
 
     def __post_init__(self) -> None:
@@ -274,11 +283,13 @@ class Product:
             check_text(name, getattr(self, name), 4_000)
         for name in ("price", "sale_price", "original_price"):
             check_number(name, getattr(self, name), low=0, high=1e12)
-        for name in ("created", "sale_start", "sale_end"):
+        for name in PRODUCT_TIMES:
             if (time := getattr(self, name)) is not None:
                 check_time(name, time, future=True)
         if self.sale_start and self.sale_end and self.sale_end <= self.sale_start:
             raise InvalidRecord("sale_end", "must lie after sale_start")
+        if self.shown_from and self.shown_until and self.shown_until <= self.shown_from:
+            raise InvalidRecord("shown_until", "must lie after shown_from")
         try:
             object.__setattr__(self, "status", Status(self.status))
         except ValueError:
@@ -306,6 +317,8 @@ class Product:
     def offered(self, now: datetime) -> Product | None:
         """The product as shoppers see it at this moment: None when hidden; `price` is what it costs."""
         if self.status is not Status.ACTIVE:
+            return None
+        if (self.shown_from and now < self.shown_from) or (self.shown_until and now >= self.shown_until):
             return None
         if not self.on_sale(now):
             return self

@@ -27,7 +27,7 @@ from shelfwise.catalogue.variants import variant_keys
 from shelfwise.errors import UnknownProduct
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints, Longs
-from shelfwise.schema import PRODUCT_COLUMNS, Availability, Product, to_micros
+from shelfwise.schema import PRODUCT_COLUMNS, PRODUCT_TIMES, Availability, Product, to_micros
 
 _T = TypeVar("_T", bound=np.generic)
 AVAILABILITIES: tuple[Availability, ...] = tuple(Availability)
@@ -371,15 +371,12 @@ def frame_of(products: Sequence[Product]) -> pl.DataFrame:
         {
             name: getattr(product, name)
             for name in PRODUCT_COLUMNS
-            if name not in ("attributes", "created", "availability", "status", "sale_start", "sale_end")
+            if name not in ("attributes", "availability", "status", *PRODUCT_TIMES)
         }
         | {
             "availability": str(product.availability),
             "status": str(product.status),
-            **{
-                name: None if (time := getattr(product, name)) is None else to_micros(time)
-                for name in ("created", "sale_start", "sale_end")
-            },
+            **{name: None if (time := getattr(product, name)) is None else to_micros(time) for name in PRODUCT_TIMES},
             "attributes": orjson.dumps(dict(product.attributes)).decode(),
         }
         for product in products

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from shelfwise.intake import reading
+from shelfwise.intake.headless import unwrapped
 from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row, value_text
 
@@ -63,7 +64,7 @@ def _shopify(record: Row, _: Mapping[str, str]) -> Iterator[Row]:
     names = [value_text(one.get("name")) for one in nodes(record.get("options"))]
     tags = record.get("tags")
     whole: Row = {
-        "Handle": text("handle"),
+        "Handle": text("handle", "id"),
         "Title": text("title"),
         "Body (HTML)": text("body_html", "description_html", "description"),
         "Vendor": text("vendor"),
@@ -87,7 +88,7 @@ def _shopify(record: Row, _: Mapping[str, str]) -> Iterator[Row]:
             row |= {f"Option{n} Name": name, f"Option{n} Value": value}
         row |= {
             "Variant SKU": said("sku") or said("id").rsplit("/", 1)[-1],
-            "Variant Price": money_of(variant.get("price")),
+            "Variant Price": money_of(variant.get("price") or variant.get("prices")),
             "Variant Compare At Price": money_of(variant.get("compare_at_price")),
             "Variant Barcode": said("barcode"),
             "Image Src": photos[at] if at < len(photos) else "",
@@ -97,9 +98,10 @@ def _shopify(record: Row, _: Mapping[str, str]) -> Iterator[Row]:
         if "inventory_quantity" in variant:
             item = variant.get("inventory_item")
             tracked = variant.get("inventory_management", item.get("tracked", True) if isinstance(item, dict) else True)
+            tracked = variant.get("manage_inventory", tracked)  # Medusa's
             row |= {
                 "Variant Inventory Qty": said("inventory_quantity"),
-                "Variant Inventory Policy": said("inventory_policy").lower(),
+                "Variant Inventory Policy": said("inventory_policy", "allow_backorder").lower(),
                 "Variant Inventory Tracker": "shopify" if tracked else "",
             }
         elif isinstance(there := variant.get("available", variant.get("available_for_sale")), bool):
@@ -208,6 +210,7 @@ _STOCK = ("stock", "inventory", "stock_item", "quantity", "availability")
 
 def flat(record: Row) -> Iterator[Row]:
     """The record, or each of its variants with what it has of the whole; nested values as texts and columns."""
+    record = unwrapped(record)
     inner = record.get("attributes")  # JSON:API
     if isinstance(inner, dict) and inner.keys() & {"name", "title"} and not record.keys() & {"name", "title"}:
         record = {**{name: value for name, value in record.items() if name not in ("attributes", "type")}, **inner}

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 import polars as pl
@@ -41,8 +42,15 @@ _MADE_OF = {
     "availability": ("availability", "quantity"),
     **dict.fromkeys(("sale_price", "sale_start", "sale_end"), ("sale_price", "original_price", "sale_window")),
 }
-#: Google's name of the day from which a product is not shown.
-_EXPIRES = frozenset(("expiration_date", "expires_at", "expires_on", "unpublish_at", "unpublished_at"))
+_TOTALS = frozenset(
+    (
+        "total", "totals", "grand total", "subtotal", "sum", "summe", "gesamt", "gesamtsumme", "total général",
+        "totale", "totaal", "suma", "итого", "合计", "总计", "小计", "合計", "합계",
+    )
+)  # fmt: skip
+_SPAN = re.compile(r"\s+/\s+|\s+(?:to|until|bis|au|hasta|–|—|-)\s+|(?<![A-Za-z])/|/(?=\d)")
+_ZONE = re.compile(r"\s*\b([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)?)$")
+_DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d.*))?$")
 _NEXT_LINK = re.compile(r"[\s,|;]+(?=https?://|//)")  # between several links in one cell
 DOUBT = "doubt"  # column beside PRODUCT_COLUMNS: a status word that is none
 
@@ -94,7 +102,11 @@ class Cleaner:
         )  # a status that the user names is the only one
         taken = {column.name for column in self.columns.values()}
         self._status = [name for name in self._status if name not in taken]
-        self._expires = [name for name, plain in self._plain.items() if plain in _EXPIRES]
+        self._spans = {
+            field: [column.name for key, column in self.columns.items() if key == field]
+            + [name for name, plain in self._plain.items() if plain in SYNONYMS[field] and name not in taken]
+            for field in ("shown_from", "shown_until")
+        }  # several may say it: the latest beginning and the earliest end hold
         self._taken = frozenset(taken)
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
@@ -138,8 +150,19 @@ class Cleaner:
             sale,
             start,
             end,
+            *self._times(line, row),
             doubt,
         )
+
+    def no_product(self, row: Row) -> str:
+        """Why the row is none, "" where it may be one."""
+        if "title" not in self.columns or self._text(row, "title").strip():
+            return ""
+        if self._text(row, "id").strip(" :.").casefold() in _TOTALS:
+            return "a line of totals"
+        if len(row) > 3 and sum(bool(value_text(value).strip()) for value in row.values()) == 1:
+            return "a line of one text and nothing else"
+        return ""
 
     def _readable(self, line: int, row: Row) -> Row:
         """The row with texts encoded once, and without texts that stand for nothing."""
@@ -252,7 +275,7 @@ class Cleaner:
         return price, currency, sale, start, end
 
     def _window(self, row: Row) -> tuple[int | None, int | None, bool]:
-        begin, _, finish = self._text(row, "sale_window").partition("/")
+        begin, finish = [*_SPAN.split(self._text(row, "sale_window").strip(), maxsplit=1), ""][:2]
         begin = begin.strip() or self._moment(row, "sale_start")
         finish = finish.strip() or self._moment(row, "sale_end")
         start, end = _micros(begin), _micros(finish, day_ends=True)
@@ -327,11 +350,37 @@ class Cleaner:
             elif text.strip() or bare_name(name) in FILLED:
                 states.append(status)
                 self.understood_status = True
-        for name in self._expires:
-            if (end := _micros(value_text(row.get(name)).strip(), day_ends=True)) is not None:
-                states.append(Status.ARCHIVED if end <= self._now else Status.ACTIVE)
-                self.understood_status = True
         return str(hidden_most(states)), doubt
+
+    def _times(self, line: int, row: Row) -> tuple[int | None, int | None]:
+        """From when and until when it is shown, µs."""
+        said: list[list[tuple[int, str]]] = []
+        for field, names in self._spans.items():
+            said.append([])
+            for name in names:
+                value = row.get(name)
+                text = value.isoformat() if isinstance(value, datetime) else value_text(value).strip()
+                if (time := _micros(text, day_ends=field == "shown_until")) is not None:
+                    said[-1].append((time, text))
+                elif text.strip("0-:. /T"):
+                    why = "when the product is shown cannot be read; it is shown"
+                    self._findings.add("unreadable_shown", "flagged", why, [(line, text)])
+        start, begins = max(said[0], default=(None, ""))
+        end, ends = min(said[1], default=(None, ""))
+        created = self.columns.get("created", Column()).name
+        if start is None and plain_name(created).startswith("publish"):
+            start = _micros(self._moment(row, "created"))
+            start = start if start is not None and start > self._now else None  # to be published
+            begins = self._moment(row, "created")
+        if end is not None and end <= self._now:
+            why = "kept and not shown: its last day is over"
+            self._findings.add("ended", "hidden", why, [(line, f"{self._text(row, 'id')}: {ends}")])
+        elif start is not None and start > self._now:
+            why = "kept, and not shown before its first day"
+            self._findings.add("not_begun", "hidden", why, [(line, f"{self._text(row, 'id')}: {begins}")])
+        if start is not None and end is not None and end <= start:
+            return None, end
+        return start, end
 
     def _photo(self, line: int, row: Row) -> str:
         link = _NEXT_LINK.split(_first(self._value(row, "image_link")).strip())[0]
@@ -403,7 +452,17 @@ def _micros(text: str, *, day_ends: bool = False) -> int | None:
     """day_ends: a day alone lasts until its end."""
     if not text:
         return None
+    zone = _ZONE.search(text)
+    text = text[: zone.start()] if zone else text
+    if dotted := _DOTTED.match(text):  # the day first, as everywhere that dates have dots
+        day, month, year, clock = dotted.groups()
+        text = f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock}" if clock else "")
     time = parse_time(text)
+    if time is not None and zone:
+        try:
+            time = time.replace(tzinfo=ZoneInfo(zone.group(1))).astimezone(UTC)
+        except (ZoneInfoNotFoundError, ValueError):
+            return None
     if time is None and re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text):
         year, month, day = (int(part) for part in re.split(r"[/.]", text))
         try:

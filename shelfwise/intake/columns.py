@@ -81,6 +81,9 @@ def numbers(texts: pl.Series, *, money: bool = False, divide: float = 1.0) -> tu
     """(Float64, null where empty or unreadable; whether it was unreadable). Plain numbers at column speed."""
     texts = texts.str.strip_chars()
     values = texts.cast(pl.Float64, strict=False)
+    if values.null_count():  # as book-keepers write what is given back: (2), 2-
+        texts = texts.str.replace(r"^\(\s*([^()-]*\d[^()-]*)\)$", "-$1").str.replace(r"^(\d[\d.,]*)-$", "-$1")
+        values = texts.cast(pl.Float64, strict=False)
     left = values.is_null() & (texts != "")
     if left.any():
         parse: Callable[[str], float | None] = _money if money else parse_number

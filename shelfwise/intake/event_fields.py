@@ -22,53 +22,65 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
         "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum", "sale_date",
         "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
-        "付款时间", "订单付款时间", "时间", "日期", "注文日時", "注文日", "주문일시",
+        "付款时间", "订单付款时间", "时间", "日期", "original_timestamp", "collector_tstamp", "derived_tstamp", "creation_date", "date_added", "date_time", "created_on", "occurred_at", "注文日時", "注文日", "주문일시",
     ),
     "customer": (
         "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
         "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
         "buyer_id", "buyer_username", "buyer", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
         "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
-        "buyer_email", "e_mail", "distinct_id", "user_token",
+        "buyer_email", "e_mail", "distinct_id", "user_token", "visitor", "contact_email",
     ),
-    "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id"),
+    "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id", "domain_sessionid", "domain_userid"),
     "product": (
         "product_id", "productid", "item_id", "itemid", "sku", "product", "item", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
-        "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "custom_label", "artikelnummer",
+        "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "custom_label", "custom_sku", "pid", "artikelnummer",
         "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
         "商品コード", "상품번호",
     ),
     "quantity": (
         "quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered",
-        "product_quantity", "items_quantity", "quantity_purchased", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
+        "product_quantity", "items_quantity", "quantity_purchased", "product_qty", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
         "数量", "购买数量", "宝贝数量", "수량",
     ),
     "price": (
         "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "items_price", "unit_price_tax_incl",
-        "sold_for", "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
+        "sold_for", "product_unit_price", "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
     ),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
     "request_id": (
         "request_id", "transaction_id", "transactionid", "order_id", "order_number", "increment_id",
-        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "ecommerce_transaction_id", "purchase_transaction_id", "id_order", "order_no", "order_reference",
+        "invoice_no", "invoice", "basket_id", "order", "amazon_order_id", "ecommerce_transaction_id", "purchase_transaction_id", "id_order", "order_no", "unique_transaction_id", "order_reference",
         "bestellnummer", "bestell_nr", "auftragsnummer", "numéro_de_commande", "número_de_pedido", "订单编号", "订单号",
         "注文番号", "주문번호",
     ),
     "status": (
         "order_status", "financial_status", "payment_status", "status", "item_status", "order_state", "current_state",
-        "state_machine_state", "bestellstatus", "auftragsstatus", "statut", "estado", "订单状态", "交易状态",
+        "state_machine_state", "state_machine_state_technical_name", "bestellstatus", "auftragsstatus", "statut", "estado", "订单状态", "交易状态",
         "注文ステータス", "주문상태",
     ),
     "cancelled": ("cancelled_at", "canceled_at", "cancelled", "canceled", "cancel_date", "voided_at", "storniert_am"),
-    "returned": ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned"),
+    "returned": ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned", "returned_quantity", "item_refunded_quantity", "refund_quantity", "refunded_qty", "returned_qty"),
     "name": (
         "item_name", "product_name", "lineitem_name", "product_title", "description", "title", "宝贝标题", "商品名称",
     ),
 }  # fmt: skip
 _CLOCKS = ("time", "order_time", "uhrzeit", "zeit", "heure", "hora", "ora", "时间")
-_DAYS = ("date", "order_date", "invoice_date", "purchase_date", "datum", "bestelldatum", "fecha", "日期", "day", "jour")
+_DAYS = (
+    "date",
+    "date_created",
+    "order_date",
+    "invoice_date",
+    "purchase_date",
+    "datum",
+    "bestelldatum",
+    "fecha",
+    "日期",
+    "day",
+    "jour",
+)
 _SAMPLE = 1_000  # rows that say which of several columns is meant
 
 

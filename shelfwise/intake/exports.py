@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from shelfwise.intake import amazon, magento, prestashop, shopify, shopware, woocommerce
+from shelfwise.intake import amazon, hosted, magento, prestashop, shopify, shopware, woocommerce
 from shelfwise.intake.mapping import Column, resolve
 from shelfwise.intake.reading import Row
 from shelfwise.intake.report import Findings
@@ -29,6 +29,7 @@ EXPORTS: dict[str, Export] = {
     "magento": Export("Magento", magento.is_export, magento.NAMES, magento.rows),
     "shopware": Export("Shopware", shopware.is_export, shopware.NAMES, shopware.rows),
     "amazon": Export("Amazon", amazon.is_export, amazon.NAMES, amazon.rows),
+    "hosted": Export("a hosted shop", hosted.is_export, hosted.NAMES, hosted.rows),
     "prestashop": Export("PrestaShop", prestashop.is_export, prestashop.NAMES, prestashop.rows),
 }
 

@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 _NAMES = {
-    "id": """id product_id item_id offer_id sku sku_id variant_id article_id stock_code asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
+    "id": """id product_id item_id offer_id sku sku_id variant_id article_id stock_code product_number system_id product_internal_id internal_id asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
         référence reference réf référence_produit codice codigo código referencia artikelnr artikelnummer object_id _id document_id varenummer indeks kod_produktu артикул код
         商品编号 商品编码 商品id 商品_id 产品编号 货号 编码 商品編號 貨號 商品番号 商品コード 品番 商品管理番号 상품번호 상품코드""",
     "title": """title name product_name productname product_title item_name item_title produktname artikelname bezeichnung produktbezeichnung titel titre nom nom_du_produit désignation nombre
-        nombre_del_producto título titulo nome nome_prodotto titolo naam productnaam produktnamn nazwa nazwa_produktu název назва название наименование
+        nombre_del_producto título titulo nome nome_prodotto titolo naam item productnaam produktnamn nazwa nazwa_produktu název назва название наименование
         商品名称 商品标题 产品名称 名称 标题 品名 宝贝标题 商品名稱 名稱 標題 商品名 品名 タイトル 상품명 제품명""",
     "description": """description desc long_description product_description item_description body body_html body_(html) content short_description summary beschreibung artikelbeschreibung
         produktbeschreibung langbeschreibung kurzbeschreibung description_courte descripción descripcion descripción_corta descrizione descrição omschrijving beschrijving opis popis описание
@@ -28,10 +28,14 @@ _NAMES = {
         促销开始 促销开始时间 セール開始""",
     "sale_end": """sale_end sale_price_end_date sale_price_dates_to special_price_to_date special_to_date date_sale_price_ends date_on_sale_to sale_end_date sale_through_date discount_to sale_to sale_until
         促销结束 促销结束时间 セール終了""",
+    "shown_from": """shown_from available_on available_from date_available publish_date publish_at publish_on publish_from published_from publish_start publish_start_date visible_from visibility_start_date online_from
+        online_date make_active_at active_from go_live_date sichtbar_ab veröffentlichen_ab visible_à_partir_du 公開開始日 公開開始日時 定时上架时间""",
+    "shown_until": """shown_until expiration_date expires_at expires_on unpublish_date unpublish_at unpublish_on unpublished_at publish_until published_until publish_to publish_end publish_end_date discontinue_on discontinued_on
+        discontinued_at available_until available_to available_till visible_until visible_to visibility_end_date online_until online_to active_until active_to deleted_at deleted_on archived_at removed_at sichtbar_bis 公開終了日 公開終了日時 定时下架时间 下架时间""",
     "currency": "currency currency_id currencyid currency_code price_currency währung devise moneda valuta moeda waluta měna валюта 币种 货币 幣別 通貨 통화",
     "availability": """availability stock_status stock_availability in_stock is_in_stock available verfügbarkeit lieferstatus lagerstatus verfügbar disponibilité disponibilidad disponibilità disponibilidade
         beschikbaarheid tillgänglighet dostępność dostupnost наличие наявність 库存状态 是否有货 有货 庫存狀態 在庫状況 在庫状態 재고상태""",
-    "quantity": """quantity qty stock stock_quantity stock_qty stock_level available_stock current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
+    "quantity": """quantity qty stock stock_quantity stock_qty stock_level available_stock current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand total_on_hand count_on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
         cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
     "backorders": "backorders backorders_allowed allow_backorders allow_backorder continue_selling_when_out_of_stock inventory_policy variant_inventory_policy",
     "image_link": """image_link image image_url imgurl img img_url image_src main_image_url main_image picture picture_url photo thumbnail bild bild_url bildlink images image_urls product_image_url product_image_file_1 hosted_image_urls image_1 imagen imagen_url immagine imagem afbeelding
@@ -79,6 +83,12 @@ STATUS_COLUMNS = frozenset(
         "draft",
         "is_draft",
         "unlisted",
+        "visible_in_listings",
+        "visible_individually",
+        "available_for_purchase",
+        "publish_to_e_com",
+        "product_is_available",
+        "sellable",
         "password",
         "post_password",
         "aktiv",

@@ -110,5 +110,5 @@ def plain_name(name: str) -> str:
 @lru_cache(4_096)
 def bare_name(name: str) -> str:
     """'Actif (0/1)' → 'actif', 'Nom *' → 'nom', 'Prix (EUR)' → 'prix'."""
-    plain = plain_name(re.sub(r"\s*[(\[][^()\[\]]*[)\]]\s*$|[\s*:?#°]+$", "", name.strip()))
+    plain = plain_name(re.sub(r"\s*[(\[][^()\[\]]*[)\]]\s*$|[\s*:?#°.]+$", "", name.strip()))
     return plain or plain_name(name)

@@ -18,7 +18,7 @@ from typing import Any
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import columns, documents, reading
+from shelfwise.intake import columns, documents, event_fields, reading
 from shelfwise.intake.mapping import Column, plain_name, resolve
 from shelfwise.intake.reading import value_text
 from shelfwise.intake.report import Findings
@@ -48,6 +48,7 @@ _ENTRY = {
         "original_unit_price",
     ),
 }
+_WHOLE = frozenset(("jpy", "krw", "vnd", "clp", "JPY", "KRW", "VND", "CLP"))  # currencies without cents
 _IDS = ("product", "product_id", "productid", "sku", "item_sku", "product_sku")  # before item_id, often a line's number
 #: Names that an order, which holds the list, may have.
 _RECORD = {
@@ -130,6 +131,9 @@ def _is_list_text(value: object) -> bool:
 
 def _list_of(value: object) -> object:
     """A list or object written as JSON text, read; else the value."""
+    if isinstance(value, str) and value.startswith("Product ID: "):  # BigCommerce's orders
+        lines = (re.findall(r"(Product [A-Z][\w ]*?): (.*?)(?=, Product [A-Z]|$)", part) for part in value.split("|"))
+        return [dict(line) for line in lines]
     if isinstance(value, str) and value[:1] in "[{" and value[-1:] in "]}":
         try:
             return json.loads(value)
@@ -237,9 +241,9 @@ class _Reader:
                     return key, [{"product": one} for one in listed]
         order = {name: at for at, name in enumerate(_LISTS)}
         objects = [key for key, value in lists.items() if all(isinstance(one, dict) for one in value)]
-        objects = [key for key in objects if plain_name(key.rsplit(".", 1)[-1]) in order]
+        objects = [key for key in objects if _called(key) in order]
         if objects:
-            key = min(objects, key=lambda key: (order[plain_name(key.rsplit(".", 1)[-1])], key.count(".")))
+            key = min(objects, key=lambda key: (order[_called(key)], key.count(".")))
             return key, lists[key]
         products = (
             *self._synonyms.get("product", ()),
@@ -253,7 +257,8 @@ class _Reader:
         scalar = [
             key
             for key, value in lists.items()
-            if plain_name(key.rsplit(".", 1)[-1]) in products and not any(isinstance(one, dict | list) for one in value)
+            if (plain_name(key.rsplit(".", 1)[-1]) in products or _is_columns_id(key))
+            and not any(isinstance(one, dict | list) for one in value)
         ]
         if scalar:
             first = scalar[0]
@@ -305,6 +310,14 @@ class _Reader:
             candidates += [(name, plain[name]) for name in more if plain.get(name) not in (None, "")]
         if field == "customer":
             candidates = [(name, value) for name, value in candidates if not isinstance(value, dict | list)]
+        if field == "type" and listed:  # an order's line is a `product`, a `promotion`: no event's name
+            mine = columns.types(pl.Series([value_text(value) for _, value in candidates], dtype=pl.String))
+            candidates = [one for one, kind in zip(candidates, mine, strict=True) if kind or one[0] not in inside]
+        if field == "type" and not candidates and isinstance(said := plain.get("name"), str):
+            kind = columns.types(pl.Series([said], dtype=pl.String))[0]  # what happened, by its name
+            candidates = [("name", said)] if kind is not None else []
+        if field == "request_id":  # `name` is an order's, not an event's
+            candidates = [one for one in candidates if one[0] != "name" or not _is_event(one[1])]
         if not candidates:
             return ""
         if field == "type":
@@ -321,6 +334,9 @@ class _Reader:
         if field == "product" and self._known:  # of several ids the one that the catalogue has
             candidates.sort(key=lambda candidate: value_text(candidate[1]) not in self._known)
         name, value = candidates[0]
+        cents = name == "unit_amount" or "client_profile_data_email" in plain  # Stripe's, VTEX's
+        if field == "price" and cents and isinstance(value, int) and value_text(plain.get("currency")) not in _WHOLE:
+            value = value / 100
         return self._text(field, name, value)
 
     def _text(self, field: str, name: str, value: Any) -> str:
@@ -334,6 +350,25 @@ class _Reader:
             )
         self.used[field].add(name)
         return value_text(value)
+
+
+def _called(key: str) -> str:
+    """What a list is called: its own name, or that of the object whose `data` it is; Snowplow's products."""
+    parts = key.rsplit(".", 2)
+    name = parts[-2] if parts[-1] in ("data", "nodes", "edges") and len(parts) > 1 else parts[-1]
+    if name.startswith("contexts_") and re.search(r"_product_\d+$", name):
+        return "products"
+    return plain_name(name)
+
+
+def _is_columns_id(key: str) -> bool:
+    """ClickHouse's nested columns, items.id beside items.qty."""
+    head, _, last = key.rpartition(".")
+    return plain_name(head) in _LISTS and plain_name(last) in ("id", *_IDS, "item_id", "code")
+
+
+def _is_event(value: object) -> bool:
+    return isinstance(value, str) and columns.types(pl.Series([value], dtype=pl.String))[0] is not None
 
 
 def _flat(record: Mapping[str, Any], prefix: str = "", depth: int = 4) -> dict[str, Any]:
@@ -358,7 +393,7 @@ def _plain(flat: Mapping[str, Any]) -> dict[str, Any]:
     return plain
 
 
-_BACK = ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned")
+_BACK = event_fields.SYNONYMS["returned"]
 _GONE = ("qty_canceled", "qty_cancelled", "quantity_cancelled", "cancelled_quantity")
 
 

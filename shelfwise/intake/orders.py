@@ -30,7 +30,8 @@ UNPAID = frozenset(
     (
         "pending", "pending_payment", "wc-pending", "failed", "wc-failed", "draft", "checkout-draft",
         "wc-checkout-draft", "trash", "abandoned", "expired", "unpaid", "payment_error", "declined", "fraud",
-        "zahlung_ausstehend", "fehlgeschlagen", "待付款", "未付款", "支付失败",
+        "awaiting_payment", "payment_pending", "awaiting_authorization", "not_paid", "incomplete", "open_payment",
+        "on_hold_payment", "zahlung_ausstehend", "fehlgeschlagen", "待付款", "未付款", "支付失败",
     )
 )  # fmt: skip
 #: Ids of what shops book beside products, where the catalogue has no such product; whole ids, * for any letters.

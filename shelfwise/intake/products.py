@@ -210,6 +210,9 @@ def _frames(rows: Iterator[tuple[int, Row]], cleaner: Cleaner, findings: Finding
     made: list[tuple[Any, ...]] = []
     for line, row in rows:
         findings.read += 1
+        if (why := cleaner.no_product(row)) != "":
+            findings.add("no_product_row", "dropped", why, [(line, value_text(next(iter(row.values()), "")))])
+            continue
         made.append(cleaner.product(line, row))
         if len(made) == CHUNK:
             yield _valid(made, findings)

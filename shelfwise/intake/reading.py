@@ -165,9 +165,12 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
         first, numbered = _past_remarks(first, numbered, delimiter)
     skipped = first[0] - 1
     delimiter = delimiter or max(",;|\t", key=_outside_quotes(first[1]).count)
-    texts = chain((first[1],), (text for _, text in numbered))
+    texts: Iterator[str] = chain((first[1],), (text for _, text in numbered))
     csv.field_size_limit(max(csv.field_size_limit(), MAX_FIELD))  # the module's own 131,072 is short for HTML
+    if delimiter == "\t":
+        texts = map(_tabbed, texts)
     reader = csv.reader(texts, delimiter=delimiter, strict=True)
+    footer: tuple[int, list[str]] | None = None  # a line of one field, which only the file's end may have
     begin = 1 + skipped
     header: list[str] | None = None
     named = 0  # fields up to the last one with a name
@@ -186,7 +189,10 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
                 elif named <= len(row) < len(header):
                     row += [""] * (len(header) - len(row))
                 row = [_FORMULA.sub(r"\1", field) if field[:2] == '="' else field for field in row]
-                if len(row) != len(header):
+                if len(row) == 1 and len(header) > 3:
+                    footer = footer or (begin, row)
+                elif len(row) != len(header) or footer is not None:
+                    begin, row = footer or (begin, row)
                     few = len(row) < len(header)
                     raise UnreadableFile(
                         path,
@@ -194,8 +200,11 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
                         line=begin,
                         column=header[len(row)] if few else header[-1],
                     )
-                yield begin, row, delimiter
+                else:
+                    yield begin, row, delimiter
             begin = reader.line_num + 1 + skipped
+        if footer is not None and header is not None:  # what counts or signs the rows; a row that says nothing else
+            yield footer[0], footer[1] + [""] * (len(header) - 1), delimiter
     except csv.Error as error:
         problem = str(error)
         if "field limit" in problem:
@@ -203,6 +212,20 @@ def _csv(path: Path, kind: str) -> Iterator[tuple[int, list[str], str]]:
         elif "unexpected end of data" in problem:
             problem = "a quote is opened here and never closed"
         raise UnreadableFile(path, problem, line=begin) from None
+
+
+def _tabbed(text: str) -> str:
+    """A line of a file with tabs; quotes that are part of its texts, as in `27" screen`, made good."""
+    if '"' not in text:
+        return text
+    try:
+        for _ in csv.reader([text], delimiter="\t", strict=True):
+            pass
+    except csv.Error as error:
+        if "expected after" in str(error):
+            fields = text.rstrip("\r\n").split("\t")
+            return "\t".join('"' + field.replace('"', '""') + '"' for field in fields) + "\n"
+    return text
 
 
 _REMARKS = 20  # lines that may stand before the headings

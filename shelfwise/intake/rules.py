@@ -71,6 +71,7 @@ def product_problem() -> pl.Expr:
         *(_text(name, 4_000) for name in ("image_link", "link")),
         *(_number(name, 0, 1e12) for name in ("price", "sale_price")),
         _when(pl.col("sale_end") <= pl.col("sale_start"), "sale_end: must lie after sale_start"),
+        _when(pl.col("shown_until") <= pl.col("shown_from"), "shown_until: must lie after shown_from"),
         _when(pl.col("created") < 0, "created: lies before 1970"),
         _when(
             ~pl.col("availability").is_in([str(a) for a in Availability]).fill_null(value=False),

@@ -58,8 +58,8 @@ def rows(sheet: Sheet) -> Rows:
         sheet.findings.add("rows_apart", "note", why, [(0, handle) for handle in sorted(apart)], count=len(apart))
     for handle, group in products.items():
         if not handle:
-            for line, row, raw in group:
-                yield line, {"id": row.get("variant_sku", "").lstrip("'"), "title": row.get("title", "")}, raw
+            for one in group:  # a row by itself
+                yield from _product(sheet, one[1].get("variant_sku", "").lstrip("'"), [one])
             continue
         yield from _product(sheet, handle, group)
 

@@ -42,11 +42,11 @@ _AVAILABILITY: dict[Availability, str] = {
 _STATUS: dict[Status, str] = {
     Status.ACTIVE: """
         active|published|publish|enabled|enable|live|visible|online|on|yes|true|1|y|x|both|everywhere|catalog, search|catalogue, search|catalog search|shown|approved|buyable|listed|public|for sale|in stock|
-        available|ok|aktiv|aktiviert|sichtbar|veröffentlicht|ja|actif|active|activé|publié|oui|activo|activa|publicado|visible|sí|si|attivo|attiva|pubblicato|visibile|ativo|sim|
+        available|ok|aktiv|aktiviert|sichtbar|veröffentlicht|ja|actif|active|activé|publié|oui|activo|activa|publicado|visible|sí|si|30|attivo|attiva|pubblicato|visibile|ativo|sim|
         actief|gepubliceerd|zichtbaar|aktivní|aktywny|opublikowany|widoczny|активен|активный|опубликован|да|
         上架|已上架|启用|啟用|显示|顯示|在售|已发布|已發布|正常|是|公開|公開済み|公開中|販売中|表示|有効|판매중|공개|사용""",
     Status.DRAFT: """
-        draft|pending|pending review|in review|review|auto draft|future|scheduled|unapproved|incomplete|in progress|not ready|new draft|entwurf|ausstehend|brouillon|en attente|
+        draft|pending|pending review|proposed|rejected|in review|review|auto draft|future|scheduled|unapproved|incomplete|in progress|not ready|new draft|entwurf|ausstehend|brouillon|en attente|
         borrador|pendiente|bozza|rascunho|concept|koncept|szkic|návrh|черновик|草稿|待审核|待審核|待上架|下書き|レビュー待ち|임시저장""",
     Status.ARCHIVED: """
         archived|archive|deleted|delete|trash|trashed|removed|discontinued|end of life|eol|retired|expired|archiviert|gelöscht|papierkorb|archivé|archivado|eliminado|archiviato|arquivado|

@@ -26,6 +26,7 @@ from shelfwise.schema import (
     MAX_QUERY,
     MAX_TEXT,
     MAX_TITLE,
+    PRODUCT_TIMES,
     Availability,
     Event,
     EventType,
@@ -124,6 +125,8 @@ PRODUCT = {
     "sale_price": _number("What it costs from sale_start to sale_end.", 0, 1e12),
     "sale_start": _time(f"When the sale price begins to hold: {_ISO}; at once when left out."),
     "sale_end": _time(f"When it ends: {_ISO}; never when left out."),
+    "shown_from": _time(f"When it begins to be shown: {_ISO}; at once when left out."),
+    "shown_until": _time(f"When it is shown no more: {_ISO}; never when left out."),
     "currency": _text("ISO 4217, for example USD.", MAX_TITLE),
     "availability": _choice("in_stock when left out.", Availability),
     "status": _choice(
@@ -348,7 +351,7 @@ def _product(row: Any, where: str) -> Product:
     values = _known(row, PRODUCT, where)
     if "id" not in values:
         raise invalid(_at(where, "id"), "is required; give it a value")
-    for name in ("created", "sale_start", "sale_end"):
+    for name in PRODUCT_TIMES:
         if name in values:
             values[name] = parse_time(values[name], _at(where, name))
     if "attributes" in values:

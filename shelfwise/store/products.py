@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, TextClause, func, or_, select, update
+from sqlalchemy import Connection, TextClause, or_, select, update
 
-from shelfwise.schema import PRODUCT_COLUMNS, Product, now, to_micros
+from shelfwise.schema import PRODUCT_COLUMNS, PRODUCT_TIMES, Product, now, to_micros
 from shelfwise.store.connection import Database
 from shelfwise.store.events import chunks, count_up
 from shelfwise.store.rows import frame_of, product_of, product_row
@@ -17,6 +17,7 @@ from shelfwise.store.tables import conflict_insert, products, tally
 
 _COLUMNS = [products.c[name] for name in PRODUCT_COLUMNS]
 _NAMES = ", ".join(PRODUCT_COLUMNS)
+_EDGES = [products.c[name] for name in PRODUCT_TIMES[1:]]
 _CHUNK = 500
 
 
@@ -74,7 +75,7 @@ def remove(connection: Connection, name: str) -> bool:
     number = next_revision(connection)
     empty: dict[str, Any] = {column: "" for column, kind in PRODUCT_COLUMNS.items() if kind == pl.String()}
     empty |= {"id": name, "price": None, "created": 0, "attributes": "{}", "availability": "out_of_stock"}
-    empty |= {"status": "active", "sale_price": None, "sale_start": None, "sale_end": None}
+    empty |= {"status": "active", "sale_price": None} | dict.fromkeys(PRODUCT_TIMES[1:])
     statement = update(products).where(products.c.id == name, ~products.c.deleted)
     gone = connection.execute(statement.values(**empty, deleted=True, revision=number)).rowcount
     count_up(connection, products=-gone)
@@ -138,24 +139,22 @@ def changes(connection: Connection, since: int) -> tuple[int, list[ProductChange
     return newest, [ProductChange(row[0], None if row[-1] else product_of(row[:-1])) for row in rows]
 
 
-def next_turn(connection: Connection) -> int | None:
-    """When the next sale begins or ends, µs, after the moment up to which that was said; None for never."""
-    turned = connection.execute(select(tally.c.value).where(tally.c.name == "sales_turned")).scalar() or 0
-    edges = [
-        connection.execute(select(func.min(edge)).where(edge > turned)).scalar()
-        for edge in (products.c.sale_start, products.c.sale_end)
-    ]
-    return min((int(edge) for edge in edges if edge is not None), default=None)
+def next_turn(database: Database) -> int | None:
+    """When the next sale or product begins or ends, µs, after the moment up to which that was said; None for never."""
+    after = "(SELECT value FROM tally WHERE name = 'sales_turned')"
+    parts = (f"SELECT MIN({edge.name}) AS edge FROM products WHERE {edge.name} > {after}" for edge in _EDGES)
+    edge = database.fetch(f"SELECT MIN(edge) FROM ({' UNION ALL '.join(parts)}) AS edges", ())[0][0]
+    return None if edge is None else int(edge)
 
 
 def turn(connection: Connection, time: int) -> int:
-    """Give the products whose sale began or ended since the last turn the next revision, so that all follow; how
-    many."""
+    """Give the products that began or ended, or whose sale did, since the last turn the next revision, so that all
+    follow; how many."""
     counter = tally.c.name == "sales_turned"
     turned = int(connection.execute(select(tally.c.value).where(counter)).scalar_one())
     if turned >= time:
         return 0
-    crossed = or_(*(edge.between(turned + 1, time) for edge in (products.c.sale_start, products.c.sale_end)))
+    crossed = or_(*(edge.between(turned + 1, time) for edge in _EDGES))
     number = next_revision(connection)
     moved = connection.execute(update(products).where(crossed, ~products.c.deleted).values(revision=number)).rowcount
     connection.execute(update(tally).where(counter).values(value=time))

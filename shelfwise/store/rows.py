@@ -16,6 +16,7 @@ from shelfwise.schema import (
     EVENT_TYPES,
     MAX_ID,
     PRODUCT_COLUMNS,
+    PRODUCT_TIMES,
     Availability,
     Campaign,
     Event,
@@ -91,8 +92,7 @@ def product_row(product: Product) -> dict[str, Any]:
         else "{}",
         "status": str(product.status),
         "sale_price": None if product.sale_price is None else float(product.sale_price),
-        "sale_start": _micros(product.sale_start),
-        "sale_end": _micros(product.sale_end),
+        **{name: _micros(getattr(product, name)) for name in PRODUCT_TIMES[1:]},
     }
 
 
@@ -105,7 +105,7 @@ def product_of(row: Sequence[Any]) -> Product:
     _SET(product, "created", from_micros(row[13]))
     _SET(product, "attributes", orjson.loads(row[14]))
     _SET(product, "status", _STATUS.get(product.status, Status.HIDDEN))
-    for name in ("sale_start", "sale_end"):
+    for name in PRODUCT_TIMES[1:]:
         if (micros := getattr(product, name)) is not None:
             _SET(product, name, from_micros(micros))
     _SET(product, "original_price", None)
@@ -169,7 +169,7 @@ def checked_events(frame: pl.DataFrame) -> pl.DataFrame:
     return frame
 
 
-_LATE = ("status", "sale_price", "sale_start", "sale_end")  # a frame may lack these: active, and no sale
+_LATE = ("status", "sale_price", *PRODUCT_TIMES[1:])  # a frame may lack these: active, and no sale
 
 
 def checked_products(frame: pl.DataFrame) -> pl.DataFrame:

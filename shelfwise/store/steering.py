@@ -67,10 +67,6 @@ _SYNONYM = _Kind("synonym", tables.synonyms, _synonym_dump)
 _KINDS = {kind.name: kind for kind in (_RULE, _SYNONYM)}
 
 
-def revision(connection: Connection) -> int:
-    return int(connection.execute(select(tally.c.value).where(_REVISION)).scalar_one())
-
-
 def rules(connection: Connection) -> list[Rule]:
     """Ordered by id."""
     table = tables.rules

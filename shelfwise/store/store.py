@@ -62,6 +62,8 @@ def open_store(url: str, *, durable: bool = True) -> Store:
 
 _RETIRED = "retired"  # side table: what a full feed retired last
 
+_NONE = pl.DataFrame(schema=EVENT_COLUMNS)  # no events
+
 
 class Store:
     """Products and events. Safe for many threads, and for many processes over one file or server.
@@ -158,8 +160,11 @@ class Store:
 
     def product_revision(self) -> int:
         """Grows with each change of the catalogue, by whichever process: one read of one row."""
-        with self._database.read() as connection:
-            return products.revision(connection)
+        return self._tally("product_revision")
+
+    def _tally(self, name: str) -> int:
+        mark = "?" if self._database.sqlite else "%s"
+        return int(self._database.fetch(f"SELECT value FROM tally WHERE name = {mark}", (name,))[0][0])
 
     def check_writable(self) -> None:
         """Raises StoreError when nothing can be written now; waits while another process writes."""
@@ -167,11 +172,10 @@ class Store:
             pass
 
     def turn_sales(self, time: datetime) -> int:
-        """Let every process see the products whose sale has begun or ended by now; how many. Two indexed reads, and
-        nothing written, where none has."""
+        """Let every process see the products that have begun or ended by now, or whose sale has; how many. One indexed
+        read, and nothing written, where none has."""
         micros = to_micros(time)
-        with self._database.read() as connection:
-            edge = products.next_turn(connection)
+        edge = products.next_turn(self._database)
         if edge is None or edge > micros:
             return 0
         with self._database.write() as connection:
@@ -226,6 +230,9 @@ class Store:
     def events_since(self, sequence: int, limit: int) -> tuple[int, pl.DataFrame]:
         """EVENT_COLUMNS of up to `limit` events in the order of arrival after `sequence` (0: all), and the sequence to
         go on from. Nothing that is committed later is ever skipped."""
+        mark = "?" if self._database.sqlite else "%s"
+        if not self._database.fetch(f"SELECT 1 FROM events WHERE sequence > {mark} LIMIT 1", (sequence,)):
+            return sequence, _NONE
         with self._database.read() as connection:
             return events.since(connection, sequence, limit)
 
@@ -261,8 +268,7 @@ class Store:
 
     def newest_sequence(self) -> int:
         """The sequence of the newest arrival, 0 without events: where `events_since` starts to follow."""
-        with self._database.read() as connection:
-            return events.newest(connection)
+        return int(self._database.fetch("SELECT MAX(sequence) FROM events", ())[0][0] or 0)
 
     def sold(self, without: Collection[str] = (), *, products: Collection[str] | None = None) -> dict[str, float]:
         """Days on which a customer bought the product, by product id; its keenest customer counts one day: what one
@@ -400,8 +406,7 @@ class Store:
 
     def steering_revision(self) -> int:
         """Grows with each change of a rule or synonym, by whichever process: one read of one row."""
-        with self._database.read() as connection:
-            return steering.revision(connection)
+        return self._tally("steering_revision")
 
     def audit(self, n: int = 100) -> list[Change]:
         """The newest n changes of rules and synonyms, newest first."""

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 #: The newest migration: what `open_store` compares with, so that an up-to-date record needs no Alembic.
-REVISION = "0007"
+REVISION = "0008"
 #: Marks a SQLite file as a Shelfwise record ("Shlf"), so that another program's file is never touched.
 APPLICATION_ID = 0x53686C66
 
@@ -57,10 +57,14 @@ products = Table(
     Column("sale_price", Double),
     Column("sale_start", BigInteger),
     Column("sale_end", BigInteger),
+    Column("shown_from", BigInteger),
+    Column("shown_until", BigInteger),
     Index("products_id", "id", unique=True),
     Index("products_revision", "revision"),
     Index("products_sale_start", "sale_start"),
     Index("products_sale_end", "sale_end"),
+    Index("products_shown_from", "shown_from"),
+    Index("products_shown_until", "shown_until"),
     sqlite_autoincrement=True,
 )
 

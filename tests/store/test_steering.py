@@ -123,10 +123,10 @@ def test_a_record_of_the_first_revision_is_migrated(url: str) -> None:
     with engine.begin() as connection:
         accounts = ("accounts", "account_sessions", "account_links", "account_attempts")
         campaigns = ("campaign_plans", "campaign_contacts", "campaign_answers", "campaign_consents")
-        connection.execute(text("DROP INDEX products_sale_start"))
-        connection.execute(text("DROP INDEX products_sale_end"))
+        for edge in ("sale_start", "sale_end", "shown_from", "shown_until"):
+            connection.execute(text(f"DROP INDEX products_{edge}"))
         connection.execute(text("DELETE FROM tally WHERE name = 'sales_turned'"))
-        for column in ("status", "sale_price", "sale_start", "sale_end"):
+        for column in ("status", "sale_price", "sale_start", "sale_end", "shown_from", "shown_until"):
             connection.execute(text(f"ALTER TABLE products DROP COLUMN {column}"))
         for table in ("rules", "synonyms", "audit", *accounts, *campaigns):
             connection.execute(text(f"DROP TABLE {table}"))

@@ -21,7 +21,7 @@ from starlette.responses import Response
 
 from shelfwise.intake.images import Photos
 from shelfwise.models.pictograms import FILE
-from shelfwise.schema import Product, Status
+from shelfwise.schema import Product, now
 from shelfwise.serve.wire import Refused
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def mount(app: FastAPI, service: Service) -> None:
         product = service.shop.store.product(id)
         if product is None:
             raise Refused(404, "unknown_product", f"no product has the id {id[:60]!r}")
-        if product.status is not Status.ACTIVE:
+        if product.offered(now()) is None:
             product = Product(id=product.id)  # its photo and name are nobody's but the merchant's
         body, kind = await asyncio.to_thread(picture, service.shop.folder, product, int(size))
         tag = f'"{hashlib.sha256(body).hexdigest()[:20]}"'
