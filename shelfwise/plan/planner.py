@@ -18,6 +18,7 @@ from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, foreca
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
 from shelfwise.plan.demand.record import sales_panel
+from shelfwise.plan.inventory.ahead import put_ahead
 from shelfwise.plan.inventory.orders import Order, levels, order_list, pressure, span_of, totals
 from shelfwise.plan.inventory.simulated import simulate_stock
 from shelfwise.plan.inventory.stock import load_stock, put_stock, stock, stock_row
@@ -109,8 +110,12 @@ class Planner:
         spans = [span_of(row, lead_time, review) for row in rows]
         horizon = max(lead + every for lead, every in spans)
         until = None if day is None else datetime(day.year, day.month, day.day, tzinfo=UTC)
-        panel, made = self._made("week", horizon, until, progress)
-        quantiles, means = self._of(panel, made, [row["product"] for row in rows], horizon, strict=False)
+        products = [row["product"] for row in rows]
+        panel, made = self._made("week", max(horizon, _USUAL), until, progress)
+        quantiles, means = self._of(panel, made, products, max(horizon, _USUAL), strict=False)
+        if day is None:
+            put_ahead(self._store, products, panel.date_of(panel.periods), means)
+        quantiles, means = quantiles[:, :horizon], means[:, :horizon]
         lines = order_list(
             rows,
             quantiles,

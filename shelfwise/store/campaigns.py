@@ -50,9 +50,7 @@ class CampaignRecord:
 
     def plans(self) -> dict[str, str]:
         """id -> JSON text, ordered by id."""
-        with self._database.read() as connection:
-            rows = connection.execute(select(campaign_plans).order_by(campaign_plans.c.id))
-            return {row.id: row.record for row in rows}
+        return dict(self._database.fetch("SELECT id, record FROM campaign_plans ORDER BY id", ()))
 
     def plan(self, id: str) -> str | None:
         with self._database.read() as connection:

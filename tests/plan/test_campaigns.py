@@ -28,6 +28,7 @@ from shelfwise.plan.campaigns.response import History, Logistic
 from shelfwise.plan.campaigns.sending import export, listed, plan_campaigns
 from shelfwise.plan.campaigns.supply import spare
 from shelfwise.plan.campaigns.words import bought, reason
+from shelfwise.plan.inventory.ahead import expected, put_ahead
 from shelfwise.plan.inventory.stock import put_stock, stock_row
 from shelfwise.schema import EVENT_COLUMNS, Availability, Campaign, Product, Rule, RuleAction, Status, to_micros
 from shelfwise.store import Store, open_store
@@ -392,6 +393,20 @@ def test_what_runs_out_is_not_advertised(store: Store) -> None:
     put_stock(store, [stock_row({"product": f"tea-{n}", "on_hand": 0}) for n in range(5)])
     with pytest.raises(NotEnoughData, match="run out"):
         audience(store, history(store), tea(), Rules(), moment)
+
+
+def test_what_sells_by_itself_is_what_the_forecast_expects(store: Store) -> None:
+    moment = START - timedelta(days=7)
+    put_stock(store, [stock_row({"product": f"tea-{n}", "on_hand": 1_000}) for n in range(2)])
+    usual = spare(store, history(store), ["tea-0", "tea-1"], moment, END)
+    put_ahead(store, ["tea-0"], moment.date() - timedelta(days=3), np.array([[70.0, 140.0]]))
+    left = spare(store, history(store), ["tea-0", "tea-1"], moment, moment + timedelta(days=21))
+    midnight = datetime(moment.year, moment.month, moment.day, tzinfo=UTC)
+    gone = (moment - midnight) / timedelta(days=1)
+    assert left["tea-0"] == pytest.approx(1_000 - 10 * (4 - gone) - 140 - 20 * (10 + gone))
+    assert spare(store, history(store), ["tea-1"], moment, END)["tea-1"] == usual["tea-1"]
+    later = moment + timedelta(days=60)  # the forecast is old then
+    assert "tea-0" not in expected(store, ["tea-0"], later, later + timedelta(days=7))
 
 
 def test_without_a_holdout_alike_others_are_shown_with_a_warning(store: Store) -> None:

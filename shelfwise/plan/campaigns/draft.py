@@ -11,7 +11,7 @@ import orjson
 import polars as pl
 
 from shelfwise.errors import InvalidRecord
-from shelfwise.schema import MAX_ID, MAX_TITLE, RuleAction, check_number, check_text, check_time, now
+from shelfwise.schema import MAX_ID, MAX_TITLE, Rule, RuleAction, check_number, check_text, check_time, now
 from shelfwise.store import Offers, Store
 
 CHANNELS = ("email", "letter", "sms", "app", "site")
@@ -183,12 +183,12 @@ def draft(store: Store, id: str) -> Draft:
     return Draft.from_json(orjson.loads(text))
 
 
-def hidden(store: Store) -> frozenset[str]:
-    """Products that a merchant's rule hides now."""
+def hidden(rules: Sequence[Rule]) -> frozenset[str]:
+    """Products that merchants' rules hide now."""
     moment = now()
     return frozenset(
         product
-        for rule in store.rules()
+        for rule in rules
         if rule.action is RuleAction.HIDE
         and (rule.start is None or rule.start <= moment)
         and (rule.end is None or rule.end > moment)
@@ -200,7 +200,7 @@ def sellable(store: Store, offers: Sequence[Offer]) -> dict[str, tuple[str, ...]
     """code -> products of the offer that can be sold now: categories spelled out, without what is out of stock, not
     shown, or hidden by a merchant's rule."""
     frame = Offers(store).products_frame().select("id", "product_type", "availability")
-    free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden(store))))
+    free = frame.filter(~pl.col("availability").is_in(_GONE) & ~pl.col("id").is_in(list(hidden(store.rules()))))
     ids = set(free["id"])
     by_category: dict[str, tuple[str, ...]] = {}
     for offer in offers:

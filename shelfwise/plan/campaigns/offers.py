@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from shelfwise.plan.campaigns.draft import Draft, Offer, drafts, hidden
-from shelfwise.schema import Availability
+from shelfwise.schema import Availability, Rule
 from shelfwise.store import Offers, Store
 from shelfwise.store.campaigns import SENT
 
@@ -53,16 +53,17 @@ class Running:
         self._store = store
         self._catalogue = Offers(store)
         self._drafts: dict[str, Draft] = {}
+        self._rules: list[Rule] = []
         self._hidden: frozenset[str] = frozenset()
         self._stamp: int | None = None
 
     def refresh(self) -> None:
+        """Where nobody has written since, only what time alone changes: which rules hold now."""
         stamp = self._store.stamp()
-        if stamp is not None and stamp == self._stamp:
-            return
-        self._drafts = {one.id: one for one in drafts(self._store)}
-        self._hidden = hidden(self._store)
-        self._stamp = stamp
+        if stamp is None or stamp != self._stamp:
+            self._drafts = {one.id: one for one in drafts(self._store)}
+            self._rules, self._stamp = self._store.rules(), stamp
+        self._hidden = hidden(self._rules)
 
     def for_customer(self, customer: str, moment: datetime, k: int) -> list[Invitation]:
         """Who was held out, did not consent or was not addressed gets none; so does who costs more than they bring. Of

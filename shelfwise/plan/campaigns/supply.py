@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from shelfwise.plan.campaigns.response import History
+from shelfwise.plan.inventory.ahead import expected
 from shelfwise.plan.inventory.stock import stock
 from shelfwise.schema import to_micros
 from shelfwise.store import Store
@@ -20,7 +21,8 @@ def spare(store: Store, history: History, products: Sequence[str], moment: datet
     """product -> units left over by `end`, 0 for what runs out; only products whose stock is known.
 
     Stock is what is on hand and what comes before the end, as loaded by `load stock`, else an attribute of the product.
-    What sells by itself is the rate of the last eight weeks.
+    What sells by itself is what the newest order list's forecast expects; of what it does not have, the rate of the
+    last eight weeks.
     """
     held = _recorded(store, products, end)
     for id, product in store.products([id for id in products if id not in held]).items():
@@ -36,7 +38,9 @@ def spare(store: Store, history: History, products: Sequence[str], moment: datet
     mine = lately.join(pl.DataFrame({"product": list(held)}), on="product", how="semi")
     sold = dict(mine.group_by("product").agg(pl.col("quantity").fill_null(1.0).sum()).iter_rows())
     days = max(0.0, (end - moment).total_seconds() / 86_400)
-    return {id: max(0.0, units - sold.get(id, 0.0) / _DAYS * days) for id, units in held.items()}
+    usual = {id: sold.get(id, 0.0) / _DAYS * days for id in held}
+    demand = usual | expected(store, held, moment, end)
+    return {id: max(0.0, units - demand[id]) for id, units in held.items()}
 
 
 def _recorded(store: Store, products: Sequence[str], end: datetime) -> dict[str, float]:
