@@ -137,6 +137,9 @@ class Settings(BaseSettings):
     )
 
     # Planning
+    country: str = Field(
+        "", max_length=3, description="Whose public holidays forecasts know (ISO 3166, for example US); empty for none."
+    )
     lead_time: float = Field(14, ge=0, le=730, description="Days from order to delivery, where stock does not say.")
     review: float = Field(7, ge=1, le=365, description="Days from one order to the next, where stock does not say.")
     service_level: float = Field(

@@ -13,6 +13,7 @@ from shelfwise.errors import InvalidRequest
 if TYPE_CHECKING:
     import polars as pl
 
+Country = Annotated[str, typer.Option(help="Whose public holidays the calendar has, for example US.")]
 TABLE = "A long table unique_id, ds, y: CSV, CSV.gz or Parquet; optional in_stock, facts, what is known ahead."
 
 
@@ -21,6 +22,7 @@ def benchmark_demand(
     horizon: Annotated[int, typer.Option(help="Periods to forecast.", min=1)],
     season: Annotated[int, typer.Option(help="Periods of a season; by default that of the calendar.", min=0)] = 0,
     windows: Annotated[int, typer.Option(help="How many times the newest periods are forecast.", min=1)] = 1,
+    country: Country = "",
     only: Annotated[list[str] | None, typer.Option(help="Only these rows; repeatable.")] = None,
     threads: Annotated[int, typer.Option(help="Threads of the learning.", min=1, max=256)] = 2,
     as_json: AsJson = False,
@@ -30,7 +32,14 @@ def benchmark_demand(
 
     with progress_bar("Demand") as progress:
         result = demand_benchmark(
-            file, horizon=horizon, season=season, windows=windows, only=only, threads=threads, progress=progress
+            file,
+            horizon=horizon,
+            season=season,
+            windows=windows,
+            country=country,
+            only=only,
+            threads=threads,
+            progress=progress,
         )
     _show(result, as_json, ("wql", "mase", "wape", "bias", "cover80", "cover90", "fit_seconds"))
 
@@ -47,6 +56,7 @@ def benchmark_orders(
     ] = None,
     static: Annotated[Path | None, typer.Option(help="unique_id and facts; unit_price multiplies both costs.")] = None,
     season: Annotated[int, typer.Option(help="Periods of a season; by default that of the calendar.", min=0)] = 0,
+    country: Country = "",
     threads: Annotated[int, typer.Option(help="Threads of the learning.", min=1, max=256)] = 2,
     as_json: AsJson = False,
 ) -> None:
@@ -64,6 +74,7 @@ def benchmark_orders(
             state=state,
             static=static,
             season=season,
+            country=country,
             threads=threads,
             progress=progress,
         )

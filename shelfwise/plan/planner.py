@@ -14,6 +14,7 @@ import polars as pl
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnknownProduct
 from shelfwise.plan.demand.accuracy import Accuracy, compare
+from shelfwise.plan.demand.holidays import check_country
 from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of, quantile_at
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
@@ -203,6 +204,8 @@ class Planner:
                 if progress:
                     progress(0, 0, "reading sales")
                 panel = sales_panel(self._store, frequency=frequency, until=until, sold=self._units())
+                settings = self._settings
+                panel = replace(panel, country=check_country(settings.country))
                 quiet = _QUIET * (7 if frequency == "day" else 1)
                 sold = np.nansum(panel.y[:, -quiet:], axis=1) > 0
                 active = np.flatnonzero(sold)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from shelfwise.errors import InvalidRecord, InvalidRequest, NotEnoughData, ShelfwiseError, UnreadableFile
 from shelfwise.plan.demand.benchmark import by_method, measure
 from shelfwise.plan.demand.features import demand_class
+from shelfwise.plan.demand.holidays import check_country, easter_distance, holiday_counts
 from shelfwise.plan.demand.methods import METHODS, run
 from shelfwise.plan.demand.model import LEVELS, forecast, quantile_at, without_outliers
 from shelfwise.plan.demand.panel import Panel, panel_of, read_panel
@@ -245,6 +247,16 @@ def test_days_know_their_year() -> None:
     assert abs(made.mean.sum() / y[:, 740:].sum() - 1) < 0.15
     with_season = made.weights["smooth"]
     assert "seasonal" in with_season
+
+
+def test_holidays_move_through_the_calendar() -> None:
+    starts = [date(2024, 3, 18) + timedelta(days=7 * week) for week in range(4)]
+    assert holiday_counts("GB", starts).tolist() == [0, 1, 0, 0]  # Good Friday, in the whole country
+    assert easter_distance([date(2024, 3, 30), date(2025, 4, 20), date(2025, 7, 1)]).tolist()[:2] == [-1, 0]
+    with pytest.raises(InvalidRequest, match="ISO 3166"):
+        check_country("Atlantis")
+    panel = replace(panel_of(long(drawn(20, 60))), country="US")
+    assert np.isfinite(forecast(panel, 4).mean).all()
 
 
 def test_a_level_that_has_moved_is_not_answered_by_last_season() -> None:

@@ -26,6 +26,7 @@ def demand_benchmark(
     horizon: int,
     season: int = 0,
     windows: int = 1,
+    country: str = "",
     threads: int = 1,
     only: Iterable[str] | None = None,
     progress: Progress | None = None,
@@ -34,7 +35,7 @@ def demand_benchmark(
 
     windows: how many times the newest `horizon` periods are forecast, each window before the one after it.
     """
-    panel = read_panel(file, season=season)
+    panel = read_panel(file, season=season, country=country)
     return measure(panel, horizon, windows=windows, threads=threads, only=only, progress=progress)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from shelfwise.plan.demand.holidays import easter_distance, holiday_counts
 from shelfwise.plan.demand.methods import METHODS, STATE, run
 from shelfwise.plan.demand.panel import Panel
 
@@ -69,6 +70,11 @@ class Features:
         self._year_day = year_day.astype(np.float32)
         self._weekday = ((dates.astype(int) + 3) % 7).astype(np.float32)
         self._month_day = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(np.float32)
+        self._holidays: tuple[Array, Array] | None = None
+        if panel.country:
+            starts = [panel.date_of(t) for t in range(panel.periods + horizon + 2)]
+            counts = holiday_counts(panel.country, starts)
+            self._holidays = np.concatenate([[0.0], np.cumsum(counts)]), easter_distance(starts)
         self._known = {}
         for name, matrix in panel.known.items():
             filled = np.isfinite(matrix)
@@ -131,6 +137,8 @@ class Features:
             columns.append(self._year_day[middle])
         if panel.frequency == "day":
             columns += [self._weekday[middle], self._month_day[middle]]
+        if self._holidays is not None and panel.frequency != "year":
+            columns += self._festive(origins, first, last, YEAR * ((last - 1) // YEAR + 1) if daily else back, middle)
         for total, count in self._known.values():
             now = _mean_of(total, count, series, origins + first - 1, origins + last)
             usual = _mean_of(total, count, series, origins - self.window, origins)
@@ -193,6 +201,23 @@ class Features:
         lean = 2 * (scale + 1)
         own = (28 * own + lean * ratio) / (28 * was + lean)
         return np.clip(np.where(ok & np.isfinite(own), own, ratio), 0.2, 5.0)
+
+    def _festive(self, origins: Array, first: Array, last: Array, back: Array, middle: Array) -> list[Array]:
+        """Public holidays a period: in a block, more than a season ago in it, just before and after it; days to Easter,
+        then and a season ago."""
+        assert self._holidays is not None
+        total, easter = self._holidays
+        most = len(total) - 1
+
+        def between(start: Array, end: Array) -> Array:
+            return np.asarray(total[np.clip(end, 0, most)] - total[np.clip(start, 0, most)])
+
+        start, end, length = origins + first - 1, origins + last, last - first + 1
+        now, then = between(start, end) / length, between(start - back, end - back) / length
+        known = start - back >= 0
+        ago = np.where(known, easter[np.clip(middle - back, 0, len(easter) - 1)], np.nan)
+        around = [between(start - 1, start), between(end, end + 1)]
+        return [now, np.where(known, now - then, np.nan), *around, easter[middle], ago]
 
     def _panel_ratio(self, origins: Array, first: Array, last: Array, back: Array) -> Array:
         """How much more all products together sold in the same block a season ago than just before it."""

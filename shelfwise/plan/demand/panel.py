@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.errors import InvalidRecord, NotEnoughData, UnreadableFile
+from shelfwise.plan.demand.holidays import check_country
 
 Array = np.ndarray[Any, Any]
 
@@ -32,6 +33,7 @@ class Panel:
     known:  known ahead, name → float32 [n, T or more]: prices, promotions. Columns after T are the future's.
     static: name → int32 [n]: category codes.
     notes:  what was mended on the way in, in words.
+    country: whose public holidays the calendar has (ISO 3166), "" for none.
     """
 
     ids: tuple[str, ...]
@@ -42,6 +44,7 @@ class Panel:
     known: Mapping[str, Array] = field(default_factory=dict)
     static: Mapping[str, Array] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    country: str = ""
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -68,7 +71,7 @@ class Panel:
         )
 
 
-def read_panel(path: Path, *, season: int = 0, static: Path | None = None) -> Panel:
+def read_panel(path: Path, *, season: int = 0, static: Path | None = None, country: str = "") -> Panel:
     """A panel from CSV (plain or .gz) or Parquet with `unique_id, ds, y` and what else is there (see `panel_of`).
 
     static: a table `unique_id, …` of facts that do not change. Raises UnreadableFile, InvalidRecord, NotEnoughData.
@@ -83,7 +86,7 @@ def read_panel(path: Path, *, season: int = 0, static: Path | None = None) -> Pa
         table = table.join(
             facts.select(fresh).with_columns(pl.col("unique_id").cast(pl.String)), on="unique_id", how="left"
         )
-    return panel_of(table, season=season, source=str(path))
+    return replace(panel_of(table, season=season, source=str(path)), country=check_country(country))
 
 
 def read_table(path: Path) -> pl.DataFrame:

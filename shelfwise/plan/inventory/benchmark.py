@@ -46,6 +46,7 @@ def orders_benchmark(
     state: Path | None = None,
     static: Path | None = None,
     season: int = 0,
+    country: str = "",
     threads: int = 1,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def orders_benchmark(
             raise InvalidRequest(name, f"is {value}; it must be {low} or more")
     if min(holding, shortage) < 0 or holding + shortage <= 0 or not np.isfinite(holding + shortage):
         raise InvalidRequest("holding", "holding and shortage must be 0 or more, and not both 0")
-    panel = read_panel(file, season=season, static=static)
+    panel = read_panel(file, season=season, static=static, country=country)
     return play_all(panel, lead, review, rounds, holding, shortage, state=state, threads=threads, progress=progress)
 
 
