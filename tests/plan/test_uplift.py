@@ -190,6 +190,26 @@ def test_what_is_no_table_is_said_to_be_none(tmp_path: Path) -> None:
         read_table(empty)
 
 
+def test_amounts_and_words_as_people_write_them(tmp_path: Path) -> None:
+    lines = [
+        f"{'Kontrolle' if n % 2 else 'Gutschein'};{'k.A.' if n % 9 == 0 else n % 60};1.{n % 900 + 100},50 €;"
+        f"{'ja' if n % 7 == 0 else 'nein'};{n % 5},5 €"
+        for n in range(600)
+    ]
+    path = tmp_path / "test.csv"
+    path.write_bytes("\n".join(["Gruppe;Alter;Vorjahr;gekauft;Umsatz", *lines]).encode("cp1252"))
+    table = read_table(path)
+    assert table["Vorjahr"][:2].to_list() == [1100.5, 1101.5]
+    assert table["Alter"][:2].to_list() == [None, 1]
+    made = experiment(table, "Gruppe", "gekauft")
+    assert made.control == "Kontrolle"
+    assert made.outcome.sum() == 86
+    assert experiment(table, "Gruppe", "Umsatz").outcome.max() == 4.5
+    english = tmp_path / "english.csv"
+    english.write_text('a,b,c\n"1,299.00",$3,12\n"2,000.50",$4,x-1\n')
+    assert read_table(english).rows() == [(1299.0, 3.0, "12"), (2000.5, 4.0, "x-1")]
+
+
 def test_separators_and_spaces_are_recognised(tmp_path: Path) -> None:
     path = tmp_path / "german.csv"
     path.write_bytes("Kunde; Stadt \n1;Köln\n2;Bonn\n".encode("latin-1"))

@@ -47,9 +47,19 @@ _CONTROLS = (
     "untreated",
     "placebo",
     "c",
+    "kontrolle",
+    "kontrollgruppe",
+    "contrôle",
+    "témoin",
+    "ohne",
+    "对照组",
+    "对照",
 )
 _DATE = re.compile(r"\d{4}-\d\d-\d\d|\d{4}/\d\d?/\d\d?|\d\d?[./]\d\d?[./]\d{4}")
-_YES, _NO = {"yes", "y", "true", "t", "1"}, {"no", "n", "false", "f", "0"}
+_YES = {"yes", "y", "true", "t", "1", "ja", "j", "oui", "sí", "si", "sim", "tak", "да", "是", "はい", "wahr", "vrai"}
+_NO = {"no", "n", "false", "f", "0", "nein", "non", "não", "nao", "nee", "nie", "нет", "否", "いいえ", "falsch", "faux"}
+_MONEY = r"\s*(?:[€$£¥₹]|\b(?:EUR|USD|GBP|CHF|JPY|CNY|PLN|Kč|zł|kr)\b\.?)\s*"
+_AMOUNT = r"^[-+]?\d[\d.,'\u00a0 ]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +113,7 @@ class Experiment:
 
 
 def read_table(path: Path, *, texts: bool = False) -> pl.DataFrame:
-    """CSV (comma, semicolon, tab, bar; UTF-8 or Latin-1; .gz), Parquet or JSON Lines. texts: read every
+    """CSV (comma, semicolon, tab, bar; UTF-8 or Windows-1252; .gz), Parquet or JSON Lines. texts: read every
     column of a CSV as text, for ids that look like numbers. Raises UnreadableFile."""
     path = Path(path)
     try:
@@ -115,7 +125,7 @@ def read_table(path: Path, *, texts: bool = False) -> pl.DataFrame:
         try:
             text = data.decode("utf-8-sig")
         except UnicodeDecodeError:
-            text = data.decode("latin-1")
+            text = data.decode("cp1252", errors="replace")
         head = text.split("\n", 1)[0]
         separator = max(",;\t|", key=head.count)
         frame = pl.read_csv(
@@ -133,7 +143,28 @@ def read_table(path: Path, *, texts: bool = False) -> pl.DataFrame:
         raise UnreadableFile(path, f"not a table that can be read: {str(error).splitlines()[0][:200]}") from None
     if frame.is_empty():
         raise UnreadableFile(path, "has no rows")
-    return frame.rename({name: name.strip() for name in frame.columns})
+    frame = frame.rename({name: name.strip() for name in frame.columns})
+    return frame if texts else _numbered(frame)
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    """With texts as numbers where they are amounts as people write them (12,50 €; 1.299,00; £3), at most three words
+    among them ("k.A.") standing for none."""
+    for column in frame.select(pl.col(pl.String)):
+        texts = column.str.strip_chars().str.replace_all(_MONEY, "")
+        shaped = texts.str.contains(_AMOUNT)
+        known = texts.is_not_null() & (texts != "")
+        few = int(shaped.sum()) < 0.8 * int(known.sum())
+        if not shaped.any() or few or column.filter(known & ~shaped).n_unique() > 3:
+            continue
+        plain = texts.filter(shaped)
+        comma = plain.str.contains(r",\d{1,2}$|,\d{4,}$|\.\d{3},").any() or (
+            not plain.str.contains(r"\.").any() and not plain.str.contains(r"^\D?\d{1,3}(,\d{3})+$").all()
+        )
+        group, point = (".", ",") if comma else (",", ".")
+        numbers = texts.set(~shaped.fill_null(value=False), None).str.replace_all(f"[{group}'\u00a0 ]", "")
+        frame = frame.with_columns(numbers.str.replace(point, ".", literal=True).cast(pl.Float64, strict=False))
+    return frame
 
 
 def _bytes(path: Path) -> bytes:
