@@ -147,7 +147,8 @@ class Repurchase:
     def score_history(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats, Floats]:
         """`of` and `features` together: the distinct products, their scores and their features."""
         half_life, rhythm = self._fitted()
-        return _scored(_ordered(items, times), now, half_life, rhythm, self.again)
+        days = len(distinct(times // DAY))
+        return _scored(_ordered(items, times), days, now, half_life, rhythm, self.again)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:
         """Everything learned, as arrays for a bundle."""
@@ -214,12 +215,16 @@ def _ordered(items: Ints, times: Longs) -> Longs:
 
 
 @numba.njit(cache=True, nogil=True)
-def _scored(key: Longs, now: int, half_life: float, rhythm: float, again: Floats) -> tuple[Ints, Floats, Floats]:
+def _scored(
+    key: Longs, days: int, now: int, half_life: float, rhythm: float, again: Floats
+) -> tuple[Ints, Floats, Floats]:
     """One history's distinct products int32 [m], their scores float32 [m] and `FEATURES` float32 [m, 10], in one pass
-    over `_ordered`; a day counts once. What `_weigh` and the definitions of `features` say, for one customer."""
+    over `_ordered`; a day counts once. What `_weigh` and the definitions of `features` say, for one customer.
+
+    days: on which the customer turned to anything."""
     rows = len(key)
     item, scores, table = np.empty(rows, np.int32), np.empty(rows, np.float32), np.zeros((10, rows), np.float32)
-    visited, m, at, pairs = {np.int64(-1)}, 0, 0, 0
+    m, at, pairs = 0, 0, 0
     while at < rows:
         product = key[at] >> _TIME_BITS
         count, day, first, last = 0, np.int64(-1), np.int64(0), np.int64(0)
@@ -230,7 +235,6 @@ def _scored(key: Longs, now: int, half_life: float, rhythm: float, again: Floats
             if time // DAY == day:
                 continue
             day = time // DAY
-            visited.add(day)
             age = max(now - int(time), 0) / DAY
             first, last, count = (time if count == 0 else first), time, count + 1
             weight += 2.0 ** (-age / half_life)
@@ -250,7 +254,7 @@ def _scored(key: Longs, now: int, half_life: float, rhythm: float, again: Floats
             table[7, m] = again[product]
         pairs += count
         m += 1
-    days = max(len(visited) - 1, 1)
+    days = max(days, 1)
     table[6, :m] /= np.float32(days)
     table[8, :m] = math.log(days)
     table[9, :m] = math.log(max(pairs, 1) / days)
