@@ -255,6 +255,7 @@ class Shop:
         forget_work(self.folder)
         self._bundles.prune(self.settings.bundles_kept)
         write_training_report(bundle, self.settings, self.folder / "reports" / version)
+        del bundle  # some hundred megabytes, which search has no use for
         self.index(progress)
         draw(self.store.products_frame(), self.folder, self.settings, progress)
         return version
