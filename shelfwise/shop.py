@@ -403,11 +403,10 @@ class Shop:
         return self.counts().products if catalogue is None else len(catalogue)
 
     def refresh(self, most: int | None = None) -> bool:
-        """Follow what other processes did: the catalogue's changes and the bundle in use. Cheap when nothing changed.
+        """Follow what other processes did: the catalogue's changes and the bundle in use.
 
-        most: products to encode at most; whether more wait. A bundle that cannot be loaded raises BundleError and
-        leaves the one in use serving.
-        """
+        most: products to encode at most; whether more wait. Raises BundleError for a bundle that cannot be loaded,
+        which leaves the one in use serving."""
         return self._live.refresh(most)
 
     def follow(self, most: int) -> bool:
