@@ -86,7 +86,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) install -c constraints.txt -e '.[dev,postgres,ray]'
+	$(PIP) install --no-compile -c constraints.txt -e '.[dev,postgres,ray]'
 	@$(BIN)/python -c 'import lightgbm' 2>/dev/null || { \
 		echo "LightGBM needs the OpenMP library of this system. On Debian or Ubuntu: sudo apt-get install libgomp1" >&2; exit 1; }
 	touch $@ $(VENV)/.installed
