@@ -31,10 +31,7 @@ def prepare(shop: Path, campaigns: int) -> list[str]:
     chance, moment = random.Random(0), now()
     with Shop(shop) as opened:
         products = opened.store.products_frame()["id"].to_list()
-        names: set[str] = set()
-        for frame in opened.store.event_frames():
-            names.update(frame["customer"].unique().to_list())
-        customers = sorted(names - {""})
+        customers = sorted(opened.store.customers())
         for number in range(campaigns):
             named = tuple(chance.sample(products, min(200, len(products))))
             plan = Draft(

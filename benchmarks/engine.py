@@ -125,10 +125,7 @@ def of_shop(folder: Path, customers: int) -> dict[str, Any]:
     with Shop(folder) as shop:
         engine = shop.engine
         started = time.perf_counter() - begun
-        names: set[str] = set()
-        for frame in shop.store.event_frames(columns=("customer",)):
-            names.update(frame["customer"].unique().to_list())
-        who = np.random.default_rng(0).permutation(sorted(names - {""}))[:customers].tolist()
+        who = np.random.default_rng(0).permutation(sorted(shop.store.customers()))[:customers].tolist()
         found = measured(lambda name: shop.recommend(customer=name), who, stages_of(engine, shop))
         return {"products": shop.product_count, "start_s": round(started, 2), "customers": len(who), "times": found}
 

@@ -72,7 +72,8 @@ class Live:
         self._begun = 0.0, 0  # where nothing was learned: when the record was counted, and its newest event then
         self._unencoded: dict[str, None] = {}  # products whose vectors the engine lacks, oldest first
         self._refreshing = threading.Lock()
-        self._followed: tuple[int | None, float] = None, 0.0  # the record's stamp then, and until when that will do
+        #: After the last `follow`: the record's stamp and what answered, and until when that will do.
+        self._followed: tuple[tuple[int | None, Engine | None, Search | None], float] = (None, None, None), 0.0
         self._search: Search | None = None
         self._searching = threading.Lock()
         self._steered = -1
@@ -130,7 +131,6 @@ class Live:
                         self._search = search
                         self._revision = min(self._revision, search.indexes.revision)
                         self._steered = -1
-                        self._followed = None, 0.0
         return self._search
 
     def _opened_search(self, progress: Progress | None) -> Search:
@@ -181,14 +181,13 @@ class Live:
         """`refresh`, but of the bundle alone where nobody wrote to the record: that costs a thread of a busy server
         milliseconds of others' time. What time alone changes (a sale begins) is seen within `_LAZY` seconds."""
         stamp, (followed, until) = self._store.stamp(), self._followed
-        if stamp is not None and stamp == followed and time.monotonic() < until:
+        if stamp is not None and (stamp, self._engine, self._search) == followed and time.monotonic() < until:
             with self._refreshing:
                 self._follow_bundle()
             return False
-        self._followed = None, 0.0
         more = self.refresh(most)
         if not more:
-            self._followed = stamp, time.monotonic() + _LAZY
+            self._followed = (stamp, self._engine, self._search), time.monotonic() + _LAZY
         return more
 
     def changed(self, products: Iterable[str] = ()) -> None:
@@ -271,7 +270,6 @@ class Live:
         self._engine = Engine(bundle, catalogue, language=self._settings.language)
         self.version, self._revision = bundle.version, revision
         self._steered, self._counted = -1, int(bundle.learned.get("arrived", -1))
-        self._followed = None, 0.0
 
     def _follow_bundle(self) -> None:
         """Use the bundle that is to serve. One that cannot be read is tried again now and then: what served before goes

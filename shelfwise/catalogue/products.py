@@ -186,7 +186,6 @@ class ProductsView:
                 levels = path.split(LEVELS) if kind == "category" else [path]
                 for above in accumulate(levels, f"{{}}{LEVELS}{{}}".format):
                     codes.setdefault(above, []).append(code)
-            self._paths.clear()
             self._paths[key] = codes
         return codes
 
@@ -363,6 +362,13 @@ def grown(values: npt.NDArray[_T], n: int, fill: float) -> npt.NDArray[_T]:
     result = np.full(n, fill, values.dtype)
     result[: len(values)] = values
     return result
+
+
+def first_levels(categories: Iterable[object]) -> Ints:
+    """Codes of the first level of each category by its name, int32 [names + 1]; the last, -1, is for unknown ones."""
+    firsts: dict[str, int] = {}
+    codes = [firsts.setdefault(str(name).split(LEVELS, 1)[0], len(firsts)) for name in categories]
+    return np.array([*codes, -1], np.int32)
 
 
 def frame_of(products: Sequence[Product]) -> pl.DataFrame:

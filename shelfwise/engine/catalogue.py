@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 import polars as pl
 
-from shelfwise.catalogue.products import GONE, LEVELS, Products, ProductsView, frame_of, grown
+from shelfwise.catalogue.products import GONE, Products, ProductsView, first_levels, frame_of, grown
 from shelfwise.models.alike import Alike
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.index import VectorIndex
@@ -106,7 +106,7 @@ class Catalogue:
         shared = beside is not None and beside.begins_with(ids, facts)
         self.products = beside if shared and beside else Products.of_items(ids, facts, 0 if frame is None else GONE)
         products = self.products.view
-        top = _tops(products)
+        top = first_levels(products.categories.names)
         self.view = View(
             **_fields(products),
             known=n,
@@ -190,7 +190,7 @@ class Catalogue:
                     products.brand[at[later]],
                     products.price[at[later]],
                 )
-        top = view.top if len(products.categories) < len(view.top) else _tops(products)
+        top = view.top if len(products.categories) < len(view.top) else first_levels(products.categories.names)
         extended = replace(
             view,
             **_fields(products),
@@ -234,12 +234,6 @@ def _fields(products: ProductsView) -> dict[str, Any]:
 
 def _kinds(products: ProductsView, top: Ints) -> Kinds:
     return Kinds.made(products.category, top, products.brand, len(top) - 1, len(products.brands))
-
-
-def _tops(products: ProductsView) -> Ints:
-    firsts: dict[str, int] = {}
-    codes = [firsts.setdefault(str(name).split(LEVELS, 1)[0], len(firsts)) for name in products.categories.names]
-    return np.array([*codes, -1], np.int32)
 
 
 def _room(vectors: Floats | None, n: int) -> Floats | None:

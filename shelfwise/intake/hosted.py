@@ -106,7 +106,7 @@ def _items(sheet: Sheet, kind: str) -> Iterator[_Item]:
     names = {name: plain_name(name) for name in sheet.header}
     if kind == "Lightspeed":  # US_Title_Short, NL_Title_Short, …: the first language
         names = {name: re.sub(r"^[a-z]{2}_", "", plain) for name, plain in names.items()}
-    found: dict[str, _Item] = {}
+    items: dict[str, _Item] = {}
     newest: _Item | None = None
     for line, raw in sheet.rows():
         text = _Text(raw, names)
@@ -115,7 +115,7 @@ def _items(sheet: Sheet, kind: str) -> Iterator[_Item]:
             photo = text("image_url_(import)") or text("internal_image_url_(export)")
             newest.photos += [photo] if photo else []
             sheet.findings.add("joined_image", "joined", "a row of a photo; joined to its product", [(line, photo)])
-        elif what == "variant" and (item := found.get(key) if key else newest) is not None:
+        elif what == "variant" and (item := items.get(key) if key else newest) is not None:
             item.variants.append((line, text, raw))
         elif what == "rule":
             why = "a rule of options (prices it adds are not known here); left out"
@@ -126,10 +126,10 @@ def _items(sheet: Sheet, kind: str) -> Iterator[_Item]:
                 sheet.findings.add("no_parent", "flagged", why, [(line, key)])
             newest = _Item(line, text, raw)
             if what == "each":  # every row is a variant
-                newest = found.get(key) or newest
+                newest = items.get(key) or newest
                 newest.variants.append((line, text, raw))
-            found[key or f"line {line}"] = newest
-    yield from found.values()
+            items[key or f"line {line}"] = newest
+    yield from items.values()
 
 
 def _squarespace_place(text: _Text) -> tuple[str, str]:

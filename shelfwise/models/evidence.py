@@ -29,7 +29,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shelfwise.models.baskets import Baskets
-from shelfwise.models.index import FEW_CELLS, VectorIndex
+from shelfwise.models.index import FEW_CELLS, VectorIndex, equal_rows
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints, Longs
 
@@ -265,10 +265,8 @@ def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints,
     if content is None or not len(there):
         return near, alike
     index = VectorIndex.build(np.ascontiguousarray(content[there]))
-    first: dict[bytes, int] = {}
-    same = np.array([first.setdefault(vector.tobytes(), len(first)) for vector in content])
-    distinct = content[np.unique(same, return_index=True)[1]]
-    rows_near, cosines = index.search(distinct, NEIGHBOURS + 1, cells=FEW_CELLS)
+    first, same = equal_rows(content)
+    rows_near, cosines = index.search(content[first], NEIGHBOURS + 1, cells=FEW_CELLS)
     others = np.where(rows_near >= 0, there[rows_near], -1)[same]
     cosines = np.where(rows_near >= 0, cosines, 0)[same]
     cosines[~content.any(axis=1)] = 0

@@ -141,6 +141,14 @@ class VectorIndex:
         return cls(index, scale.copy(), reach)
 
 
+def equal_rows(vectors: Floats) -> tuple[Longs, Longs]:
+    """Products with the same text need one search: the first row of each distinct vector [m], and of every row which of
+    these it equals, to the bit [n]."""
+    places: dict[bytes, int] = {}
+    same = np.array([places.setdefault(vector.tobytes(), len(places)) for vector in vectors], np.int64)
+    return np.unique(same, return_index=True)[1], same
+
+
 def _parameters(cells: int, chosen: Any = None) -> Any:
     if cells:
         return _faiss.SearchParametersIVF(nprobe=cells, sel=chosen)

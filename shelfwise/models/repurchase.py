@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from shelfwise.models.durables import waits
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, distinct
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, best_first, distinct
 from shelfwise.schema import EventType
 
 #: Days.
@@ -322,9 +322,7 @@ def _weigh(rows: _Rows, now: Longs | int, half_life: float, rhythm: float) -> Fl
 
 def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
     """Mean NDCG of each customer's best pairs. wanted: sorted keys customer * n + product of what they bought next."""
-    short = np.uint16 if len(rows.owner) and int(rows.owner[-1]) < 1 << 16 else np.int64  # sorted in linear time
-    order = np.argsort(-weight, kind="stable")
-    order = order[np.argsort(rows.owner[order].astype(short), kind="stable")]
+    order = best_first(weight, rows.owner)
     owner = rows.owner[order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     top = rank < _CUT

@@ -158,6 +158,13 @@ def distinct(values: Longs) -> Longs:
     return values[np.concatenate(([True], values[1:] != values[:-1]))[: len(values)]]
 
 
+def best_first(scores: Floats, owner: Longs) -> Longs:
+    """int64 [m], rows by their owner, ascending, and of each the highest score first; ties stay in their order."""
+    order = np.argsort(-scores, kind="stable")
+    short = np.uint16 if int(owner.max(initial=0)) < 1 << 16 else np.int64  # sorted in linear time
+    return order[np.argsort(owner[order].astype(short), kind="stable")]
+
+
 def moments_back(time: Longs) -> Longs:
     """`steps_back` of one customer's events, by their times alone."""
     later = np.concatenate(([0], np.cumsum(time[1:] != time[:-1])))[: len(time)]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from shelfwise.models.index import FEW_CELLS, VectorIndex
+from shelfwise.models.index import FEW_CELLS, VectorIndex, equal_rows
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 
 #: λ and μ over the mean diagonal. Ten times more or less loses under 5% on Online Retail, Complete Journey and fashion.
@@ -83,13 +83,12 @@ def _borrowed(sold: Floats, content: Floats, index: VectorIndex) -> Floats:
     unsold = np.flatnonzero((sold == 0) & there)
     if not len(unsold) or len(unsold) == np.count_nonzero(there):
         return borrowed
-    first: dict[bytes, int] = {}
-    same = np.array([first.setdefault(content[row].tobytes(), len(first)) for row in unsold])
-    asked = unsold[np.unique(same, return_index=True)[1]]
-    worth = np.zeros(len(asked), np.float32)
-    for start in range(0, len(asked), _BATCH):
+    first, same = equal_rows(content[unsold])
+    queries = content[unsold[first]]
+    worth = np.zeros(len(queries), np.float32)
+    for start in range(0, len(queries), _BATCH):
         part = slice(start, start + _BATCH)
-        rows, cosines = index.search(content[asked[part]], _LIKE, allowed=(sold > 0) & there, cells=FEW_CELLS)
+        rows, cosines = index.search(queries[part], _LIKE, allowed=(sold > 0) & there, cells=FEW_CELLS)
         weight = np.where(rows >= 0, np.maximum(cosines, 0), 0) ** _SHARPNESS
         worth[part] = (weight * sold[rows]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
     borrowed[unsold] = worth[same]

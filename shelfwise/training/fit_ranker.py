@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from shelfwise.models.ranker import Head, Linear, Ranker, Trees
 from shelfwise.models.recommender import Progress
-from shelfwise.models.sequences import Floats, Ints, Longs
+from shelfwise.models.sequences import Floats, Ints, Longs, best_first
 
 Bools = npt.NDArray[np.bool_]
 
@@ -121,10 +121,8 @@ def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
     """Mean NDCG@k of the candidates ordered by `scores` [rows]; a product bought and not proposed counts as missed."""
     if not len(questions):
         return 0.0
-    short = np.uint16 if len(questions) < 1 << 16 else np.int64  # sorted in linear time
-    owner = np.repeat(np.arange(len(questions), dtype=short), np.diff(questions.offsets))
-    order = np.argsort(-scores, kind="stable")
-    order = order[np.argsort(owner[order], kind="stable")]
+    owner = np.repeat(np.arange(len(questions)), np.diff(questions.offsets))
+    order = best_first(scores, owner)
     rank = np.arange(len(order)) - np.repeat(questions.offsets[:-1], np.diff(questions.offsets))
     hit = questions.relevance[order] & (rank < k)
     gains = 1 / np.log2(np.arange(2, k + 2))
@@ -273,9 +271,9 @@ def _linear(train: Questions) -> Linear:
         likelihood = float(gain @ score - count @ np.log(total))
         return _RIDGE / 2 * float(weights @ weights) - likelihood, _RIDGE * weights - rows.T @ (gain - chance)
 
-    found = optimize.minimize(loss, np.zeros(int(there.sum())), jac=True, method="L-BFGS-B", options={"maxiter": 60})
+    fitted = optimize.minimize(loss, np.zeros(int(there.sum())), jac=True, method="L-BFGS-B", options={"maxiter": 60})
     weights = np.zeros(len(spread), np.float32)
-    weights[there] = found.x / spread[there]
+    weights[there] = fitted.x / spread[there]
     return Linear(weights)
 
 

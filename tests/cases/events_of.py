@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -49,3 +51,7 @@ def load(shop: Shop, folder: Path, name: str, text: str, **options: Any) -> Qual
     path = folder / name
     path.write_text(text, encoding="utf-8")
     return shop.load_events(path, **options)
+
+
+def load_lines(shop: Shop, folder: Path, lines: Iterable[Any]) -> QualityReport:
+    return load(shop, folder, "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from events_of import brief, counts, feed, load
+from events_of import brief, counts, feed, load, load_lines
 
 from shelfwise.shop import Shop
 
@@ -45,7 +45,7 @@ def test_logs_of_other_systems(new_shop: NewShop, tmp_path: Path, name: str) -> 
     lines, expected = LOGS[name]
     shop = new_shop()
     feed(shop, tmp_path, "a", "b")
-    report = load(shop, tmp_path, "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    report = load_lines(shop, tmp_path, lines)
     assert sorted(brief(shop, "type", "customer", "session", "product", "request_id")) == expected
     assert report.dropped == 0
 

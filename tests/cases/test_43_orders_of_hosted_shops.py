@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from events_of import brief, counts, feed, load
+from events_of import brief, counts, feed, load, load_lines
 
 from shelfwise.shop import Shop
 
@@ -96,7 +96,7 @@ def test_records(new_shop: NewShop, tmp_path: Path, name: str) -> None:
     lines, expected = LOGS[name]
     shop = new_shop()
     feed(shop, tmp_path, "mug", "pot")
-    load(shop, tmp_path, "log.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    load_lines(shop, tmp_path, lines)
     assert sorted(brief(shop, "type", "product", "quantity")) == expected
 
 
@@ -108,7 +108,7 @@ def test_prices_in_cents(new_shop: NewShop, tmp_path: Path) -> None:
     shop = new_shop()
     feed(shop, tmp_path, "mug")
     rows = [session(1, "usd", 1050), session(2, "jpy", 1050)]
-    load(shop, tmp_path, "log.jsonl", "".join(json.dumps(line) + "\n" for line in rows))
+    load_lines(shop, tmp_path, rows)
     assert sorted(brief(shop, "price")) == [(10.5,), (1050.0,)]
 
 

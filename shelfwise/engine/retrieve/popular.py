@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from shelfwise.catalogue.products import LEVELS
+from shelfwise.catalogue.products import first_levels
 from shelfwise.engine.context import Context
 from shelfwise.engine.retrieve.source import Candidates, Reason, Source, top
 from shelfwise.models.bundle import Bundle
@@ -103,9 +103,7 @@ def _kinds(facts: Items) -> tuple[Ints, Ints, Ints]:
     brand = none if facts.brand is None else facts.brand
     if facts.category is None or not len(facts.category_names):
         return none, none, brand
-    firsts: dict[str, int] = {}
-    level = [firsts.setdefault(name.split(LEVELS, 1)[0], len(firsts)) for name in facts.category_names]
-    return facts.category, np.array([*level, -1], np.int32)[facts.category], brand
+    return facts.category, first_levels(facts.category_names)[facts.category], brand
 
 
 def _sold(weight: Floats, kinds: tuple[Ints, ...]) -> list[Floats]:
