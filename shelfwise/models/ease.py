@@ -121,13 +121,12 @@ class Ease:
         if self.size_power:
             sizes = np.maximum(np.diff(held.indptr), 1)
             held.data *= np.repeat(sizes, sizes * (np.diff(held.indptr) > 0)) ** np.float32(-self.size_power / 2)
-        gram = (held.T @ held).toarray().astype(np.float64)
+        gram = (held.T @ held).toarray()
         diagonal = np.diag_indices_from(gram)
         gram[diagonal] += self.penalty * max(float(gram[diagonal].mean()), 1e-6) if len(gram) else 0.0
-        inverse = _inverse(gram)
-        inverse /= -np.diag(inverse)[None, :]
-        inverse[diagonal] = 0
-        self.weights = np.ascontiguousarray(inverse, np.float32)  # by rows, which is how it is asked
+        self.weights = _inverse(gram)
+        self.weights /= -np.diag(self.weights)[None, :]
+        self.weights[diagonal] = 0
 
     def _history_matrix(self, histories: Sequences, now: Longs) -> sparse.csr_matrix:
         """min(1, decayed count), float32 [len(histories), m]."""
@@ -142,18 +141,21 @@ class Ease:
         return held
 
 
-def _inverse(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Of a symmetric positive definite matrix, which is overwritten: a third of the work of solving for I."""
+def _inverse(matrix: Floats) -> Floats:
+    """Of a symmetric positive definite matrix, which is overwritten: a third of the work of solving for I. In single
+    precision, half the time and memory: on Complete Journey the weights differ by 4e-7 of their norm."""
     from scipy.linalg import LinAlgError, lapack  # of learning alone; answers need none of it
 
     if not len(matrix):
         return matrix
-    factor, failed = lapack.dpotrf(matrix.T, lower=True, overwrite_a=True)  # transposed it is LAPACK's order
-    lower, singular = lapack.dpotri(factor, lower=True, overwrite_c=True)
+    factor, failed = lapack.spotrf(matrix.T, lower=True, overwrite_a=True)  # transposed it is LAPACK's order
+    lower, singular = lapack.spotri(factor, lower=True, overwrite_c=True)
     if failed or singular:
         raise LinAlgError("EASE: the regularised Gram matrix is not positive definite")
     inverse = np.tril(lower, -1)
-    return np.asarray(inverse + inverse.T + np.diag(np.diag(lower)), np.float64)
+    inverse += inverse.T
+    inverse[np.diag_indices_from(inverse)] = np.diag(lower)
+    return np.ascontiguousarray(inverse)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -13,7 +13,6 @@ OpenMP's spinning threads cost several times as much.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import threading
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
+import orjson
 import polars as pl
 
 from shelfwise.errors import EncodingError
@@ -231,8 +231,8 @@ def _short_attributes(attributes: Any) -> list[str]:
         if not attributes or attributes == "{}":
             return []
         try:
-            attributes = json.loads(attributes)
-        except ValueError:
+            attributes = orjson.loads(attributes)
+        except orjson.JSONDecodeError:
             return []
     if not isinstance(attributes, Mapping):
         return []
@@ -272,7 +272,12 @@ def encode_products(
     text = image = None
     if settings.text_encoder != "none":
         columns = [c for c in ("title", "brand", "product_type", "attributes", "description") if c in frame.columns]
-        texts = [product_text(row) for row in frame.select(columns).iter_rows(named=True)]
+        distinct = frame.select(columns).unique()  # variants often say the same
+        said = pl.Series("text", [product_text(row) for row in distinct.iter_rows(named=True)], pl.String)
+        joined = frame.join(
+            distinct.with_columns(said), on=columns, how="left", nulls_equal=True, maintain_order="left"
+        )
+        texts = joined["text"].to_list()
         if any(texts):
             text = encode_texts(texts, text_encoder(settings.threads), cache, progress)
     if settings.image_encoder != "none" and "image_link" in frame.columns:

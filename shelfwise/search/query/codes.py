@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 
 from shelfwise.search.query.text import normal
 
 _SEPARATORS = str.maketrans("", "", " -_./")
 _PIECE = re.compile(r"[^\W\d_]+|\d+")
-_WORD = re.compile(r"[^\s,;:()\[\]\"]+")
+_WITH_DIGIT = re.compile(r"[^\s,;:()\[\]\"\d]*\d[^\s,;:()\[\]\"]*")
 _SIZE = re.compile(r"(?<![\w.])[a-z]{0,2}\d+(?:[.,]\d+)?(?:\s*[x×*]\s*\d+(?:[.,]\d+)?)+(?![\w])")
 _JOINT = re.compile(r"[^\W\d_]+(?:[-/.&'+][^\W\d_]+)+")
 _LEAST = 4  # letters and digits of a part of a model number
 _MOST = 60  # codes of one text
+_TITLES = 4_096  # whose codes are kept: variants often share one
 _BARCODE = re.compile(r"\d{8,14}")
 
 
@@ -36,13 +38,17 @@ def codes_of_product(id: str, title: str, gtin: str, mpn: str) -> list[str]:
     digits = gtin.translate(_SEPARATORS)
     if _BARCODE.fullmatch(digits):
         codes[_barcode(digits)] = None
-    name = normal(title)
-    for word in (mpn and normal(mpn), *_WORD.findall(name)):
-        if word and any(c.isdigit() for c in word) and any(c.isalpha() for c in word):
-            codes.update(dict.fromkeys(_parts(word)))
-    codes.update(dict.fromkeys(_sizes(name)))
-    codes.update(dict.fromkeys(f"joint:{word}" for word in _joints(name)))
+    if mpn:
+        codes.update(dict.fromkeys(_parts(normal(mpn))))
+    codes.update(dict.fromkeys(_codes_of_title(title)))
     return list(codes)[: 4 * _MOST]
+
+
+@lru_cache(_TITLES)
+def _codes_of_title(title: str) -> tuple[str, ...]:
+    name = normal(title)
+    parts = [part for word in _WITH_DIGIT.findall(name) for part in _parts(word)]
+    return (*parts, *_sizes(name), *(f"joint:{word}" for word in _joints(name)))
 
 
 def codes_in(query: str) -> list[str]:
@@ -85,7 +91,10 @@ def _barcode(digits: str) -> str:
 
 
 def _parts(word: str) -> Iterator[str]:
-    """Runs of a model number's pieces that have a digit: wf m 5799 dwf → m5799, 5799dwf, …"""
+    """Runs of a model number's pieces that have a digit: wf m 5799 dwf → m5799, 5799dwf, …; none of what is a number or
+    a word."""
+    if not (any(c.isdigit() for c in word) and any(c.isalpha() for c in word)):
+        return
     pieces = _PIECE.findall(word)[:8]
     for start in range(len(pieces)):
         for end in range(start + 1, len(pieces) + 1):

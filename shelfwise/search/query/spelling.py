@@ -14,7 +14,7 @@ import math
 import re
 import threading
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -156,8 +156,12 @@ class Spelling:
         self._context_titles = 0
         self._known = known
         self._lock = threading.Lock()
+        learned: dict[str, tuple[int, ...]] = {}  # variants often share a title
         for text in texts:
-            self.add(text)
+            held = learned.get(text)
+            if held is None:
+                held = learned[text] = self._learned(text)
+            self._add(held, 1)
 
     def __len__(self) -> int:
         return len(self._words)
@@ -165,10 +169,7 @@ class Spelling:
     def add(self, text: str, weight: int = 1) -> None:
         """Learn the words of a title or, with the number of its customers as weight, of a query."""
         with self._lock:
-            held = [self._count(word, weight) for word in dict.fromkeys(self._pieces(text))]
-            if len(self._ends) < MAX_TITLES:
-                self._flat.extend(held)
-                self._ends.append(len(self._flat))
+            self._add(self._learned(text), weight)
 
     def count(self, word: str) -> int:
         """How many texts hold this (normal) word."""
@@ -214,10 +215,30 @@ class Spelling:
         self._settle()
         return self._candidates(word, [self._ids[g] for g in given if self.count(g)])[:k]
 
+    def _add(self, held: Sequence[int], weight: int) -> None:
+        for word in held:
+            self._counts[word] += weight
+        if len(self._ends) < MAX_TITLES:
+            self._flat.extend(held)
+            self._ends.append(len(self._flat))
+
+    def _learned(self, text: str) -> tuple[int, ...]:
+        """The distinct words of a text, by their numbers; new ones are given theirs."""
+        held: dict[int, None] = {}
+        for word in self._pieces(text):
+            at = self._ids.get(word)
+            if at is None:
+                at = self._ids[word] = len(self._words)
+                self._words.append(word)
+                self._counts.append(0)
+            held[at] = None
+        return tuple(held)
+
     def _pieces(self, text: str) -> Iterator[str]:
         plain = normal(text)
+        latin = plain.isascii()
         for word in _WORD.findall(plain):
-            if not han(word):
+            if latin or not han(word):
                 if len(word) <= 40:
                     yield word
                 continue
@@ -228,15 +249,6 @@ class Spelling:
             for whole in re.findall(r"[^\W_]+(?:-[^\W_]+)+", plain):
                 if len(whole) <= 40 and not _IS_HAN.search(whole):
                     yield whole.replace("-", "")
-
-    def _count(self, word: str, weight: int) -> int:
-        at = self._ids.get(word)
-        if at is None:
-            at = self._ids[word] = len(self._words)
-            self._words.append(word)
-            self._counts.append(0)
-        self._counts[at] += weight
-        return at
 
     def _settle(self) -> None:
         """Index what came since the last time; join the parts when they have become many."""

@@ -57,7 +57,8 @@ class Titles:
 
     def put(self, rows: Sequence[int], titles: Sequence[str]) -> None:
         """Set the titles of rows."""
-        terms = [self._analyzer.terms(title)[:_MOST] for title in titles]
+        of = {title: self._analyzer.terms(title)[:_MOST] for title in dict.fromkeys(titles)}
+        terms = [of[title] for title in titles]
         if not terms:
             return
         with self._writing:

@@ -16,7 +16,7 @@ import fcntl
 import hashlib
 import shutil
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -55,6 +55,7 @@ _TIE = 0.3  # how much the weaker fields of a term add to the strongest
 _MOST_TERMS = 400  # distinct attribute terms of a product
 _WORDS = 20_000  # words of queries whose part of a query is kept
 _MOST_WANTED = 40  # words of a query that are looked for
+_TEXTS = 20_000  # texts whose terms are kept while products are indexed: brands, categories, variants' titles
 _TOLD = 2_000  # products indexed between two words of progress
 
 Keys = npt.NDArray[np.uint64]
@@ -230,43 +231,41 @@ class WordIndex:
         writer.delete_documents_by_query(Query.term_query(self._schema, "key", key))
 
     def _documents(self, frame: pl.DataFrame) -> Iterator[Document]:
-        names = ("id", "title", "brand", "product_type", "attributes", "description", "gtin", "mpn")
-        for row in zip(*(frame[name].to_list() for name in names), strict=True):
-            yield self._document(*row)
+        names = ("title", "brand", "product_type", "description", "attributes", "id", "gtin", "mpn")
+        terms = lru_cache(_TEXTS)(lambda text: " ".join(self._analyzer.terms(text)))
+        attribute_terms = lru_cache(_TEXTS)(self._attribute_terms)
+        for title, brand, path, description, attributes, id, gtin, mpn in zip(
+            *(frame[name].to_list() for name in names), strict=True
+        ):
+            titled, described = terms(title), terms(description)
+            document = Document()
+            document.add_unsigned("key", key_of(id))
+            document.add_text("title", titled)
+            document.add_text("text", f"{titled} {described}")
+            if brand:
+                document.add_text("brand", terms(brand))
+            if path:
+                document.add_text("category", terms(path))
+            if len(attributes) > 2:
+                document.add_text("attributes", attribute_terms(attributes))
+            if described:
+                document.add_text("description", described)
+            for code in codes_of_product(id, title, gtin, mpn):
+                document.add_text("sku", code)
+            yield document
 
-    def _document(
-        self, id: str, title: str, brand: str, path: str, attributes: str, text: str, gtin: str, mpn: str
-    ) -> Document:
-        terms = self._analyzer.terms
-        document = Document()
-        document.add_unsigned("key", key_of(id))
-        titled, described = " ".join(terms(title)), " ".join(terms(text))
-        document.add_text("title", titled)
-        document.add_text("text", f"{titled} {described}")
-        if brand:
-            document.add_text("brand", " ".join(terms(brand)))
-        if path:
-            document.add_text("category", " ".join(terms(path)))
-        if len(attributes) > 2:
-            document.add_text("attributes", " ".join(self._attribute_terms(orjson.loads(attributes))))
-        if described:
-            document.add_text("description", described)
-        for code in codes_of_product(id, title, gtin, mpn):
-            document.add_text("sku", code)
-        return document
-
-    def _attribute_terms(self, attributes: Mapping[str, Any]) -> Iterable[str]:
-        """Terms of attributes, each once: their values, and the names of those that are true."""
+    def _attribute_terms(self, attributes: str) -> str:
+        """Terms of attributes (JSON), each once: their values, and the names of those that are true."""
         once: dict[str, None] = {}
         terms = self._analyzer.terms
-        for name, value in attributes.items():
+        for name, value in orjson.loads(attributes).items():
             if value is True:
                 once.update(dict.fromkeys(terms(name.replace("_", " "))))
             elif isinstance(value, str):
                 once.update(dict.fromkeys(terms(value)))
             if len(once) > _MOST_TERMS:
                 break
-        return once
+        return " ".join(once)
 
     def _opened(self) -> Index:
         """The index there is, or an empty one where there is none that can be read."""
