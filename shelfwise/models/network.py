@@ -27,10 +27,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, moments_back, steps_back
-from shelfwise.models.towers import Tower
+from shelfwise.models.towers import UNKNOWN, Tower, gap_bucket
 
-GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
-UNKNOWN = 0
 _REACH = 200  # newest events that the remembered part reads
 _BATCH = 256  # histories encoded at a time
 PARTS = ("text", "image", "category", "brand", "price")  # what may be known of a product
@@ -181,13 +179,9 @@ class Network:
         encoded[:, hidden:] = self._recalled(recent)
         if self.learned:
             newest = recent.last(self.config.history)
-            offsets, time = newest.offsets, newest.time
-            gap = np.full(newest.rows, UNKNOWN)
-            gap[1:] = gap_bucket(time[1:] - time[:-1])
-            gap[offsets[:-1]] = UNKNOWN
-            elapsed = np.full(len(newest), UNKNOWN) if now is None else gap_bucket(now - time[offsets[1:] - 1])
-            learned = vectors[:, :hidden][newest.item]
-            encoded[:, :hidden] = self._tower.last(learned, newest.kind, gap, elapsed, offsets)
+            waited = None if now is None else now - newest.time[newest.offsets[1:] - 1]
+            elapsed = np.full(len(newest), UNKNOWN) if waited is None else gap_bucket(waited)
+            encoded[:, :hidden] = self._tower.last(vectors, newest, elapsed)
         return encoded
 
     def _recalled(self, recent: Sequences) -> Floats:
@@ -249,12 +243,6 @@ def facts_of(config: NetworkConfig, given: Mapping[str, npt.NDArray[Any]]) -> di
         else:
             facts[name] = np.ascontiguousarray(value, np.float32)
     return facts
-
-
-def gap_bucket(seconds: Longs) -> Longs:
-    """1 for no time, then 2 + ⌊log2(seconds)⌋."""
-    size = (np.maximum(seconds, 1).astype(np.float64).view(np.int64) >> 52) - 1023  # the exponent of a float64
-    return np.where(seconds <= 0, 1, np.minimum(2 + size, GAPS - 1))
 
 
 def _scaled_price(price: Floats, config: NetworkConfig) -> Floats:

@@ -1,21 +1,25 @@
-"""What a trained sequence tower answers, in NumPy: serving reads it a few hundred times a second, and without torch.
+"""What a trained sequence tower answers, without torch: serving reads it a few hundred times a second.
 
 Histories lie one after the other without padding. Only the vector after each one's newest event is wanted, so of a
-transformer block only that event looks back: the others give a key and a value each. `training/network_module.py`
-defines and trains the same towers in torch.
+transformer block only that event looks back, and what is asked of the others is put through the block's matrices
+instead of them: q · (K x) is (Kᵀ q) · x, and the sum of V x is V of their sum. `training/network_module.py` defines and
+trains the same towers in torch.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import erf, expit
+from numba import njit
 
-from shelfwise.models.sequences import Floats, Longs
+from shelfwise.models.sequences import Floats, Ints, Longs, Sequences
 
+GAPS = 40  # buckets of time gaps: 0 unknown, 1 none, then powers of two of a second (2^37 s are 4,000 years)
+UNKNOWN = 0
 _EPSILON = np.float32(1e-5)  # of torch's LayerNorm
 Weights = Mapping[str, Floats]
 Linear = tuple[Floats, Floats]  # matrix [in, out], bias [out]
@@ -38,27 +42,25 @@ class Tower:
     def __init__(self, kind: str, weights: Weights, heads: int, scale: float) -> None:
         """kind: lstm, gru or transformer. scale: by how much the learned part of a customer counts."""
         hidden = len(weights["norm.weight"])
-        self._root = np.float32(hidden**0.5)
         self._kind, self._gap, self._elapsed = weights["kind.weight"], weights["gap.weight"], weights["elapsed.weight"]
-        self._position = weights["position"] if kind == "transformer" else None
+        self._position = weights.get("position", np.zeros((1, hidden), np.float32))
         self._input_norm = weights["input_norm.weight"], weights["input_norm.bias"]
         self._steps: Steps = _Transformer(weights, heads) if kind == "transformer" else _Recurrent(kind, weights)
         self._norm = weights["norm.weight"], weights["norm.bias"]
         output = {part: np.asarray(weights[f"output_proj.{part}"] * scale, np.float32) for part in ("weight", "bias")}
         self._output = output["weight"].T.copy(), output["bias"]
 
-    def last(self, vectors: Floats, kind: npt.NDArray[np.int8], gap: Longs, elapsed: Longs, offsets: Longs) -> Floats:
+    def last(self, vectors: Floats, recent: Sequences, elapsed: Longs) -> Floats:
         """float32 [b, hidden], the learned part of the customers' vectors.
 
-        vectors: float32 [rows, hidden], learned, of each event's item. kind, gap: [rows]. elapsed: int64 [b], bucket of
-        the time from the newest event to the question. offsets: int64 [b + 1], as in `Sequences`.
+        vectors: float32 [m, ≥ hidden], of the items, learned part first. recent: b histories of at least one event
+        each, none longer than training read. elapsed: int64 [b], bucket of the time from the newest event to the
+        question.
         """
-        states = vectors * self._root
-        states += self._kind[kind]
-        states += self._gap[gap]
-        if self._position is not None:
-            states += self._position[: len(states)] if len(elapsed) == 1 else self._position[_places(offsets)]
-        newest = self._steps.last(_normal(states) * self._input_norm[0] + self._input_norm[1], offsets)
+        states = _entered(
+            vectors, recent.item, recent.kind, recent.time, recent.offsets, self._kind, self._gap, self._position
+        )
+        newest = self._steps.last(_normal(states) * self._input_norm[0] + self._input_norm[1], recent.offsets)
         return _linear(_normal(newest) * self._norm[0] + self._norm[1] + self._elapsed[elapsed], self._output)
 
 
@@ -69,45 +71,26 @@ class _Transformer:
         block = {name[8:]: value for name, value in weights.items() if name.startswith("steps.0.")}
         qkv, bias = _after_norm(block, "norm1", "qkv_proj")
         hidden = len(block["out_proj.bias"])
-        # The scale of attention is in the query's weights.
+        # The scale of attention is in the query's weights. What the keys' bias adds is the same for every event.
         scale = np.float32((hidden // heads) ** -0.5)
         self._query: Linear = qkv[:, :hidden] * scale, bias[:hidden] * scale
-        self._keys: Linear = np.ascontiguousarray(qkv[:, hidden:]), bias[hidden:]
-        self._out: Linear = block["out_proj.weight"].T.copy(), block["out_proj.bias"]
+        key, value = (qkv[:, at : at + hidden].reshape(hidden, heads, -1) for at in (hidden, 2 * hidden))
+        self._key = np.ascontiguousarray(key.transpose(1, 2, 0))  # [heads, hidden / heads, hidden]
+        self._value = np.ascontiguousarray(value.transpose(1, 0, 2))  # [heads, hidden, hidden / heads]
+        out = block["out_proj.weight"].T.copy()
+        self._out: Linear = out, block["out_proj.bias"] + bias[2 * hidden :] @ out
         self._fc1 = _after_norm(block, "norm2", "fc1")
         self._fc2: Linear = block["fc2.weight"].T.copy(), block["fc2.bias"]
-        self._heads = heads
 
     def last(self, states: Floats, offsets: Longs) -> Floats:
         newest, normal = offsets[1:] - 1, _normal(states)
         now: Floats = states[newest]
-        query = _linear(normal[newest], self._query)
-        keys = _linear(normal, self._keys)
-        seen = self._attend(query, keys) if len(query) == 1 else self._attend_each(query, keys, offsets)
-        now += _linear(seen, self._out)
-        inner = _linear(_normal(now), self._fc1)
-        inner *= np.float32(0.5) * (1 + erf(inner * np.float32(0.5**0.5)))
-        now += _linear(inner, self._fc2)
+        b, heads = len(now), len(self._key)
+        query = _linear(normal[newest], self._query).reshape(b, heads, -1).transpose(1, 0, 2) @ self._key
+        seen = _attended(normal, query, offsets) @ self._value
+        now += _linear(seen.transpose(1, 0, 2).reshape(b, -1), self._out)
+        now += _linear(_gelu(_linear(_normal(now), self._fc1)), self._fc2)
         return now
-
-    def _attend(self, query: Floats, keys: Floats) -> Floats:
-        """One history as two products of matrices. query: [1, hidden]. keys: [t, 2 · hidden], with the values."""
-        both = keys.reshape(len(keys), 2, self._heads, -1).transpose(1, 2, 0, 3)
-        weight = (both[0] @ query.reshape(self._heads, -1, 1))[:, :, 0]  # [heads, t]
-        weight = np.exp(weight - weight.max(axis=1, keepdims=True))
-        weight /= weight.sum(axis=1, keepdims=True)
-        seen: Floats = weight[:, None, :] @ both[1]
-        return seen.reshape(1, -1)
-
-    def _attend_each(self, query: Floats, keys: Floats, offsets: Longs) -> Floats:
-        """Many, each in its own rows. query: [b, hidden]. keys: [rows, 2 · hidden], with the values."""
-        starts, owner = offsets[:-1], np.repeat(np.arange(len(query)), np.diff(offsets))
-        both = keys.reshape(len(keys), 2, self._heads, -1)
-        weight = np.einsum("rhd,rhd->rh", both[:, 0], query.reshape(len(query), self._heads, -1)[owner])
-        weight = np.exp(weight - np.maximum.reduceat(weight, starts, axis=0)[owner])
-        weight /= np.add.reduceat(weight, starts, axis=0)[owner]
-        seen: Floats = np.add.reduceat(both[:, 1] * weight[:, :, None], starts, axis=0)
-        return seen.reshape(len(query), -1)
 
 
 class _Recurrent:
@@ -135,20 +118,21 @@ class _Recurrent:
     @staticmethod
     def _lstm(inward: Floats, across: Floats, _: Floats, cell: Floats) -> Floats:
         into, forget, new, out = np.split(inward + across, 4, axis=1)
-        cell *= expit(forget)
-        cell += expit(into) * np.tanh(new)
-        return np.asarray(expit(out) * np.tanh(cell), np.float32)
+        cell *= _logistic(forget)
+        cell += _logistic(into) * np.tanh(new)
+        return np.asarray(_logistic(out) * np.tanh(cell), np.float32)
 
     @staticmethod
     def _gru(inward: Floats, across: Floats, hidden: Floats, _: Floats) -> Floats:
         (reset, update, new), (again, keep, old) = np.split(inward, 3, axis=1), np.split(across, 3, axis=1)
-        new = np.tanh(new + expit(reset + again) * old)
-        return np.asarray(new + expit(update + keep) * (hidden - new), np.float32)
+        new = np.tanh(new + _logistic(reset + again) * old)
+        return np.asarray(new + _logistic(update + keep) * (hidden - new), np.float32)
 
 
-def _places(offsets: Longs) -> Longs:
-    """int64 [rows], each row's place in its own history."""
-    return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
+def gap_bucket(seconds: Longs) -> Longs:
+    """1 for no time, then 2 + ⌊log2(seconds)⌋."""
+    size = (np.maximum(seconds, 1).astype(np.float64).view(np.int64) >> 52) - 1023  # the exponent of a float64
+    return np.where(seconds <= 0, 1, np.minimum(2 + size, GAPS - 1))
 
 
 def _linear(values: Floats, layer: Linear) -> Floats:
@@ -157,11 +141,94 @@ def _linear(values: Floats, layer: Linear) -> Floats:
     return result
 
 
+def _logistic(values: Floats) -> Floats:
+    return np.asarray(0.5 + 0.5 * np.tanh(0.5 * values), np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _entered(
+    vectors: Floats,
+    items: Ints,
+    kinds: npt.NDArray[np.int8],
+    times: Longs,
+    offsets: Longs,
+    kind: Floats,
+    gap: Floats,
+    position: Floats,
+) -> Floats:
+    """float32 [rows, hidden], what each event enters a tower with: its item, type, time since the one before, place."""
+    hidden = kind.shape[1]
+    root = np.float32(math.sqrt(hidden))
+    states = np.empty((len(items), hidden), np.float32)
+    for history in range(len(offsets) - 1):
+        for row in range(offsets[history], offsets[history + 1]):
+            bucket, place = UNKNOWN, row - offsets[history]
+            if place:
+                seconds, bucket = times[row] - times[row - 1], 1
+                while seconds > 0 and bucket < GAPS - 1:
+                    seconds >>= 1
+                    bucket += 1
+            place = min(place, len(position) - 1)
+            for at in range(hidden):
+                entered = vectors[items[row], at] * root + kind[kinds[row], at]
+                states[row, at] = entered + gap[bucket, at] + position[place, at]
+    return states
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def _normal(values: Floats) -> Floats:
-    """torch's LayerNorm, before its weights."""
-    n = values.shape[-1]
-    values = values - values.sum(axis=-1, keepdims=True) / np.float32(n)
-    values /= np.sqrt(np.einsum("...i,...i->...", values, values)[..., None] / np.float32(n) + _EPSILON)
+    """torch's LayerNorm of each row, before its weights."""
+    n = values.shape[1]
+    normal = np.empty_like(values)
+    for row in range(len(values)):
+        mean = np.float32(0)
+        for at in range(n):
+            mean += values[row, at]
+        mean /= np.float32(n)
+        square = np.float32(0)
+        for at in range(n):
+            square += (values[row, at] - mean) ** 2
+        scale = np.float32(1) / np.sqrt(square / np.float32(n) + _EPSILON)
+        for at in range(n):
+            normal[row, at] = (values[row, at] - mean) * scale
+    return normal
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _attended(states: Floats, queries: Floats, offsets: Longs) -> Floats:
+    """float32 [heads, b, hidden], of each history the mean of its states, weighed by the softmax of their products with
+    a head's query float32 [heads, b, hidden]."""
+    heads, b, hidden = queries.shape
+    seen = np.zeros((heads, b, hidden), np.float32)
+    for history in range(b):
+        start, stop = offsets[history], offsets[history + 1]
+        weights = np.empty(stop - start, np.float32)
+        for head in range(heads):
+            highest = np.float32(-np.inf)
+            for row in range(start, stop):
+                product = np.float32(0)
+                for at in range(hidden):
+                    product += states[row, at] * queries[head, history, at]
+                weights[row - start] = product
+                highest = max(highest, product)
+            total = np.float32(0)
+            for place in range(stop - start):
+                weights[place] = np.exp(weights[place] - highest)
+                total += weights[place]
+            for row in range(start, stop):
+                weight = weights[row - start] / total
+                for at in range(hidden):
+                    seen[head, history, at] += weight * states[row, at]
+    return seen
+
+
+@njit(cache=True, nogil=True)
+def _gelu(values: Floats) -> Floats:
+    """In place: x Φ(x)."""
+    for row in range(len(values)):
+        for at in range(values.shape[1]):
+            value = values[row, at]
+            values[row, at] = value * np.float32(0.5) * np.float32(1 + math.erf(value * np.float32(0.5**0.5)))
     return values
 
 

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shelfwise.models.network import GAPS, PARTS, UNKNOWN, Network, NetworkConfig, facts_of, gap_bucket
+from shelfwise.models.network import PARTS, Network, NetworkConfig, facts_of
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Longs, Sequences, steps_back
+from shelfwise.models.towers import GAPS, UNKNOWN, gap_bucket
 from shelfwise.schema import LEARNED_KINDS
 
 _KEEP = 0.6  # of each step back, where no validation says

@@ -11,9 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shelfwise.models.network import Network, NetworkConfig, gap_bucket
+from shelfwise.models.network import Network, NetworkConfig
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Sequences, sequences_of, steps_back
+from shelfwise.models.towers import gap_bucket
 from shelfwise.training.network_module import NetworkModule
 
 Tower = Literal["lstm", "gru", "transformer"]
