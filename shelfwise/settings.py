@@ -29,7 +29,10 @@ PREFIX = "SHELFWISE_"
 #: Variables that share the prefix and are no settings.
 NOT_SETTINGS = frozenset({"SHELFWISE_SHOP", "SHELFWISE_DATA", "SHELFWISE_KEY", "SHELFWISE_CASES"})
 #: Settings of earlier versions, and why they are no more: a shop that still has one runs on, and is told.
-FORMER = {"baseline_minutes": "training measures no baselines that need minutes of their own"}
+FORMER = {
+    "baseline_minutes": "training measures no baselines that need minutes of their own",
+    "optimizer": "the network is trained by AdamW",
+}
 
 log = logging.getLogger(__name__)
 
@@ -108,7 +111,6 @@ class Settings(BaseSettings):
         description="Newest events of a customer the engine reads: what was bought, how often. Of all is read what was "
         "bought, where that may not be shown.",
     )
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = Field("adamw", description="Optimiser of the network.")
     learning_rate: float = Field(0.001, gt=0, le=10, description="Highest learning rate.")
     dropout: float = Field(0.3, ge=0, lt=1, description="Dropout in the network, 0 to 1.")
     weight_decay: float = Field(0.0, ge=0, le=10, description="L2 weight decay.")

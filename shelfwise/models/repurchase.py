@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from shelfwise.models.durables import waits
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, best_first, distinct
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, among, best_first, distinct
 from shelfwise.schema import EventType
 
 #: Days.
@@ -269,10 +269,10 @@ def _again(owner: Longs, item: Ints, time: Longs, n: int) -> Floats:
     number = np.cumsum(new)  # of each customer's day, counted over all customers
     whose = np.append(owner[new == 1], -1)
     followed = np.append(whose[1:] == whose[:-1], False)  # by another day of the same customer
-    held = np.unique(number * n + item)  # what each day holds
+    held = distinct(number * n + item)  # what each day holds
     before, product = np.divmod(held, n)
     counted = followed[before - 1]
-    twice = counted & np.isin(held + n, held, assume_unique=True)
+    twice = counted & among(held + n, held)
     days, kept = np.bincount(product[counted], minlength=n), np.bincount(product[twice], minlength=n)
     usual = kept.sum() / max(days.sum(), 1)
     return np.asarray((kept + _BELIEVED * usual) / (days + _BELIEVED), np.float32)
@@ -326,7 +326,7 @@ def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
     owner = rows.owner[order]
     rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
     top = rank < _CUT
-    hit = np.isin(owner[top] * n + rows.item[order][top], wanted, assume_unique=True)
+    hit = among(owner[top] * n + rows.item[order][top], wanted)
     relevant = np.bincount(wanted // n)
     gains = 1 / np.log2(np.arange(2, _CUT + 2))
     gained = np.bincount(owner[top][hit], gains[rank[top][hit]], minlength=len(relevant))

@@ -158,6 +158,14 @@ def distinct(values: Longs) -> Longs:
     return values[np.concatenate(([True], values[1:] != values[:-1]))[: len(values)]]
 
 
+def among(values: Longs, ordered: Longs) -> npt.NDArray[np.bool_]:
+    """Which of these stand in `ordered`, ascending: `np.isin` without sorting both."""
+    if not len(ordered):
+        return np.zeros(len(values), np.bool_)
+    found: npt.NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+    return found
+
+
 def best_first(scores: Floats, owner: Longs) -> Longs:
     """int64 [m], rows by their owner, ascending, and of each the highest score first; ties stay in their order."""
     order = np.argsort(-scores, kind="stable")

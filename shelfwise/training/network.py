@@ -30,6 +30,7 @@ from shelfwise.models.network import Network, NetworkConfig
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, Longs, Sequences, distinct
 from shelfwise.settings import Settings
+from shelfwise.training.adam import AdamW
 from shelfwise.training.checkpoint import Checkpoint, fingerprint
 from shelfwise.training.factorisation import remember
 from shelfwise.training.fusion import ScoreFusion, share_of
@@ -198,7 +199,9 @@ class _Training:
         kept = None if model._folder is None else Checkpoint.open(model._folder, mark)
         resumed = None if kept is None else kept.read()
         network = self._begin(None if resumed is None else resumed[1]["counted"])
-        optimizer = _optimizer(self.settings, network)
+        optimizer = AdamW(
+            network.parameters(), self.settings.learning_rate, decay=self.settings.weight_decay, betas=_BETAS
+        )
 
         def keep() -> None:
             if kept is not None:
@@ -208,7 +211,7 @@ class _Training:
                     "seconds": self.done + time.perf_counter() - started,
                     "curve": [asdict(one) for one in model.curve],
                 }
-                states = {"now": _learned(network), "best": best, "optimizer": _flat(optimizer)}
+                states = {"now": _learned(network), "best": best, "optimizer": optimizer.state()}
                 kept.write(facts, states | {"counted": _counted(network)})
 
         if resumed is not None:
@@ -268,7 +271,7 @@ class _Training:
         histories, relevant = self.watched
         return ScoreFusion(self.network, histories, relevant, _next(histories), repeats=self.shown_again)
 
-    def _epoch(self, network: NetworkModule, optimizer: torch.optim.Optimizer, number: int, started: float) -> Epoch:
+    def _epoch(self, network: NetworkModule, optimizer: AdamW, number: int, started: float) -> Epoch:
         network.train()
         torch.manual_seed(self.settings.seed * 100_003 + number)
         random = np.random.default_rng((self.settings.seed, number))
@@ -279,11 +282,9 @@ class _Training:
             share = self._share(started, number - 1 + place / len(batches))
             if share >= 1:
                 break
-            rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+            optimizer.rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
             loss, size = self._step(network, rows, random)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.forget()
             loss.backward()
             optimizer.step()
             learned += size
@@ -367,12 +368,12 @@ class _Training:
     def _resume(
         self,
         network: NetworkModule,
-        optimizer: torch.optim.Optimizer,
+        optimizer: AdamW,
         resumed: tuple[dict[str, Any], dict[str, dict[str, Tensor]]],
     ) -> tuple[int, int, dict[str, Tensor]]:
         facts, tensors = resumed
         network.load_state_dict(tensors["now"], strict=False)
-        _unflat(optimizer, tensors.get("optimizer", {}))  # empty before the first epoch
+        optimizer.restore(tensors.get("optimizer", {}))  # empty before the first epoch
         self.model.curve = [Epoch(**line) for line in facts["curve"]]
         self.done = facts["seconds"]
         return facts["epoch"] + 1, facts["best"], tensors["best"]
@@ -451,18 +452,6 @@ def _next(histories: Sequences) -> Longs:
     return histories.time[last] + 1
 
 
-def _optimizer(settings: Settings, network: NetworkModule) -> torch.optim.Optimizer:
-    parts = [part for part in network.parameters() if part.requires_grad]
-    rate, decay = settings.learning_rate, settings.weight_decay
-    if settings.optimizer == "adam":
-        return torch.optim.Adam(parts, rate, betas=_BETAS, weight_decay=decay, fused=True)
-    if settings.optimizer == "adamw":
-        return torch.optim.AdamW(parts, rate, betas=_BETAS, weight_decay=decay, fused=True)
-    if settings.optimizer == "rmsprop":
-        return torch.optim.RMSprop(parts, rate, weight_decay=decay)
-    return torch.optim.SGD(parts, rate, momentum=0.9, weight_decay=decay, fused=True)
-
-
 def _weight(share: Tensor) -> float:
     """The weight that gave this share."""
     learned, remembered = share.tolist()
@@ -479,18 +468,3 @@ def _learned(network: NetworkModule) -> dict[str, Tensor]:
 def _counted(network: NetworkModule) -> dict[str, Tensor]:
     """The rest."""
     return {name: value for name, value in network.state_dict().items() if name.startswith(_COUNTED)}
-
-
-def _flat(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{index}.{name}": value for index, one in state.items() for name, value in one.items() if value is not None
-    }
-
-
-def _unflat(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in tensors.items():
-        index, _, name = key.partition(".")
-        state.setdefault(int(index), {})[name] = value
-    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -10,6 +10,7 @@ from torch import nn
 from shelfwise.models.perceptron import REACH, Perceptron
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import Floats
+from shelfwise.training.adam import AdamW
 from shelfwise.training.fit_ranker import Questions
 
 HIDDEN = 64
@@ -43,15 +44,14 @@ def fit_perceptron(
     network = nn.Sequential(
         nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, 1)
     )
-    optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=_DECAY)
+    optimizer = AdamW(network.parameters(), _RATE, decay=_DECAY)
     batches = -(-len(useful) // _BATCH)
     for epoch in range(epochs):
         order = random.permutation(useful)
         for place in range(batches):
-            for group in optimizer.param_groups:
-                group["lr"] = _RATE * (1 - (epoch * batches + place) / (epochs * batches))
+            optimizer.rate = _RATE * (1 - (epoch * batches + place) / (epochs * batches))
             chosen = order[place * _BATCH : (place + 1) * _BATCH]
-            optimizer.zero_grad()
+            optimizer.forget()
             _loss(network, questions, chosen, mean, spread).backward()
             optimizer.step()
         if progress:
