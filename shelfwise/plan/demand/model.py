@@ -28,6 +28,7 @@ from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.demand.features import CLASSES, GROWN, YEAR, Features, Rows, demand_class
 from shelfwise.plan.demand.methods import METHODS
 from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.shifts import on_one_level
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -94,6 +95,7 @@ def forecast(
         raise NotEnoughData("there are no sales to forecast from")
     panel = replace(panel, y=without_outliers(panel.y))
     parts = list(blocks or [(h, h) for h in range(1, horizon + 1)])
+    panel = replace(panel, y=on_one_level(panel, 3 * _held_back(panel, max(last for _, last in parts))))
     say = progress or (lambda *_: None)
     classes = demand_class(panel)
     say(0, 3, "validating")
