@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row
 from shelfwise.intake.sheet import Rows, Sheet
+from shelfwise.intake.states import parse_availability
+from shelfwise.intake.values import parse_money
+from shelfwise.schema import Availability
 
 NAMES: dict[str, str] = {}
 _ALWAYS = frozenset(("id", "title", "price", "sale_price", "status", "availability", "item_group_id"))
@@ -154,12 +157,8 @@ def _yes(text: str) -> bool:
 
 
 def _amount(text: str) -> float:
-    digits = re.sub(r"[^\d.,-]", "", text)
-    digits = digits.replace(",", "") if digits.rfind(",") < digits.rfind(".") else digits.replace(",", ".")
-    try:
-        return float(digits or 0)
-    except ValueError:
-        return 0.0
+    money = parse_money(text) or parse_money(re.sub(r"[^\d.,'’-]", "", text))
+    return money[0] if money else 0.0
 
 
 def _above_zero(text: str) -> str:
@@ -167,11 +166,11 @@ def _above_zero(text: str) -> str:
 
 
 def _stock(level: str, *, tracked: bool, sells_on: bool = False) -> str:
-    if not tracked or level.casefold() in ("unlimited", "instock", ""):
+    if not tracked or level.casefold() in ("unlimited", "") or _amount(level) > 0:
         return "in stock"
-    if level.casefold() == "outofstock" or _amount(level) <= 0:
+    if parse_availability(level) is Availability.OUT_OF_STOCK:
         return "backorder" if sells_on else "out of stock"
-    return level
+    return level  # a word, which cleaning knows or reports
 
 
 def _wix(whole: _Text, own: _Text) -> Row:

@@ -216,3 +216,17 @@ def test_quotes_of_texts_with_tabs(new_shop: NewShop, tmp_path: Path) -> None:
     text = 'id\ttitle\tlink\n1\t"Big" cup\thttps://x.example/1\n2\t27" screen\thttps://x.example/2\n3\t"A\tb"\thttps://x.example/3\n'
     _, products = load(new_shop(), tmp_path, text, "f.tsv")
     assert [one.title for one in products.values()] == ['"Big" cup', '27" screen', "A b"]
+
+
+def test_amounts_of_a_thousand_and_stock_in_words(new_shop: NewShop, tmp_path: Path) -> None:
+    wix = (
+        'handleId,fieldType,name,sku,price,visible,discountMode,discountValue,inventory\np1,Product,Sofa,S,"1,299",true,PERCENT,10,"1,200"\n'
+        'p2,Product,Bed,B,"$1,299.50",true,AMOUNT,"1,000",OutOfStock\np3,Product,Desk,D,"1.299,00 €",true,,,nur auf Anfrage\n'
+    )
+    report, products = load(new_shop(currency="USD"), tmp_path, wix)
+    assert [(p.price, p.sale_price, str(p.availability)) for p in products.values()] == [
+        (1299, 1169.1, "in_stock"),
+        (1299.5, 299.5, "out_of_stock"),
+        (1299, None, "unknown"),
+    ]
+    assert "nur auf Anfrage" in report.to_markdown()
