@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.models.index import FEW_CELLS, VectorIndex
+from shelfwise.models.index import CELLS_ALIKE, VectorIndex
 from shelfwise.models.sequences import Floats, Ints
 
 #: How many are found of each.
@@ -44,7 +44,7 @@ class Alike:
             place[row] = seen[key]
         rows = np.full((len(sought), NEAR), -1, np.int32)
         for start in range(0, len(sought), _BATCH):
-            near, _ = index.search(vectors[sought[start : start + _BATCH]], NEAR, cells=FEW_CELLS)
+            near, _ = index.search(vectors[sought[start : start + _BATCH]], NEAR, cells=CELLS_ALIKE)
             rows[start : start + _BATCH, : near.shape[1]] = near
         return cls(place, rows)
 

@@ -29,7 +29,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from shelfwise.models.baskets import Baskets
-from shelfwise.models.index import FEW_CELLS, VectorIndex, equal_rows
+from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints, Longs
 
@@ -266,7 +266,7 @@ def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints,
         return near, alike
     index = VectorIndex.build(np.ascontiguousarray(content[there]))
     first, same = equal_rows(content)
-    rows_near, cosines = index.search(content[first], NEIGHBOURS + 1, cells=FEW_CELLS)
+    rows_near, cosines = index.search(content[first], NEIGHBOURS + 1, cells=CELLS_ALIKE)
     others = np.where(rows_near >= 0, there[rows_near], -1)[same]
     cosines = np.where(rows_near >= 0, cosines, 0)[same]
     cosines[~content.any(axis=1)] = 0
@@ -326,24 +326,24 @@ def _count(baskets, held, groups, place_of, rarity, most, first, last):  # type:
     ids, counts, shares = np.empty(bound, np.int32), np.empty(bound, np.float32), np.empty(bound, np.float32)
     lengths = np.zeros(last - first, np.int64)
     sums = np.zeros((n, 2), np.float32)  # count and share side by side: one line of the cache for both
-    touched, strength = np.empty(n, np.int32), np.empty(4 * most, np.float32)
+    touched, strength = np.empty(n + 1, np.int32), np.empty(4 * most, np.float32)
     at = 0
     for row in range(first, last):
         n_touched = 0
         for place in range(row_start[row], row_start[row + 1]):
-            basket, times = row_basket[place], row_weight[place]
+            basket, times, alone = row_basket[place], row_weight[place], single[place]
             for entry in range(start[basket], start[basket + 1]):
                 item = items[entry]
-                if single[place]:
+                if alone:
                     belongs = False
                     for group in groups[item]:
                         belongs |= group == row
                     if belongs:
                         continue
-                if sums[item, 0] == 0:
-                    touched[n_touched] = item
-                    n_touched += 1
-                sums[item, 0] += times * values[entry, 0]
+                before = sums[item, 0]
+                touched[n_touched] = item  # without a branch, which the processor would often guess wrong
+                n_touched += before == 0
+                sums[item, 0] = before + times * values[entry, 0]
                 sums[item, 1] += times * values[entry, 1]
         if not len(groups) and n_touched:  # a product's own row holds it in every basket
             itself = place_of[row]

@@ -27,9 +27,9 @@ from shelfwise.models.sequences import Floats, Longs
 _faiss: Any = faiss  # faiss's own annotations do not know the arguments its Python wrapper adds
 #: Up to this many rows a scan is exact.
 EXACT = 20_000
-#: Cells to read where an answer waits and a score of its own decides: of 92,000 products they hold 90% of a customer's
-#: best 60 (98% of the best 12) and 98% of the 60 most alike by content.
-FEW_CELLS = 8
+#: Cells to read where an answer waits and a score of its own decides: of 92,000 products these hold 90% of a customer's
+#: best 60 (98% of the best 12), and 97% of the 60 most alike by content (99% of the best 12).
+FEW_CELLS, CELLS_ALIKE = 8, 4
 _CELLS_READ = 32
 _LEAST = 1e-4  # of the largest scale, that a dimension is stretched by
 _TRAINING_ROWS_A_CELL = 40  # what k-means needs; faiss warns below 39

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from shelfwise.models.index import FEW_CELLS, VectorIndex, equal_rows
+from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
 
 #: λ and μ over the mean diagonal. Ten times more or less loses under 5% on Online Retail, Complete Journey and fashion.
@@ -88,7 +88,7 @@ def _borrowed(sold: Floats, content: Floats, index: VectorIndex) -> Floats:
     worth = np.zeros(len(queries), np.float32)
     for start in range(0, len(queries), _BATCH):
         part = slice(start, start + _BATCH)
-        rows, cosines = index.search(queries[part], _LIKE, allowed=(sold > 0) & there, cells=FEW_CELLS)
+        rows, cosines = index.search(queries[part], _LIKE, allowed=(sold > 0) & there, cells=CELLS_ALIKE)
         weight = np.where(rows >= 0, np.maximum(cosines, 0), 0) ** _SHARPNESS
         worth[part] = (weight * sold[rows]).sum(axis=1) / np.maximum(weight.sum(axis=1), 1e-9)
     borrowed[unsold] = worth[same]

@@ -12,7 +12,7 @@ from shelfwise.engine.retrieve.history import EVENTS, nearest, searched
 from shelfwise.engine.retrieve.source import NO_ROWS, SCANNED, Candidates, Reason, Source, top
 from shelfwise.engine.state import SEARCH
 from shelfwise.models.alike import NEAR
-from shelfwise.models.index import FEW_CELLS
+from shelfwise.models.index import CELLS_ALIKE
 from shelfwise.models.sequences import Floats, Ints
 
 _MOST, _MOST_NEW = 10, 30  # of each product; the second where what is new is wanted, or what is like it
@@ -134,7 +134,7 @@ def _indexed(view: View, row: int, k: int) -> Ints:
     key = query.tobytes()  # products with the same text share an answer
     rows = view.likes.get(key)
     if rows is None or len(rows) <= k:
-        rows = view.content_index.search(query[None], k + 1, cells=FEW_CELLS)[0][0].astype(np.int32)
+        rows = view.content_index.search(query[None], k + 1, cells=CELLS_ALIKE)[0][0].astype(np.int32)
         if len(view.likes) >= _LIKES_KEPT:
             view.likes.clear()
         view.likes[key] = rows
