@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from shelfwise.models.recommender import Items, Progress
+from shelfwise.models.recommender import Items, Progress, weakest
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, steps_back
 
 #: The share of the weakest possible neighbour that popularity adds: it orders ties, and never wins over a pair.
@@ -74,20 +74,22 @@ class Cooccurrence:
         progress: Progress | None = None,
     ) -> Self:
         """Count pairs; linear in events times `window`."""
-        counted = directed_pairs(train, items.n, window=self.window, backward=self.backward)
-        if progress is not None:
-            progress(1, 2, f"{counted.nnz:,} pairs")
         count = np.bincount(train.item, minlength=items.n).astype(np.float32)
-        if self.specific or self.normalise:
-            common = np.maximum(count, 1.0)
-            asks, targets = sparse.diags_array(common**-self.specific), sparse.diags_array(common**-self.normalise)
-            counted = sparse.csr_array(asks @ counted @ targets)
+        common = np.maximum(count, 1)
+        self.indptr, self.ids, self.weights = neighbours(
+            train,
+            items.n,
+            window=self.window,
+            backward=self.backward,
+            most=self.neighbours,
+            share=common ** np.float32(-self.normalise),
+        )
+        self.weights *= np.repeat(common ** np.float32(-self.specific), np.diff(self.indptr))
         self._count = count
-        self.indptr, self.ids, self.weights = strongest(counted, self.neighbours)
         weakest = float(self.weights.min()) if len(self.weights) else 1.0
         self._popular = (count / max(float(count.max(initial=0.0)), 1.0) * (weakest * _TIE)).astype(np.float32)
         if progress is not None:
-            progress(2, 2, f"{len(self.ids):,} neighbours of {items.n:,} items")
+            progress(1, 1, f"{len(self.ids):,} neighbours of {items.n:,} items")
         return self
 
     def commonness(self, n: int) -> Floats:
@@ -143,35 +145,69 @@ def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) ->
 
     A pair of the same item twice says nothing of neighbours and is left out.
     """
-    owner = np.repeat(np.arange(len(train)), train.lengths())
-    total = sparse.csr_array((n, n), dtype=np.float32)
-    for distance in range(1, window + 1):
-        same = (owner[distance:] == owner[:-distance]) & (train.item[distance:] != train.item[:-distance])
-        first, then = train.item[:-distance][same], train.item[distance:][same]
-        weight = np.full(len(first), 1.0 / distance, np.float32)
-        ahead = sparse.csr_array(sparse.coo_array((weight, (first, then)), shape=(n, n)))
-        total = total + ahead
-        if backward:
-            total = total + ahead.T.tocsr() * np.float32(backward)
-    return sparse.csr_array(total)
+    indptr, ids, weights = neighbours(train, n, window=window, backward=backward, most=n)
+    return sparse.csr_array((weights, ids, indptr), shape=(n, n))
 
 
-def strongest(graph: sparse.csr_array, most: int) -> tuple[Longs, Ints, Floats]:
-    """The CSR arrays of `graph` with each row sorted strongest first and cut to `most` entries."""
-    graph.sort_indices()  # ties go to the smaller one
-    lengths = np.minimum(np.diff(graph.indptr), most)
-    indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-    return indptr, *_cut(graph.indptr, graph.indices.astype(np.int32, copy=False), graph.data, indptr)
+def neighbours(
+    train: Sequences, n: int, *, window: int, backward: float, most: int, share: Floats | None = None
+) -> tuple[Longs, Ints, Floats]:
+    """Of each row of `directed_pairs` the `most` strongest entries, strongest first, ties by id: indptr int64 [n + 1],
+    ids int32, weights float32. share: float32 [n], by which each column counts. A row is counted and cut before the
+    next: all pairs of a grocer's year would take 200 MB."""
+    owner = np.repeat(np.arange(len(train), dtype=np.int32), train.lengths())
+    events = np.argsort(train.item, kind="stable")
+    starts = np.concatenate(([0], np.cumsum(np.bincount(train.item, minlength=n)))).astype(np.int64)
+    share = np.ones(n, np.float32) if share is None else share.astype(np.float32)
+    lengths, ids, weights = _neighbours(owner, train.item, events, starts, window, backward, share, min(most, n))
+    return np.concatenate(([0], np.cumsum(lengths))), ids, weights
 
 
 @numba.njit(cache=True, nogil=True)
-def _cut(indptr: Longs, ids: Ints, weights: Floats, ends: Longs) -> tuple[Ints, Floats]:
-    """Of each row of a CSR graph the strongest entries, as many as `ends` leaves room for, strongest first."""
-    kept, strength = np.empty(ends[-1], np.int32), np.empty(ends[-1], np.float32)
-    for row in range(len(ends) - 1):
-        start, at, room = indptr[row], ends[row], ends[row + 1] - ends[row]
-        order = np.argsort(-weights[start : indptr[row + 1]], kind="mergesort")
-        for place in range(room):
-            kept[at + place] = ids[start + order[place]]
-            strength[at + place] = weights[start + order[place]]
-    return kept, strength
+def _neighbours(
+    owner: Ints, item: Ints, events: Longs, starts: Longs, window: int, backward: float, share: Floats, most: int
+) -> tuple[Longs, Ints, Floats]:
+    """events: the rows of `item`, those of each product from starts[product]. Lengths of each product's answer, ids,
+    weights."""
+    n, m = len(share), len(item)
+    lengths, bound = np.zeros(n, np.int64), 0
+    for product in range(n):
+        bound += min((starts[product + 1] - starts[product]) * 2 * window, most)
+    ids, bits = np.empty(bound, np.int32), np.empty(bound, np.int32)
+    sums, touched = np.zeros(n, np.float32), np.empty(n + 1, np.int32)
+    at = 0
+    for product in range(n):
+        found = 0
+        for event in events[starts[product] : starts[product + 1]]:
+            for other in range(max(event - window, 0), min(event + window + 1, m)):
+                if owner[other] != owner[event] or item[other] == product:
+                    continue
+                ahead = other > event
+                weight = np.float32((1 if ahead else backward) / abs(other - event))
+                if weight == 0:
+                    continue
+                touched[found] = item[other]
+                found += sums[item[other]] == 0
+                sums[item[other]] += weight
+        # Strength and, where that is equal, the smaller id, in one number.
+        strength = np.empty(found, np.float32)
+        for place in range(found):
+            strength[place] = sums[touched[place]] * share[touched[place]]
+            sums[touched[place]] = 0
+        keys = strength.view(np.int32).astype(np.int64)
+        for place in range(found):
+            keys[place] = keys[place] << 32 | (n - touched[place])
+        if found > most:
+            weakest(keys, found, most)  # brings them to the front
+            found = most
+        for place in range(1, found):  # by insertion: few are left, and NumPy's sort takes seconds to compile
+            key = keys[place]
+            while place > 0 and keys[place - 1] < key:
+                keys[place] = keys[place - 1]
+                place -= 1
+            keys[place] = key
+        for place in range(found):
+            ids[at + place], bits[at + place] = n - (keys[place] & 0xFFFFFFFF), keys[place] >> 32
+        lengths[product] = found
+        at += found
+    return lengths, ids[:at].copy(), bits[:at].copy().view(np.float32)

@@ -30,7 +30,7 @@ from scipy import sparse
 
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
-from shelfwise.models.recommender import Items
+from shelfwise.models.recommender import Items, weakest
 from shelfwise.models.sequences import Floats, Ints, Longs
 
 CHANNELS = ("own", "near", "category", "above", "brand", "buyers")
@@ -286,30 +286,6 @@ def _sums(matrix: sparse.csr_matrix) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _weakest(values, n, most):  # type: ignore[no-untyped-def]
-    """Bring the `most` highest of the first n values to the front, in no order, and return the lowest of them (Hoare's
-    quickselect; NumPy's takes eight seconds to compile)."""
-    low, high = 0, n - 1
-    while low < high:
-        pivot, left, right = values[(low + high) // 2], low, high
-        while left <= right:
-            while values[left] > pivot:
-                left += 1
-            while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left, right = left + 1, right - 1
-        if most - 1 <= right:
-            high = right
-        elif most - 1 >= left:
-            low = left
-        else:
-            break
-    return values[most - 1]
-
-
-@numba.njit(cache=True, nogil=True)
 def _count(baskets, held, groups, place_of, rarity, most, first, last):  # type: ignore[no-untyped-def]
     """Lengths, ids, counts and shares of the rows from `first` to `last`, their strongest entries only (`_Rows.add`).
 
@@ -362,8 +338,8 @@ def _count(baskets, held, groups, place_of, rarity, most, first, last):  # type:
                     strength[held] = rare * value * value / (value + np.float32(5))
                     held += 1
                     if held == len(strength):
-                        least, held = _weakest(strength, held, most), most
-            least = _weakest(strength, held, most)
+                        least, held = weakest(strength, held, most), most
+            least = weakest(strength, held, most)
         kept = 0
         for place in range(n_touched):
             item = touched[place]

@@ -10,12 +10,11 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
 
-from shelfwise.models.cooccurrence import directed_pairs, strongest
+from shelfwise.models.cooccurrence import neighbours
 from shelfwise.models.sequences import Sequences
 from shelfwise.training.network_module import Content, NetworkModule
 
@@ -24,7 +23,6 @@ _COMMON = 0.25  # exponent of popularity that divides on both sides
 _PAIRS = 200  # strongest of each product: all 19 million of a grocer's year told no more, and took twice the time
 _EXTRA = 16  # columns beyond the width that make the random projection exact enough
 _ROUNDS = 2  # power iterations
-_ROWS = 8_192  # products weighed at once
 _SHRINK = 5.0  # products a category or brand is imagined to have at the origin, besides its own
 
 
@@ -34,9 +32,9 @@ def factorise(train: Sequences, n: int, width: int, seed: int) -> tuple[Tensor, 
     Weights are counts divided by a root of both popularities; the scale is split evenly. Rows of
     items without pairs, and columns beyond the rank, are zero.
     """
-    pairs = directed_pairs(train, n, window=_WINDOW, backward=_BACKWARD)
-    _divide(pairs, np.maximum(np.bincount(train.item, minlength=n), 1.0) ** -_COMMON)
-    indptr, ids, weights = strongest(pairs, _PAIRS)
+    share = np.maximum(np.bincount(train.item, minlength=n), 1).astype(np.float32) ** np.float32(-_COMMON)
+    indptr, ids, weights = neighbours(train, n, window=_WINDOW, backward=_BACKWARD, most=_PAIRS, share=share)
+    weights *= np.repeat(share, np.diff(indptr))
     pairs = sparse.csr_array((weights, ids, indptr.astype(np.int32)), shape=(n, n))
     ahead, item = torch.zeros(n, width), torch.zeros(n, width)
     rank = min(width, n)
@@ -57,16 +55,6 @@ def factorise(train: Sequences, n: int, width: int, seed: int) -> tuple[Tensor, 
     ahead[:, :rank] = (basis @ turn) * root
     item[:, :rank] = (projected @ turn) / root.clamp(min=1e-6) * (values > 1e-6 * values[0])
     return ahead, item
-
-
-def _divide(pairs: sparse.csr_array, share: npt.NDArray[np.float64]) -> None:
-    """Weigh each pair by the shares of its row and its column, in place: with tens of millions of pairs, each copy is
-    hundreds of megabytes."""
-    for start in range(0, pairs.shape[0], _ROWS):
-        rows = pairs.indptr[start : start + _ROWS + 1]
-        part = slice(int(rows[0]), int(rows[-1]))
-        weight = np.repeat(share[start : start + _ROWS], np.diff(rows))
-        pairs.data[part] = weight * pairs.data[part] * share[pairs.indices[part]]
 
 
 def _tensor(matrix: sparse.csr_array) -> Tensor:
