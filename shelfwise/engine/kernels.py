@@ -123,3 +123,49 @@ def interest_shares(
         columns[2, at] = shares[kinds[2, row]]
         columns[3, at] = now[category]
         columns[4, at] = math.log1p(idle[category])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def towards(vectors: Floats, rows: Ints, vector: Floats, other: Floats) -> tuple[Floats, Floats]:
+    """Of rows of `vectors` [n, d] the dot products with one vector, the cosines with another: float32 [c] each."""
+    products, cosines = np.empty(len(rows), np.float32), np.zeros(len(rows), np.float32)
+    length = np.float32(0)
+    for at in range(len(other)):
+        length += other[at] * other[at]
+    for place in range(len(rows)):
+        row = rows[place]
+        product, square, both = np.float32(0), np.float32(0), np.float32(0)
+        for at in range(len(vector)):
+            value = vectors[row, at]
+            product += value * vector[at]
+            square += value * value
+            both += value * other[at]
+        products[place] = product
+        if square > 0 and length > 0:
+            cosines[place] = both / np.sqrt(square * length)
+    return products, cosines
+
+
+@njit(cache=True, nogil=True)
+def nearness(cosine: Floats, fades: Floats, highest: int, columns: Floats) -> None:
+    """Fill float32 [3, c] from the cosines [c, m] with someone's products, newest first: the highest of the first ones,
+    each by its fade; the newest one's; the mean of the `highest` highest."""
+    c, m = cosine.shape
+    some = np.empty(highest, np.float32)
+    for row in range(c):
+        best = np.float32(-np.inf)
+        for place in range(min(len(fades), m)):
+            best = max(best, cosine[row, place] * fades[place])
+        held = 0
+        for place in range(m):
+            value = cosine[row, place]
+            if held == highest and value <= some[highest - 1]:
+                continue
+            held = min(held + 1, highest)
+            at = held - 1
+            while at > 0 and some[at - 1] < value:
+                some[at] = some[at - 1]
+                at -= 1
+            some[at] = value
+        columns[0, row], columns[1, row] = best, cosine[row, 0]
+        columns[2, row] = some[:held].mean()

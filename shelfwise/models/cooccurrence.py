@@ -18,7 +18,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from shelfwise.models.recommender import Items, Progress, weakest
+from shelfwise.models.kernels import weakest
+from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, steps_back
 
 #: The share of the weakest possible neighbour that popularity adds: it orders ties, and never wins over a pair.

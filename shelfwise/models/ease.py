@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from shelfwise.models.kernels import weighted_sum
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, distinct
 
@@ -74,14 +75,11 @@ class Ease:
 
     def of(self, items: Ints, times: Longs, now: int) -> tuple[Ints, Floats]:
         """One history (any order): `known` and the score of each (float32 [m])."""
-        rows = self._row[items]
-        there = rows >= 0
-        weight = np.exp2(np.minimum(times[there] - now, 0) / (self.half_life * DAY))
-        held = np.minimum(np.bincount(rows[there], weight, minlength=len(self.known)), 1).astype(np.float32)
-        felt = np.flatnonzero(held > _FELT)
-        if len(felt) > _MOST:
-            felt = felt[np.argpartition(held[felt], -_MOST)[-_MOST:]]
-        return self.known, _weighted_sum(self.weights, felt, held[felt])
+        rows, held = _held(self._row, len(self.known), items, times, now, self.half_life * DAY)
+        if len(rows) > _MOST:
+            most = np.argpartition(held, -_MOST)[-_MOST:]
+            rows, held = rows[most], held[most]
+        return self.known, weighted_sum(self.weights, rows, held)
 
     def place(self, items: Ints) -> Ints:
         """Where each item stands in `known`, -1 for nowhere: int32 [len(items)]."""
@@ -159,11 +157,11 @@ def _inverse(matrix: Floats) -> Floats:
 
 
 @numba.njit(cache=True, nogil=True)
-def _weighted_sum(weights: Floats, rows: Longs, factors: Floats) -> Floats:
-    """factors @ weights[rows], without the copy of the rows: float32 [m]."""
-    result = np.zeros(weights.shape[1], np.float32)
-    for place in range(len(rows)):
-        row, factor = weights[rows[place]], factors[place]
-        for column in range(len(result)):
-            result[column] += factor * row[column]
-    return result
+def _held(row: Ints, known: int, items: Ints, times: Longs, now: int, half_life: float) -> tuple[Longs, Floats]:
+    """One history's known products, and how far each is held: min(1, its decayed count), where that is felt."""
+    held = np.zeros(known, np.float32)
+    for event in range(len(items)):
+        if row[items[event]] >= 0:
+            held[row[items[event]]] += np.float32(2.0 ** (min(times[event] - now, 0) / half_life))
+    rows = np.flatnonzero(held > _FELT)
+    return rows, np.minimum(held[rows], np.float32(1))

@@ -30,7 +30,8 @@ from scipy import sparse
 
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
-from shelfwise.models.recommender import Items, weakest
+from shelfwise.models.kernels import weakest
+from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Floats, Ints, Longs
 
 CHANNELS = ("own", "near", "category", "above", "brand", "buyers")

@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from shelfwise.models.kernels import weighted_sum
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, moments_back, steps_back
 from shelfwise.models.towers import UNKNOWN, Tower, gap_bucket
 
@@ -193,7 +194,7 @@ class Network:
             known = item < n
             weight, item = weight * known, item * known
         if one:
-            return np.asarray(weight @ self.ahead[item], np.float32)[None]
+            return weighted_sum(self.ahead, item, weight)[None]
         pooled: Any = sparse.csr_array((weight, item, recent.offsets), shape=(len(recent), n)) @ self.ahead
         return np.asarray(pooled, np.float32)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -173,10 +174,13 @@ def best_first(scores: Floats, owner: Longs) -> Longs:
     return order[np.argsort(owner[order].astype(short), kind="stable")]
 
 
+@numba.njit(cache=True, nogil=True)
 def moments_back(time: Longs) -> Longs:
     """`steps_back` of one customer's events, by their times alone."""
-    later = np.concatenate(([0], np.cumsum(time[1:] != time[:-1])))[: len(time)]
-    return np.asarray(later[-1:] - later, np.int64)
+    back = np.zeros(len(time), np.int64)
+    for row in range(len(time) - 2, -1, -1):
+        back[row] = back[row + 1] + (time[row] != time[row + 1])
+    return back
 
 
 def sequences_of(

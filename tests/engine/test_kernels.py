@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import chain
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from shelfwise.engine.kernels import add_neighbours, interest_shares, merged, weights_to
+from shelfwise.engine.kernels import add_neighbours, interest_shares, merged, nearness, towards, weights_to
 
 N = 30
 
@@ -69,3 +69,25 @@ def test_shares_of_interest(seed: int, m: int) -> None:
         np.testing.assert_allclose(columns[3, row], same[-5:].sum() / 5, atol=1e-5)
         idle = np.log1p(age[same][-1]) if same.any() else 0
         np.testing.assert_allclose(columns[4, row], idle, rtol=1e-4, atol=1e-6)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 2**32 - 1), c=st.integers(0, 40), m=st.integers(1, 20))
+def test_products_and_cosines_of_rows(seed: int, c: int, m: int) -> None:
+    random = np.random.default_rng(seed)
+    vectors = random.standard_normal((30, 8)).astype(np.float32)
+    vectors[3] = 0
+    rows, vector, other = random.integers(30, size=c).astype(np.int32), vectors[1], vectors[seed % 5]
+    products, cosines = towards(vectors, rows, vector, other)
+    np.testing.assert_allclose(products, vectors[rows] @ vector, atol=1e-5)
+    lengths = np.linalg.norm(vectors[rows], axis=1) * np.linalg.norm(other)
+    expected = np.where(lengths > 0, vectors[rows] @ other / np.where(lengths > 0, lengths, 1), 0)
+    np.testing.assert_allclose(cosines, expected, atol=1e-5)
+
+    cosine, fades = random.uniform(-1, 1, (c, m)).astype(np.float32), np.float32(0.8) ** np.arange(min(m, 5))
+    columns = np.zeros((3, c), np.float32)
+    nearness(cosine, fades.astype(np.float32), 5, columns)
+    if c:
+        np.testing.assert_allclose(columns[0], (cosine[:, : len(fades)] * fades).max(axis=1), atol=1e-6)
+        np.testing.assert_array_equal(columns[1], cosine[:, 0])
+        np.testing.assert_allclose(columns[2], np.sort(cosine, axis=1)[:, -5:].mean(axis=1), atol=1e-6)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from shelfwise.engine.context import Context
+from shelfwise.engine.kernels import towards
 from shelfwise.engine.retrieve.history import EVENTS, named, nearest
 from shelfwise.engine.retrieve.source import NO_ROWS, SCANNED, Candidates, Reason, Source, top
 from shelfwise.engine.state import SEARCH, VIEW
@@ -76,17 +77,13 @@ class Collaborative(Source):
         view = context.view
         if vector is None or view.vectors is None:
             return
-        vectors = context.scratch.gather(view.vectors, candidates.rows)
-        scores = vectors @ vector
+        scores, columns[3] = towards(view.vectors, candidates.rows, vector, view.vectors[context.items[-1]])
         columns[0] = scores
         columns[1] = scores - scores.max()
         order = np.argsort(-scores, kind="stable")
         columns[2, order] = (
             _RECIPROCALS[: len(order)] if len(order) <= len(_RECIPROCALS) else 1 / np.arange(1, len(order) + 1)
         )
-        newest = view.vectors[context.items[-1]]
-        length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors)) * np.linalg.norm(newest)
-        columns[3] = vectors @ newest / np.where(length > 0, length, 1)
 
     def reason(self, context: Context, row: int, values: Mapping[str, float]) -> Reason | None:
         return named(context, nearest(context, row, context.view.vectors))

@@ -8,6 +8,7 @@ import numpy as np
 
 from shelfwise.engine.catalogue import View
 from shelfwise.engine.context import RECENT, Context
+from shelfwise.engine.kernels import nearness
 from shelfwise.engine.retrieve.history import EVENTS, nearest, searched
 from shelfwise.engine.retrieve.source import NO_ROWS, SCANNED, Candidates, Reason, Source, top
 from shelfwise.engine.state import SEARCH
@@ -68,14 +69,7 @@ class Content(Source):
         held, taste = context.scratch.gather(content, candidates.rows), self._taste(context)
         if taste is not None:
             columns[3] = held @ taste
-        cosine = held @ content[history].T
-        columns[1] = cosine[:, 0]
-        if len(history) > _HIGHEST:
-            columns[2] = np.partition(cosine, len(history) - _HIGHEST, axis=1)[:, -_HIGHEST:].mean(axis=1)
-        else:
-            columns[2] = cosine.mean(axis=1)
-        recent = len(context.recent)
-        columns[0] = (cosine[:, :recent] * _FADES[:recent]).max(axis=1)
+        nearness(held @ content[history].T, _FADES[: len(context.recent)], _HIGHEST, columns)
 
     def _taste(self, context: Context) -> Floats | None:
         """The vector whose dot product with a product's content says how well it fits; None where none is learned."""
