@@ -26,8 +26,10 @@ from shelfwise.intake.values import (
     clean_path,
     clean_text,
     encoded_once,
+    lowest_price,
     normalise_unit,
     parse_money,
+    parse_number,
     parse_time,
 )
 from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
@@ -51,6 +53,12 @@ _TOTALS = frozenset(
 _SPAN = re.compile(r"\s+/\s+|\s+(?:to|until|bis|au|hasta|–|—|-)\s+|(?<![A-Za-z])/|/(?=\d)")
 _ZONE = re.compile(r"\s*\b([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)?)$")
 _DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d.*))?$")
+_CENTS = frozenset({"price_cents", "price_in_cents", "price_cent", "amount_cents", "unit_amount_cents", "price_pence"})
+#: Stock by warehouse: stock_berlin, qty_hamburg; not stock_status or qty_min.
+_PLACE = re.compile(
+    r"(?:stock|qty|quantity|inventory|bestand|lagerbestand|lager|voorraad)_(?!.*(?:status|state|min|max|level|alert|id|date|"
+    r"threshold|unit|manage|code|type|policy|track|sync|reserv|order|days|note|text|label|cost|value|reason))\w+$"
+)
 _NEXT_LINK = re.compile(r"[\s,|;]+(?=https?://|//)")  # between several links in one cell
 DOUBT = "doubt"  # column beside PRODUCT_COLUMNS: a status word that is none
 
@@ -94,6 +102,9 @@ class Cleaner:
         synonyms = {**SYNONYMS, "status": ()}
         columns = resolve(self._path, header, self._mapping, synonyms, open_ended=self._open_ended)
         self.columns = {**columns, **self.columns}
+        cents = next((name for name, plain in self._plain.items() if plain in _CENTS), None)
+        if cents is not None and "price" not in self.columns and "price" not in (self._mapping or {}):
+            self.columns["price"] = Column(cents, divide=100.0)
         mapped = self.columns.get("status")
         self._status = (
             []
@@ -108,6 +119,8 @@ class Cleaner:
             for field in ("shown_from", "shown_until")
         }  # several may say it: the latest beginning and the earliest end hold
         self._taken = frozenset(taken)
+        counted = [name for name, plain in self._plain.items() if _PLACE.match(plain) and name not in taken]
+        self._places = counted if len(counted) > 1 else []  # the stock of several warehouses
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
     @property
@@ -296,6 +309,9 @@ class Cleaner:
         if not text.strip():
             return None, shop if field == "price" else ""
         money = parse_money(clean_text(text), shop)
+        if money is None and (money := lowest_price(clean_text(text), shop)) is not None:
+            why = "several prices, as of variants: the lowest is the price"
+            self._findings.add("price_range", "mended", why, [(line, text)])
         if money is None:
             name = field.replace("_", " ")
             self._findings.add(f"unreadable_{field}", "mended", f"the {name} is no amount; left out", [(line, text)])
@@ -307,6 +323,8 @@ class Cleaner:
     def _availability(self, line: int, row: Row) -> str:
         text, quantity = self._text(row, "availability"), self._text(row, "quantity")
         words = text if text.strip() else quantity
+        if not words.strip() and (pieces := [n for name in self._places if (n := _pieces(row.get(name))) is not None]):
+            return str(Availability.IN_STOCK if sum(pieces) > 0 else Availability.OUT_OF_STOCK)
         if not words.strip():
             self.silent.add(line)
             return str(Availability.IN_STOCK)
@@ -315,7 +333,10 @@ class Cleaner:
             known = parse_availability(quantity)
         if known is Availability.OUT_OF_STOCK and words is quantity and self._text(row, "backorders").strip():
             policy = self._text(row, "backorders").strip().casefold()
-            if policy in ("continue", "notify", "2") or parse_availability(policy) is Availability.IN_STOCK:
+            sells = policy in ("continue", "notify", "2") or parse_availability(policy) is Availability.IN_STOCK
+            if plain_name(self.columns["backorders"].name) == "inventory_policy" and policy in ("0", "1"):
+                sells = policy == "0"  # Klaviyo: 1 hides what is sold out
+            if sells:
                 known = Availability.BACKORDER
         if known is None:
             why = "the availability is no known word; unknown, which sells. Map another column with --map availability="
@@ -474,3 +495,8 @@ def _micros(text: str, *, day_ends: bool = False) -> int | None:
     if day_ends and (_DAY.match(text) or re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text)):
         time += timedelta(days=1)
     return schema.to_micros(time)
+
+
+def _pieces(value: Any) -> float | None:
+    text = value_text(value).strip()
+    return parse_number(text) if text else None

@@ -20,27 +20,27 @@ _T = TypeVar("_T", int, float)
 TYPE_NAMES: dict[str, EventType] = {
     **{str(kind): kind for kind in EVENT_TYPES if kind is not EventType.RETURNED},
     **dict.fromkeys(
-        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content", "detailview", "detail_page_view", "read", "浏览", "点击", "閲覧"),
+        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content", "detailview", "detail_page_view", "product_detail_view", "product_detail", "product_page_view", "item_view", "item_viewed", "viewed_item", "produktansicht", "vue_produit", "read", "浏览", "点击", "閲覧"),
         EventType.VIEW_ITEM,
     ),
     **dict.fromkeys(
-        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add", "加购", "加入购物车", "カート追加"),
+        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add", "product_add_to_cart", "item_added_to_cart", "added_to_basket", "in_den_warenkorb", "ajout_au_panier", "加购", "加入购物车", "カート追加"),
         EventType.ADD_TO_CART,
     ),
-    **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed"), EventType.REMOVE_FROM_CART),
+    **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed", "removed_from_cart", "product_remove_from_cart"), EventType.REMOVE_FROM_CART),
     **dict.fromkeys(
-        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "payment", "购买", "下单", "支付", "購入"),
+        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "payment", "completed_order", "order_placed", "placed_order", "ordered_product", "product_purchased", "checkout_complete", "kauf", "bestellung", "achat", "compra", "commande", "购买", "下单", "支付", "購入"),
         EventType.PURCHASE,
     ),
     **dict.fromkeys(
-        ("refunded", "return", "returned", "order_refunded", "order_cancelled", "order_canceled", "cancellation", "credit", "credit_note", "chargeback"),
+        ("refunded", "return", "returned", "order_refunded", "refunded_order", "cancelled_order", "canceled_order", "order_cancelled", "order_canceled", "cancellation", "credit", "credit_note", "chargeback"),
         EventType.REFUND,
     ),
     **dict.fromkeys(("view_search_results", "query", "searched", "products_searched", "搜索", "検索"), EventType.SEARCH),
     **dict.fromkeys(("impression", "impressions", "product_list_viewed", "list_view"), EventType.VIEW_ITEM_LIST),
     **dict.fromkeys(("click", "clicked", "select", "product_clicked", "select_content"), EventType.SELECT_ITEM),
     **dict.fromkeys(
-        ("wishlist", "addtowishlist", "product_added_to_wishlist", "fav", "favorite", "favourite", "like", "star", "save", "收藏"),
+        ("wishlist", "addtowishlist", "product_added_to_wishlist", "added_to_wishlist", "wishlist_add", "fav", "favorite", "favourite", "like", "star", "save", "收藏"),
         EventType.ADD_TO_WISHLIST,
     ),
     **dict.fromkeys(("rating", "rated", "review", "reviewed", "stars"), EventType.RATE),

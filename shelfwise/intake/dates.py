@@ -65,6 +65,7 @@ _EASTERN = re.compile(
     r"(?:\s*(?P<minute>\d{1,2})\s*(?:[分분::]\s*(?:(?P<second>\d{1,2})\s*[秒초]?)?)?)?)?$",
     re.IGNORECASE,
 )
+_SERVER = re.compile(r"(\d{1,2}/[A-Za-z]{3}/\d{4}):(\d{2}:\d{2}:\d{2})(?: ([+-]\d{4}))?$")  # of web servers' logs
 _AFTERNOON = frozenset({"下午", "晚上", "午後", "오후", "pm"})
 _MORNING = frozenset({"上午", "早上", "凌晨", "午前", "오전", "am"})
 _COMPACT = re.compile(r"(?:19|20)\d{2}(?:0[1-9]|1[0-2])(?:[0-2]\d|3[01])(?:[01]\d|2[0-3])[0-5]\d(?:[0-5]\d)?$")
@@ -155,6 +156,8 @@ def parse(value: str, reading: Reading) -> datetime | None:
 def _parse(text: str, reading: Reading) -> datetime | None:
     if reading.serials and _SERIAL.match(text):
         return _EXCEL + timedelta(seconds=round(float(text) * 86_400))
+    if served := _SERVER.match(text):
+        text = " ".join([served[1].replace("/", " "), *served.groups(default="")[1:]]).strip()
     if _COMPACT.match(text):
         return datetime.strptime(text, "%Y%m%d%H%M%S" if len(text) == 14 else "%Y%m%d%H%M").replace(tzinfo=UTC)
     if eastern := _EASTERN.match(text):

@@ -140,7 +140,7 @@ def is_document(path: Path) -> bool:
     try:
         return not isinstance(json.loads(line), dict)
     except ValueError:
-        return line.rstrip() == "{" or bool(re.match(r'\{\s*"[^"]*"\s*:\s*[^{}]*[,\[{]?\s*$', line))
+        return line.rstrip()[-1:] in tuple("{[,") or bool(re.match(r'\{\s*"[^"]*"\s*:\s*[^{}]*[,\[{]?\s*$', line))
 
 
 def rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -16,20 +16,20 @@ from shelfwise.intake.report import Findings
 #: Per field, what columns are commonly called (as `plain_name` writes them), the likeliest first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "id": ("event_id", "id", "uuid", "insert_id", "message_id", "_id"),
-    "type": ("type", "event_type", "event_name", "event", "action", "behavior", "behaviour", "interaction", "feedback_type", "event_subtype"),
+    "type": ("type", "event_type", "event_name", "event", "metric", "metric_name", "action", "behavior", "behaviour", "interaction", "feedback_type", "event_subtype"),
     "time": (
         "time", "timestamp", "time_stamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
         "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum", "sale_date",
         "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
-        "付款时间", "订单付款时间", "时间", "日期", "original_timestamp", "collector_tstamp", "derived_tstamp", "creation_date", "date_added", "date_time", "created_on", "occurred_at", "注文日時", "注文日", "주문일시",
+        "付款时间", "订单付款时间", "时间", "日期", "original_timestamp", "collector_tstamp", "derived_tstamp", "creation_date", "date_added", "date_time", "created_on", "occurred_at", "received_at", "sent_at", "return_date", "returned_at", "refund_date", "refunded_at", "retourdatum", "注文日時", "注文日", "주문일시",
     ),
     "customer": (
         "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
         "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
         "buyer_id", "buyer_username", "buyer", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
         "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
-        "buyer_email", "e_mail", "distinct_id", "user_token", "visitor", "contact_email",
+        "buyer_email", "e_mail", "distinct_id", "user_token", "visitor", "contact_email", "person_id", "profile_id", "person", "contact_id",
     ),
     "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id", "domain_sessionid", "domain_userid"),
     "product": (
@@ -63,6 +63,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     ),
     "cancelled": ("cancelled_at", "canceled_at", "cancelled", "canceled", "cancel_date", "voided_at", "storniert_am"),
     "returned": ("qty_refunded", "quantity_refunded", "refunded_quantity", "qty_returned", "quantity_returned", "returned_quantity", "item_refunded_quantity", "refund_quantity", "refunded_qty", "returned_qty"),
+    "test": ("test", "is_test", "test_order", "is_test_order"),
     "name": (
         "item_name", "product_name", "lineitem_name", "product_title", "description", "title", "宝贝标题", "商品名称",
     ),

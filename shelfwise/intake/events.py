@@ -41,6 +41,8 @@ FORMATS = ("ga4", "csv", "tsv", "jsonl", "parquet")
 _TEXTS = ("id", "customer", "session", "product", "query", "request_id")
 _SAMPLE = 1_000  # rows that say whether the dates of a table need a whole look
 _PURCHASE = str(EventType.PURCHASE)
+_YES = frozenset({"true", "yes", "y", "t", "ja", "oui", "wahr", "vrai"})
+_RETURNS = frozenset({"return_date", "returned_at", "refund_date", "refunded_at", "retourdatum"})
 
 
 def load_events(
@@ -252,7 +254,9 @@ def _typed(columns: dict[str, Column], texts: pl.DataFrame | None, findings: Fin
     if "type" in there:
         return columns
     bought = there & {"quantity", "price", "request_id"} if texts is not None else there & {"quantity", "price"}
+    given_back = plain_name(columns["time"].name) in _RETURNS if "time" in columns else False
     kind = EventType.PURCHASE if bought else EventType.RATE if "value" in there else EventType.VIEW_ITEM
+    kind = EventType.REFUND if given_back else kind
     findings.facts["type of every row"] = str(kind)
     return {**columns, "type": Column(constant=str(kind))}
 
@@ -323,6 +327,11 @@ def _events_of(
     if other.any():
         shown = texts.select("line").with_columns(type=text("type")).filter(other)
         findings.add_rows("other_event", "dropped", "is no e-commerce event", shown, "type")
+    tests = text("test").str.to_lowercase().is_in(list(_YES)) & kinds.is_in([_PURCHASE, nested.REFUND])
+    if tests.any():
+        shown = texts.select("line").with_columns(order=text("request_id"), product=text("product")).filter(tests)
+        findings.add_rows("test_order", "dropped", "its shop calls the order a test", shown, "order", "product")
+        other |= tests.fill_null(value=False)
     made = {"line": texts["line"], "type": kinds, "written": text("time"), "name": text("name")}
     if "place" in texts.columns:
         made["place"] = texts["place"]

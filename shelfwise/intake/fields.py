@@ -17,7 +17,7 @@ _NAMES = {
         品牌 品牌名称 牌子 厂商 ブランド メーカー 브랜드 제조사""",
     "product_type": """product_type categorytext category categories category_path google_product_category type kategorie kategorien warengruppe produkttyp catégorie catégories rubrique categoría categoria categorías categorie
         categorieën kategori kategoria kategória kategorie категория категории 类目 分类 类别 商品分类 商品类目 類別 分類 カテゴリ カテゴリー 카테고리 분류""",
-    "price": """price price_vat current_price unit_price regular_price list_price price_gross price_incl_tax gross_price price_tax_incl selling_price variant_price preis verkaufspreis bruttopreis preis_brutto vk_preis prix prix_ttc precio
+    "price": """price price_vat current_price unit_price regular_price list_price price_gross price_incl_tax gross_price price_tax_incl price_inc_vat price_incl_vat price_inc_tax price_including_vat price_including_tax price_with_tax price_with_vat preis_inkl_mwst selling_price variant_price preis verkaufspreis bruttopreis preis_brutto vk_preis prix prix_ttc precio
         precio_con_iva prezzo preço preco prijs pris cena cena_brutto ціна цена 价格 售价 单价 销售价 現價 價格 售價 価格 販売価格 定価 税込価格 가격 판매가""",
     "original_price": """original_price oldprice compare_at_price variant_compare_at_price was_price old_price regular_price list_price price_before_discount strike_price streichpreis alter_preis prix_barré precio_anterior
         原价 市场价 划线价 原價 通常価格 정가""",
@@ -31,12 +31,12 @@ _NAMES = {
     "shown_from": """shown_from available_on available_from date_available publish_date publish_at publish_on publish_from published_from publish_start publish_start_date visible_from visibility_start_date online_from
         online_date make_active_at active_from go_live_date sichtbar_ab veröffentlichen_ab visible_à_partir_du 公開開始日 公開開始日時 定时上架时间""",
     "shown_until": """shown_until expiration_date expires_at expires_on unpublish_date unpublish_at unpublish_on unpublished_at publish_until published_until publish_to publish_end publish_end_date discontinue_on discontinued_on
-        discontinued_at available_until available_to available_till visible_until visible_to visibility_end_date online_until online_to active_until active_to deleted_at deleted_on archived_at removed_at sichtbar_bis 公開終了日 公開終了日時 定时下架时间 下架时间""",
+        discontinued_at available_until available_to available_till visible_until visible_to visibility_end_date online_until online_to active_until active_to deleted_at deleted_on archived_at removed_at sichtbar_bis end_of_life end_of_life_date eol_date end_of_sale end_of_sale_date auslaufdatum 公開終了日 公開終了日時 定时下架时间 下架时间""",
     "currency": "currency currency_id currencyid currency_code price_currency währung devise moneda valuta moeda waluta měna валюта 币种 货币 幣別 通貨 통화",
     "availability": """availability stock_status stock_availability in_stock is_in_stock available verfügbarkeit lieferstatus lagerstatus verfügbar disponibilité disponibilidad disponibilità disponibilidade
         beschikbaarheid tillgänglighet dostępność dostupnost наличие наявність 库存状态 是否有货 有货 庫存狀態 在庫状況 在庫状態 재고상태""",
     "quantity": """quantity qty stock stock_quantity stock_qty stock_level available_stock current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand total_on_hand count_on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
-        cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
+        cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy stan_magazynu magazyn lager lagerstand warenbestand verfügbare_menge stock_physique stock_réel stock_actual magazzino scorte zásoba zásoby sklad készlet stoc množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
     "backorders": "backorders backorders_allowed allow_backorders allow_backorder continue_selling_when_out_of_stock inventory_policy variant_inventory_policy",
     "image_link": """image_link image image_url imgurl img img_url image_src main_image_url main_image picture picture_url photo thumbnail bild bild_url bildlink images image_urls product_image_url product_image_file_1 hosted_image_urls image_1 imagen imagen_url immagine imagem afbeelding
         zdjęcie obrázek изображение картинка фото 图片 主图 商品图片 图片链接 圖片 画像 商品画像 画像url 이미지""",
@@ -83,6 +83,34 @@ STATUS_COLUMNS = frozenset(
         "draft",
         "is_draft",
         "unlisted",
+        "discontinued",
+        "is_discontinued",
+        "product_discontinued",
+        "inactive",
+        "is_inactive",
+        "suspended",
+        "is_suspended",
+        "blocked",
+        "is_blocked",
+        "gesperrt",
+        "ausgelaufen",
+        "auslaufartikel",
+        "archivé",
+        "supprimé",
+        "désactivé",
+        "masqué",
+        "en_ligne",
+        "en_línea",
+        "visible_en_ligne",
+        "online_sichtbar",
+        "w_sprzedaży",
+        "aktywny",
+        "widoczny",
+        "opublikowany",
+        "visibile",
+        "visível",
+        "zichtbaar",
+        "publicerad",
         "visible_in_listings",
         "visible_individually",
         "available_for_purchase",

@@ -153,7 +153,7 @@ _PLACE: dict[str, Callable[[_Text], tuple[str, str]]] = {
 
 
 def _yes(text: str) -> bool:
-    return text.casefold() in ("y", "yes", "true", "1", "on")
+    return parse_availability(text) is Availability.IN_STOCK
 
 
 def _amount(text: str) -> float:

@@ -32,6 +32,9 @@ class Column:
     shown: frozenset[str] = frozenset()
 
 
+_NET = re.compile(r"(?i)\b(?:ex|excl|excluding|net|netto|ohne|zzgl|ht|sin|senza|zonder|bez|hors)\b")
+
+
 def resolve(
     path: Path,
     header: list[str],
@@ -54,7 +57,7 @@ def resolve(
     taken = {column.name for column in columns.values()}
     plain: dict[str, str] = {}
     bare: dict[str, str] = {}  # 'Nom *', 'Actif (0/1)', where no column has the name alone
-    for name in header:
+    for name in sorted(header, key=lambda name: bool(_NET.search(name))):  # with tax before without
         plain.setdefault(plain_name(name), name)
         bare.setdefault(bare_name(name), name)
     for field, names in synonyms.items():

@@ -99,7 +99,7 @@ class _Feed:
         space, _, local = name.rpartition(" ")
         local = local.lower()
         if self._row is None:
-            if local in _RECORDS:
+            if local in _RECORDS or (len(attributes) > 2 and {"id", "sku"} & {one.lower() for one in attributes}):
                 self._row, self._line, self._size = dict(attributes), self._parser.CurrentLineNumber, 0
                 self._record = local
             return

@@ -33,6 +33,10 @@ _LISTS = (
     "contents", "basket", "cart", "positions", "entries", "articles", "product_list", "product_details",
     "actions", "interactions",
 )  # fmt: skip
+#: Columns of a warehouse's table that hold what an event says as JSON text.
+_WRAPPED = frozenset(
+    ("properties", "event_properties", "event_params", "params", "payload", "event_data", "attributes")
+)
 #: Names that an entry of a list may have beside those of a flat log.
 _ENTRY = {
     "product": ("aid", "id", "variation_id", "variant_id", "product_sku", "item_sku", "code", "name"),
@@ -116,7 +120,14 @@ def holds_orders(path: Path, kind: str) -> bool:
 
 def _nests_in_table(path: Path, kind: str) -> bool:
     """Whether a column of a table holds orders' lines as JSON text."""
-    names = [name for name in reading.header_of(path, kind) if plain_name(name) in _LISTS]
+    header = reading.header_of(path, kind)
+    if any(plain_name(name) in _WRAPPED for name in header):
+        names = [name for name in header if plain_name(name) in _WRAPPED]
+        sample = next(reading.text_frames(path, kind, names), None)
+        return sample is not None and any(
+            isinstance(_list_of(text.strip()), dict) for name in names for text in sample[name].head(_LOOKED_AT)
+        )
+    names = [name for name in header if plain_name(name) in _LISTS]
     texts = next(reading.text_frames(path, kind, names), None) if names else None
     return texts is not None and any(
         isinstance(entries := _list_of(text.strip()), list) and bool(entries) and isinstance(entries[0], dict)

@@ -31,7 +31,11 @@ UNPAID = frozenset(
         "pending", "pending_payment", "wc-pending", "failed", "wc-failed", "draft", "checkout-draft",
         "wc-checkout-draft", "trash", "abandoned", "expired", "unpaid", "payment_error", "declined", "fraud",
         "awaiting_payment", "payment_pending", "awaiting_authorization", "not_paid", "incomplete", "open_payment",
-        "on_hold_payment", "zahlung_ausstehend", "fehlgeschlagen", "待付款", "未付款", "支付失败",
+        "on_hold_payment", "payment_failed", "zahlung_ausstehend", "zahlungsfehler",
+        "erreur_de_paiement", "paiement_échoué", "en_attente_de_paiement", "error_en_el_pago", "error_de_pago",
+        "pago_pendiente", "pendiente_de_pago", "errore_pagamento", "in_attesa_di_pagamento", "betaling_mislukt",
+        "błąd_płatności", "oczekuje_na_płatność", "ошибка_оплаты", "ожидает_оплаты", "入金待ち", "결제대기",
+        "fehlgeschlagen", "待付款", "未付款", "支付失败",
     )
 )  # fmt: skip
 #: Ids of what shops book beside products, where the catalogue has no such product; whole ids, * for any letters.

@@ -77,7 +77,7 @@ _SYMBOLS = {
     "€": "EUR", "£": "GBP", "¥": "JPY", "￥": "JPY", "元": "CNY", "円": "JPY", "₹": "INR", "₩": "KRW", "₽": "RUB",
     "₺": "TRY", "₫": "VND", "₪": "ILS", "฿": "THB", "₴": "UAH", "₦": "NGN", "₱": "PHP", "zł": "PLN", "Kč": "CZK",
     "Rs": "INR", "R$": "BRL", "A$": "AUD", "C$": "CAD", "US$": "USD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD",
-    "NZ$": "NZD", "CN¥": "CNY", "Ft": "HUF",
+    "NZ$": "NZD", "CN¥": "CNY", "Ft": "HUF", "Fr": "CHF", "SFr": "CHF", "sFr": "CHF",
 }  # fmt: skip
 #: Of these a "$" or "kr" alone may be one: the shop's own currency decides, else the first that fits.
 _SHARED = {"$": ("USD", "AUD", "CAD", "HKD", "MXN", "NZD", "SGD", "TWD"), "kr": ("SEK", "DKK", "NOK", "ISK")}
@@ -120,6 +120,28 @@ def parse_money(text: str, currency: str = "") -> tuple[float, str] | None:
     if "-" in rest or "−" in rest or text[0] + text[-1] == "()":  # "-€5", "$-5", "($5)"
         number = -abs(number)
     return number, code
+
+
+_SPAN = re.compile(
+    r"(?<=[^\s\-–—~～])\s*(?:[-–—~～]|\bto\b|\bbis\b|\band\b|\bà\b|\ba\b)\s*(?=[^\d\s]{0,4}\s?\d)", re.IGNORECASE
+)
+_FROM = re.compile(
+    r"^\s*(?:starting at|starting from|as low as|from|ab|von|à partir de|a partire da|a partir de|dès|desde|da|od|vanaf|från|fra|от)\s+"
+    r"|\s*(?:起|から|より|부터|and up|\+)\s*$",
+    re.IGNORECASE,
+)
+
+
+def lowest_price(text: str, currency: str = "") -> tuple[float, str] | None:
+    """Of several prices the lowest: '19.90 - 29.90', 'from $5.00', 'ab 9,90 €', '199元起'; None for anything else."""
+    parts = _SPAN.split(_FROM.sub("", text))
+    if len(parts) > 2 or (len(parts) == 1 and not _FROM.search(text)):
+        return None
+    found = [money for part in parts if (money := parse_money(part, currency)) is not None]
+    if len(found) < len(parts) or found[0][0] < 0 or found[0][0] > found[-1][0]:
+        return None
+    said = [code for _, code in found if code != currency]  # "19 - 29 €" has its sign once
+    return found[0][0], said[0] if said else found[0][1]
 
 
 def _currency_of(rest: str, currency: str) -> str | None:
