@@ -111,6 +111,24 @@ def add_extremes(events: pl.LazyFrame, findings: Findings) -> None:
         examples = [(line, f"{who}: {count:,} of {total:,} events") for who, count, line in large.iter_rows()]
         _flag("large_share", why, examples, int(large["events"].sum()), findings)
     _add_early(events, findings)
+    _two_cases(events, findings)
+
+
+def _two_cases(events: pl.LazyFrame, findings: Findings) -> None:
+    """Addresses of e-mail that differ in upper and lower case alone: one person, two customers."""
+    several = (
+        events.filter(pl.col("customer").str.contains("@", literal=True))
+        .group_by(lower=pl.col("customer").str.to_lowercase())
+        .agg(names=pl.col("customer").unique().sort(), line=pl.col("line").min())
+        .filter(pl.col("names").list.len() > 1)
+        .collect(engine="streaming")
+    )
+    if several.height:
+        why = "addresses alike but for upper and lower case are two customers; --map customer=COLUMN|lower makes one"
+        examples = [
+            (line, ", ".join(names)) for names, line in several.select("names", "line").sort("line").iter_rows()
+        ]
+        _flag("customer_in_two_cases", why, examples, several.height, findings)
 
 
 def _add_early(events: pl.LazyFrame, findings: Findings) -> None:

@@ -152,3 +152,11 @@ def test_a_report_of_returns_is_of_refunds(new_shop: NewShop, tmp_path: Path) ->
 def test_an_answer_that_breaks_its_lines_anywhere(new_shop: NewShop, tmp_path: Path) -> None:
     text = '{"items":[{"increment_id":"1","customer_id":5,"created_at":"2024-05-03 10:00:00","items":[{"sku":"A","qty_ordered":1,"price":10}]},\n{"increment_id":"2","customer_id":5,"created_at":"2024-05-03 11:00:00","items":[{"sku":"B","qty_ordered":1,"price":10}]}]}'
     assert events(new_shop(), tmp_path, text, "f.json")[1] == [("purchase", "A"), ("purchase", "B")]
+
+
+def test_one_address_in_two_cases_is_said(new_shop: NewShop, tmp_path: Path) -> None:
+    text = "email,sku,event,time\nBob@X.com,A,purchase,2024-05-03 10:00:00\nbob@x.com,B,purchase,2024-05-04 10:00:00\nAnn,B,purchase,2024-05-04 10:00:00\n"
+    report, _ = events(new_shop(), tmp_path, text)
+    issue = next(issue for issue in report.issues if issue.kind == "customer_in_two_cases")
+    assert (issue.count, issue.examples[0][1]) == (1, "Bob@X.com, bob@x.com")
+    assert "|lower" in issue.explanation
