@@ -46,6 +46,8 @@ _LEARNED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of "levels"; between them straight
 _ROWS = 150_000  # of training at most
 _TREES = 90
 _FEWEST = 400  # rows of training below which only the methods are used
+_WIDENED = np.arange(1.0, 1.6, 0.02)  # stretches of the fan that are tried
+_LEAN = 400  # rows that the stretch of a class leans on its kin with
 _CELLS = 12  # sizes of forecast within a class whose errors are pooled
 MOST_HORIZON = 1_000
 
@@ -222,8 +224,8 @@ class _Training:
         fitted = self.fit(begin, members)
         rows = self.features.rows(series, origin, first, last)
         points, width = fitted.points(rows)
-        target = np.maximum(target - np.where(classes[series] < 2, _common(points, target, rows.scale), 0.0), 0.0)
-        return _settle(points, fitted.levels(rows), width, rows.scale, target, classes[series], series)
+        less = np.maximum(target - np.where(classes[series] < 2, _common(points, target, rows.scale), 0.0), 0.0)
+        return _settle(points, fitted.levels(rows), width, rows.scale, less, classes[series], series, target)
 
 
 def _common(points: dict[str, Array], target: Array, scale: Array) -> Array:
@@ -407,7 +409,9 @@ def _settle(
     target: Array,
     classes: Array,
     series: Array,
+    came: Array | None = None,
 ) -> _Settled:
+    came = target if came is None else came
     weight = (scale**-0.25)[:, None]  # between what the sum of errors weighs and what each series alike does
     half = series % 2  # each half is judged by how demand lay about the forecasts of the other
     settled: dict[str, Array] = {}
@@ -436,12 +440,12 @@ def _settle(
         members = [name for name in (*MEMBERS, "methods") if name in settled] + order[:2]
         weights[k] = _mix(members, settled, target, weight[:, 0], score)
     used = {name for shares in weights.values() for name in shares}
-    stretch = {}
+    mixed = np.zeros((len(target), len(LEVELS)))
     for k, shares in weights.items():
         mine = np.flatnonzero(classes == k)
-        if len(mine) >= 200:
-            mixed = sum(share * settled[name][mine] for name, share in shares.items())
-            stretch[k] = _stretch(np.asarray(mixed), target[mine])
+        for name, share in shares.items():
+            mixed[mine] += share * settled[name][mine]
+    stretch = _stretches(mixed, came, classes)
     if "seasonal" in points:
         used |= set(_RECURRING)
     pools = {name: _Pooled(points[name], width, target, classes) for name in used if name in points}
@@ -454,15 +458,30 @@ def _stretched(quantiles: Array, by: float) -> Array:
     return np.asarray(np.maximum(middle + by * (quantiles - middle), 0.0))
 
 
+def _stretches(quantiles: Array, came: Array, classes: Array) -> dict[int, float]:
+    """Each class's stretch, leaning on that of all regular or all sporadic demand the fewer rows it has."""
+    out = {}
+    for kin in ((0, 1), (2, 3)):
+        rows = np.flatnonzero(np.isin(classes, kin))
+        if len(rows) < 100:
+            continue
+        shared = _stretch(quantiles[rows], came[rows])
+        for k in kin:
+            mine = np.flatnonzero(classes == k)
+            own = _stretch(quantiles[mine], came[mine]) if len(mine) >= 50 else shared
+            out[k] = (len(mine) * own + _LEAN * shared) / (len(mine) + _LEAN)
+    return out
+
+
 def _stretch(quantiles: Array, target: Array) -> float:
-    """The least stretch, 1 to 1.5, at which 80% of what came lay between the quantiles 0.1 and 0.9 (conformalised
+    """The least stretch at which 80% of what came lay between the quantiles 0.1 and 0.9 (conformalised
     quantile regression, Romano, Patterson & Candès 2019, as a factor)."""
-    for by in np.arange(1.0, 1.5, 0.02):
+    for by in _WIDENED:
         fan = _stretched(quantiles, float(by))
         inside = (fan[:, LEVELS.index(0.1)] - 1e-9 <= target) & (target <= fan[:, LEVELS.index(0.9)] + 1e-9)
         if inside.mean() >= 0.8:
             return float(by)
-    return 1.5
+    return float(_WIDENED[-1])
 
 
 def _mix(
@@ -476,7 +495,7 @@ def _mix(
         total = total + points[best]
         counts[best] += 1
     even = [name for name in (*MEMBERS, "methods") if name in points]
-    weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
+    weights = {name: 0.5 * count / 8 for name, count in counts.items() if count}
     for name in even:  # what validation prefers by chance costs less so
-        weights[name] = weights.get(name, 0.0) + 0.25 / len(even)
+        weights[name] = weights.get(name, 0.0) + 0.5 / len(even)
     return weights
