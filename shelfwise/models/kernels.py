@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+import numpy.typing as npt
 
 from shelfwise.models.sequences import Floats, Ints, Longs
+
+Doubles = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -41,3 +44,22 @@ def weighted_sum(weights: Floats, rows: Ints | Longs, factors: Floats) -> Floats
         for column in range(len(result)):
             result[column] += factor * row[column]
     return result
+
+
+@numba.njit(cache=True, nogil=True)
+def gained(scores: Floats, right: npt.NDArray[np.bool_], offsets: Longs, gains: Doubles) -> Doubles:
+    """float64 [q], of each list of rows (offsets [q + 1]) the gains of the places of its right rows, the highest score
+    standing first and ties in their order. gains: of each place that counts. Without sorting: few rows are right."""
+    total = np.zeros(len(offsets) - 1, np.float64)
+    for one in range(len(total)):
+        for row in range(offsets[one], offsets[one + 1]):
+            if not right[row]:
+                continue
+            place = 0
+            for other in range(offsets[one], offsets[one + 1]):
+                place += scores[other] > scores[row] or (scores[other] == scores[row] and other < row)
+                if place == len(gains):
+                    break
+            if place < len(gains):
+                total[one] += gains[place]
+    return total

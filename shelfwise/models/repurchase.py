@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.models.durables import waits
+from shelfwise.models.kernels import gained
 from shelfwise.models.recommender import Items, Progress
-from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, among, best_first, distinct
+from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences, among, distinct
 from shelfwise.schema import EventType
 
 #: Days.
@@ -322,16 +323,12 @@ def _weigh(rows: _Rows, now: Longs | int, half_life: float, rhythm: float) -> Fl
 
 def _merit(rows: _Rows, weight: Floats, wanted: Longs, n: int) -> float:
     """Mean NDCG of each customer's best pairs. wanted: sorted keys customer * n + product of what they bought next."""
-    order = best_first(weight, rows.owner)
-    owner = rows.owner[order]
-    rank = np.arange(len(owner)) - np.searchsorted(owner, owner)
-    top = rank < _CUT
-    hit = among(owner[top] * n + rows.item[order][top], wanted)
     relevant = np.bincount(wanted // n)
+    offsets = np.searchsorted(rows.owner, np.arange(len(relevant) + 1))
     gains = 1 / np.log2(np.arange(2, _CUT + 2))
-    gained = np.bincount(owner[top][hit], gains[rank[top][hit]], minlength=len(relevant))
+    gain = gained(weight, among(rows.owner * n + rows.item, wanted), offsets, gains)
     ideal = np.cumsum(gains)[np.clip(relevant, 1, _CUT) - 1]
-    return float((gained / ideal)[relevant > 0].mean())
+    return float((gain / ideal)[relevant > 0].mean())
 
 
 def _wanted(validation: Sequences, n: int) -> Longs:

@@ -167,13 +167,6 @@ def among(values: Longs, ordered: Longs) -> npt.NDArray[np.bool_]:
     return found
 
 
-def best_first(scores: Floats, owner: Longs) -> Longs:
-    """int64 [m], rows by their owner, ascending, and of each the highest score first; ties stay in their order."""
-    order = np.argsort(-scores, kind="stable")
-    short = np.uint16 if int(owner.max(initial=0)) < 1 << 16 else np.int64  # sorted in linear time
-    return order[np.argsort(owner[order].astype(short), kind="stable")]
-
-
 @numba.njit(cache=True, nogil=True)
 def moments_back(time: Longs) -> Longs:
     """`steps_back` of one customer's events, by their times alone."""

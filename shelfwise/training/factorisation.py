@@ -23,6 +23,7 @@ _COMMON = 0.25  # exponent of popularity that divides on both sides
 _PAIRS = 200  # strongest of each product: all 19 million of a grocer's year told no more, and took twice the time
 _EXTRA = 16  # columns beyond the width that make the random projection exact enough
 _ROUNDS = 2  # power iterations
+_RANK = 1e-10  # share of the largest squared length below which a direction is none
 _SHRINK = 5.0  # products a category or brand is imagined to have at the origin, besides its own
 
 
@@ -72,8 +73,13 @@ def _tensor(matrix: sparse.csr_array) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    basis: Tensor = torch.linalg.qr(columns)[0]
-    return basis
+    """A basis of what they span, zero columns beyond its rank: by the dot products of columns, twice, since the first
+    is rough (Yamamoto et al. 2015, CholeskyQR2). Half the time of Householder's way, and cores spend it together."""
+    for _ in range(2):
+        values, turn = torch.linalg.eigh((columns.T @ columns).double())
+        scale = torch.where(values > _RANK * values[-1], values.clamp(min=1e-30).rsqrt(), 0)
+        columns = columns @ (turn * scale).float()
+    return columns
 
 
 def remember(network: NetworkModule, train: Sequences, seed: int) -> None:

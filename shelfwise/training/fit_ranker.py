@@ -21,9 +21,10 @@ import lightgbm
 import numpy as np
 import numpy.typing as npt
 
+from shelfwise.models.kernels import gained
 from shelfwise.models.ranker import Head, Linear, Ranker, Trees
 from shelfwise.models.recommender import Progress
-from shelfwise.models.sequences import Floats, Ints, Longs, best_first
+from shelfwise.models.sequences import Floats, Ints, Longs
 
 Bools = npt.NDArray[np.bool_]
 
@@ -121,14 +122,10 @@ def ndcg(scores: Floats, questions: Questions, *, k: int = 12) -> float:
     """Mean NDCG@k of the candidates ordered by `scores` [rows]; a product bought and not proposed counts as missed."""
     if not len(questions):
         return 0.0
-    owner = np.repeat(np.arange(len(questions)), np.diff(questions.offsets))
-    order = best_first(scores, owner)
-    rank = np.arange(len(order)) - np.repeat(questions.offsets[:-1], np.diff(questions.offsets))
-    hit = questions.relevance[order] & (rank < k)
     gains = 1 / np.log2(np.arange(2, k + 2))
-    gained = np.bincount(owner[hit], gains[rank[hit]], minlength=len(questions))
+    gain = gained(scores, questions.relevance, questions.offsets, gains)
     ideal = np.cumsum(gains)[np.clip(questions.relevant, 1, k) - 1]
-    return float((gained / ideal)[questions.relevant > 0].mean())
+    return float((gain / ideal)[questions.relevant > 0].mean())
 
 
 @dataclass(frozen=True, slots=True)
