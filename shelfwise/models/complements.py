@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
@@ -64,6 +65,7 @@ _ASKED_LIKE, _LIKE_EACH = 60, 5
 _SHRINK = np.array((1.5, 1.5, 5.0, 5.0, 5.0, 0.5), np.float32)
 _BORROWED = 0.02
 _MOST_SEEDS = 64  # of a cart, the newest
+_POPULAR = 100  # and at most a twentieth of all
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -133,6 +135,15 @@ class Complements:
         if progress:
             progress(1, 1, f"{len(self.evidence.ids):,} pairs")
         return self
+
+    @cached_property
+    def popular(self) -> Mask:
+        """bool [n]: the most bought of the last four weeks. They are in every basket anyway: a head learns nothing of
+        them, and they are no answer."""
+        lately = self.recent[:, 0]
+        mask = np.zeros(len(lately), np.bool_)
+        mask[np.argsort(-lately, kind="stable")[: min(_POPULAR, len(lately) // 20)]] = True
+        return mask & (lately > 0)
 
     def answer(
         self, seeds: Ints, k: int, *, allowed: Mask | None = None, elsewhere: bool = False

@@ -18,7 +18,6 @@ from shelfwise.models.sequences import DAY, Floats, Ints, Sequences
 from shelfwise.training.fit_ranker import Questions, collect
 from shelfwise.training.perceptron import fit_perceptron
 
-POPULAR = 100  # most popular products of the last four weeks, neither shown nor wanted; at most a twentieth of all
 _WINDOW = 28  # days asked about
 _QUESTIONS = 5_000
 _LEAST = 300  # fewer questions teach less than the merit knows
@@ -62,7 +61,7 @@ def questions_of(
     """Questions from the baskets at and after `cut` (seconds), with the candidates of what was counted before it."""
     random = np.random.default_rng(seed)
     model = Complements().count(baskets.before(cut), items, content, cut, progress)
-    allowed = ~popular(model, items.n)
+    allowed = ~model.popular
     questions: list[tuple[Ints, Ints, bool]] = []
     after = baskets.where((baskets.time >= cut) & (baskets.sizes() > 1))
     for basket in np.tile(random.permutation(len(after)), _EACH):
@@ -81,11 +80,3 @@ def questions_of(
     return collect(
         ((one.ids, one.features) for one in proposals), [wanted for _, wanted, _ in questions], progress=progress
     )
-
-
-def popular(model: Complements, n: int) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """bool [n]: the `POPULAR` most bought of the last four weeks."""
-    lately = model.recent[:, 0]
-    mask = np.zeros(n, np.bool_)
-    mask[np.argsort(-lately, kind="stable")[: min(POPULAR, n // 20)]] = True
-    return mask & (lately > 0)

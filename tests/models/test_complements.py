@@ -38,6 +38,12 @@ def items() -> Items:
 POPULAR = np.arange(N) == WATER
 
 
+def test_what_everybody_buys_lately_is_popular() -> None:
+    shop = sequences_of([[0, 1 + customer] for customer in range(39)], times=[[0, 0]] * 39)
+    assert np.flatnonzero(Complements().fit(shop, Items(n=40)).popular).tolist() == [0, 1]  # a twentieth of all
+    assert not fitted().popular.any()  # of nine products none
+
+
 def baskets_of(*baskets: list[int], apart: int = 86_400) -> Sequences:
     """Each basket of a customer of its own, at a moment of its own."""
     times = [[place * apart] * len(basket) for place, basket in enumerate(baskets)]

@@ -19,7 +19,8 @@ _VISIT = 3  # newest products of a visit that ask
 
 
 class ComplementsSource(Source):
-    """Lift, backed off from the pair to products alike and to categories (`models/complements.py`)."""
+    """Lift, backed off from the pair to products alike and to categories (`models/complements.py`); never what
+    everybody buys, which would stand on every page."""
 
     name = "complements"
     artefact = "complements"
@@ -97,7 +98,7 @@ class ComplementsSource(Source):
                 seeds = seeds[context.likeness[-asking:] > 0]
             if not len(seeds):
                 return NO_ROWS, np.empty(0, np.float32)
-            proposed = model.propose(np.unique(seeds))
+            proposed = model.propose(np.unique(seeds), allowed=~model.popular)
             order = np.argsort(proposed.ids, kind="stable")
             return proposed.ids[order], model.score(proposed)[order]
 
