@@ -46,6 +46,7 @@ from shelfwise.models.recommender import Items
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Floats, IdMap
 from shelfwise.models.taste import Taste
+from shelfwise.models.transitions import Transitions
 
 FORMAT = "shelfwise-bundle"
 #: Raised by one when an older Shelfwise could no longer read what is written.
@@ -70,6 +71,7 @@ ARTEFACTS: dict[str, Callable[[Tensors], Artefact]] = {
     "repurchase": Repurchase.from_tensors,
     "cooccurrence": Cooccurrence.from_tensors,
     "ease": Ease.from_tensors,
+    "transitions": Transitions.from_tensors,
     "complements": Complements.from_tensors,
     "network": Network.from_tensors,
     "vector_index": VectorIndex.from_tensors,

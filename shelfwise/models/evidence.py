@@ -85,7 +85,7 @@ class Evidence:
         sizes = baskets.sizes()
         ages = np.maximum(baskets.ages(now), 0)
         share = np.repeat(np.exp2(-ages / _HALF_LIFE) / np.sqrt(np.maximum(sizes - 1, 1)), sizes).astype(np.float32)
-        rows = _Rows(popularity)
+        rows = Rows(popularity)
         rows.add(held, held.data, held, share, _KEPT)
         groups, number = _groups(items)
         total = [popularity]
@@ -167,7 +167,7 @@ class Gathered:
         return Gathered(ids=self.ids[kept], count=self.count[kept], share=self.share[kept], behind=self.behind)
 
 
-class _Rows:
+class Rows:
     """Rows of evidence, each counted and cut to its strongest entries at once."""
 
     def __init__(self, popularity: Floats) -> None:
@@ -288,7 +288,7 @@ def _sums(matrix: sparse.csr_matrix) -> Floats:
 
 @numba.njit(cache=True, nogil=True)
 def _count(baskets, held, groups, place_of, rarity, most, first, last):  # type: ignore[no-untyped-def]
-    """Lengths, ids, counts and shares of the rows from `first` to `last`, their strongest entries only (`_Rows.add`).
+    """Lengths, ids, counts and shares of the rows from `first` to `last`, their strongest entries only (`Rows.add`).
 
     place_of: int32 [n], by what number the ids of `held` and of the answer name each product."""
     row_start, row_basket, row_weight, single = baskets

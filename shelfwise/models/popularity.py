@@ -3,7 +3,7 @@
 The weight of a product is Σ 2^(-age / half life) over the days on which a customer turned to it (one customer, one
 product, one day counts once, so that neither a bot nor a crate of forty shifts it). The keenest customer of a product
 counts one day of all theirs: what one buyer takes each morning is not what everybody buys. The half life is chosen
-among a few on validation. Beside it stand the last week's count and the order within each category.
+among a few on validation. Beside it stand the counts of the last week and day and the order within each category.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Popularity:
 
     After `fit`, each [n_items]:
     weight: float32, decayed count of customer-days, as of the last event.
-    week:   float32, count of customer-days in the last seven days.
+    week:   float32, count of customer-days in the last seven days. day: in the last one.
     ever:   float32, count of all customer-days.
     order:  int32, products best first.
     """
@@ -42,6 +42,7 @@ class Popularity:
         self.time = 0
         self.weight: Floats = np.empty(0, np.float32)
         self.week: Floats = np.empty(0, np.float32)
+        self.day: Floats = np.empty(0, np.float32)
         self.ever: Floats = np.empty(0, np.float32)
         self.order: Ints = np.empty(0, np.int32)
         self._category: Ints = np.empty(0, np.int32)
@@ -68,7 +69,9 @@ class Popularity:
                 half_life = HALF_LIVES[int(np.argmax(merits))]
         self.half_life = half_life
         self.weight = self._decayed(item, time, pairs, half_life, items.n)
-        self.week = _crowd(item, (self.time - time < WEEK).astype(np.float64), pairs, items.n)
+        self.week, self.day = (
+            _crowd(item, (self.time - time < span).astype(np.float64), pairs, items.n) for span in (WEEK, DAY)
+        )
         self.ever = _crowd(item, np.ones(len(item)), pairs, items.n)
         self._category = np.full(items.n, -1, np.int32) if items.category is None else items.category
         self._arrange()
@@ -92,6 +95,7 @@ class Popularity:
         return {
             "weight": self.weight,
             "week": self.week,
+            "day": self.day,
             "ever": self.ever,
             "category": self._category,
             "half_life": np.array([self.half_life or 0.0], np.float64),
@@ -103,7 +107,8 @@ class Popularity:
         model = cls(half_life=float(tensors["half_life"][0]))
         model.time = int(tensors["time"][0])
         model.weight, model.week = tensors["weight"], tensors["week"]
-        model.ever = tensors.get("ever", model.weight)  # older bundles have none
+        model.ever = tensors.get("ever", model.weight)  # older bundles have none, nor of the day
+        model.day = tensors.get("day", np.zeros_like(model.week))
         model._category = tensors["category"]
         model._arrange()
         return model

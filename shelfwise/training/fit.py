@@ -12,13 +12,20 @@ from shelfwise.models.popularity import Popularity
 from shelfwise.models.recommender import Items, Progress, Recommender
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import Sequences
+from shelfwise.models.transitions import Transitions
 from shelfwise.settings import Settings
 from shelfwise.training.executor import Executor
 from shelfwise.training.network import NetworkRecommender
 from shelfwise.training.windows import Window
 
 #: Sources that count, by their name as a model: the artefact of the bundle that each becomes.
-ARTEFACTS = {"popularity": "popularity", "repurchase": "repurchase", "item-knn": "cooccurrence", "ease": "ease"}
+ARTEFACTS = {
+    "popularity": "popularity",
+    "repurchase": "repurchase",
+    "item-knn": "cooccurrence",
+    "ease": "ease",
+    "next-basket": "transitions",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,7 @@ def fit_counting(
         Repurchase(half_life=choices.repurchase, rhythm=choices.rhythm),
         Cooccurrence(),
         Ease(),
+        Transitions(),
     )
     for model in models:
         run.run(model.name, lambda model=model: model.fit(train, items, progress=progress))  # type: ignore[misc]

@@ -21,6 +21,7 @@ from shelfwise.models.popularity import Popularity
 from shelfwise.models.recommender import Items, Recommender, recommend, top_k
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import DAY, Sequences, sequences_of
+from shelfwise.models.transitions import Transitions
 from shelfwise.settings import Settings
 from shelfwise.training.learn import EngineModel
 from shelfwise.training.network import NetworkRecommender
@@ -72,6 +73,7 @@ MAKERS: dict[str, Callable[[int], Recommender]] = {
     "repurchase": lambda _: Repurchase(),
     "item-knn": lambda _: Cooccurrence(),
     "ease": lambda _: Ease(),
+    "next-basket": lambda _: Transitions(),
     "network-gru": network("gru"),
     "network-lstm": network("lstm"),
     "network-transformer": network("transformer"),

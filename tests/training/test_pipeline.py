@@ -81,7 +81,7 @@ def test_learns_every_part(learned: EngineModel) -> None:
     assert bundle.ranker is not None
     assert set(bundle.ranker.heads) == HEADS
     assert bundle.network is not None
-    assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "network"}
+    assert set(learned.models) == {"popularity", "repurchase", "item-knn", "ease", "next-basket", "network"}
     assert set(learned.fits) == FITTED
     for fit in learned.fits.values():
         assert fit.ndcg
@@ -218,7 +218,7 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert bundle.metrics["ranker"]["home"]["ndcg@12"]
     evaluation = Evaluation.from_json(bundle.metrics["evaluation"])
     rows = {row.name: row for row in evaluation.rows}
-    assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease"}
+    assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease", "next-basket"}
     assert rows["engine"].fit_seconds > sum(rows[name].fit_seconds for name in ("network", "item-knn", "ease"))
     bundle.save(tmp_path / "bundles" / "one")
     again = Bundle.load(tmp_path / "bundles" / "one")

@@ -15,7 +15,7 @@ from shelfwise.models.sequences import Floats, Ints
 
 _MOST = 40
 _ALL = 200  # products inside a filter that are all taken
-_OWN = 3  # columns of the product itself; the others are its kind's
+_OWN = 4  # columns of the product itself; the others are its kind's
 _EVER = 1e-3  # how much what was ever sold counts there beside what is sold now
 
 
@@ -27,6 +27,7 @@ class Popular(Source):
     features = (
         "popular",  # log(1 + decayed customer-days)
         "popular_week",  # of the last week
+        "popular_day",  # of the last day
         "popular_ever",  # of all time; of products never sold what was sold of those most like them
         "popular_category",  # log(1 + decayed customer-days) of all products of the category
         "popular_level",  # of its first level
@@ -58,7 +59,8 @@ class Popular(Source):
         if bundle.taste is not None:
             ever = np.where(ever > 0, ever, bundle.taste.borrowed)
         kinds = _kinds(bundle.facts)
-        columns = (np.log1p(popularity.weight), np.log1p(popularity.week), ever, *_sold(popularity.weight, kinds))
+        sold = (np.log1p(each) for each in (popularity.weight, popularity.week, popularity.day))
+        columns = (*sold, ever, *_sold(popularity.weight, kinds))
         self._columns = np.stack(columns, axis=1).astype(np.float32)
 
     def retrieve(self, context: Context) -> Ints:
@@ -74,7 +76,7 @@ class Popular(Source):
             return rows
         view = context.view
         known = view.proxy[rows]
-        sold = self.bundle.popularity.weight[known] + _EVER * self._columns[known, 2]
+        sold = self.bundle.popularity.weight[known] + _EVER * self._columns[known, _OWN - 1]
         scores = sold * view.likeness[rows] + context.crowd.of(rows)
         return rows[top(scores, _MOST + context.request.k)]
 

@@ -7,6 +7,7 @@ from shelfwise.engine.retrieve.ease import EaseSource
 from shelfwise.engine.retrieve.interest import Interest
 from shelfwise.engine.retrieve.item_knn import ItemKnn
 from shelfwise.engine.retrieve.new import New
+from shelfwise.engine.retrieve.next_basket import NextBasket
 from shelfwise.engine.retrieve.popular import Popular
 from shelfwise.engine.retrieve.rated import Rated
 from shelfwise.engine.retrieve.repurchase import RepurchaseSource
@@ -24,6 +25,7 @@ SOURCES: list[type[Source]] = [
     Popular,
     Interest,
     RepurchaseSource,
+    NextBasket,
     Viewed,
     New,
     Rated,
