@@ -8,6 +8,7 @@ rows at a time. The scores are LightGBM's, to the last bit.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -100,6 +101,18 @@ def width_of(text: str) -> int:
     if found is None or not text.startswith("tree\n"):
         raise ValueError("no model of LightGBM's")
     return int(found[1]) + 1
+
+
+def joined(texts: Sequence[str]) -> str:
+    """One model with the trees of all, whose score is the sum of theirs."""
+    head, trees, rest = "", [], ""
+    for text in texts:
+        width_of(text)
+        head, *blocks = text.partition("end of trees")[0].split("\nTree=")
+        trees += [block.partition("\n")[2] for block in blocks]
+        rest = text.partition("end of trees")[2]
+    head = re.sub(r"^tree_sizes=.*\n?", "", head, flags=re.MULTILINE)  # without it the blocks are read one by one
+    return head + "".join(f"\nTree={place}\n{tree}" for place, tree in enumerate(trees)) + "end of trees" + rest
 
 
 def _parsed(text: str) -> list[dict[str, list[Any]]]:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from shelfwise.errors import BundleError
-from shelfwise.models.forest import Forest, width_of
+from shelfwise.models.forest import Forest, joined, width_of
 from shelfwise.models.sequences import Floats
 
 
@@ -73,6 +73,11 @@ class Trees:
         self.text = text
         self.width = width_of(text)
         self.forest = Forest.of(text)
+
+    @classmethod
+    def sum(cls, parts: Sequence[Trees]) -> Self:
+        """One whose score is the sum of theirs; they read the same features."""
+        return cls(joined([part.text for part in parts]))
 
     def score(self, features: Floats) -> Floats:
         if not len(features):

@@ -40,6 +40,8 @@ _FLAT = 1e-6  # a feature that varies less within questions says nothing
 _TIES = 1e-3  # how much the prior counts beside one feature: enough to order what that finds equal
 _TREES, _LINEAR = "trees", "linear"
 _OF_FEW = ("cold",)  # questions whose head is linear
+#: Questions with so few right candidates that of one fit's trees much is chance: the sum of several is their head.
+_OF_CHANCE, _TIMES = ("new",), 3
 #: What sells of a product's kind orders what was never sold; where a product has numbers of its own trees learn by it
 #: which kinds sold in their weeks, and were 5% worse in the next (Complete Journey, new products).
 _NOT_FOR_TREES = ("popular_category", "popular_level", "popular_brand")
@@ -164,7 +166,8 @@ def fit_ranker(
         if progress:
             progress(done, len(questions), f"fitting the ranker ({kind})")
         learned = _LINEAR if kind in _OF_FEW else _TREES
-        head, fit = _fit_head(names, windows, simple, _Growth(trees, leaves, seed, threads), learned)
+        times = _TIMES if kind in _OF_CHANCE else 1
+        head, fit = _fit_head(names, windows, simple, _Growth(trees, leaves, seed, threads, times), learned)
         if fit.ndcg or kind in ("home", "new"):
             heads[kind], fits[kind] = head, fit
     if progress:
@@ -174,12 +177,13 @@ def fit_ranker(
 
 @dataclass(frozen=True, slots=True)
 class _Growth:
-    """How boosted trees grow: at most so many `trees`, so many `leaves` each."""
+    """How boosted trees grow: at most so many `trees`, so many `leaves` each; the final ones so many `times`."""
 
     trees: int
     leaves: int
     seed: int
     threads: int
+    times: int = 1
 
 
 def _simple(names: Sequence[str], alone: Sequence[str], prior: Linear | None) -> dict[str, Linear]:
@@ -222,8 +226,13 @@ def _fit_head(
     fit = Fit(best, dict(merits))
     if best in simple:
         return simple[best], fit
-    fitted_on = _joined(windows).downsampled(_WRONG, growth.seed)
-    return learn(fitted_on, None, replace(growth, trees=round(size)))[0], fit
+    everything = _joined(windows)
+    grown = []
+    for seed in range(growth.seed, growth.seed + growth.times):
+        fitted_on = everything.downsampled(_WRONG, seed)
+        grown.append(learn(fitted_on, None, replace(growth, trees=round(size), seed=seed))[0])
+    trees = [head for head in grown if isinstance(head, Trees)]
+    return Trees.sum(trees) if len(trees) > 1 else grown[0], fit
 
 
 def _rounds(windows: Sequence[Questions], seed: int, *, in_turn: bool) -> list[tuple[Questions, Questions]]:

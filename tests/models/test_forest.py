@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from shelfwise.models.forest import Forest
+from shelfwise.models.forest import Forest, joined
 
 
 def trained(leaves: int, seed: int, trees: int = 20, **more: object) -> tuple[lightgbm.Booster, np.ndarray]:
@@ -38,6 +38,17 @@ def _splits(node: dict) -> list[float]:  # type: ignore[type-arg]
     if "leaf_value" in node:
         return []
     return [node["threshold"], *_splits(node["left_child"]), *_splits(node["right_child"])]
+
+
+def test_models_are_joined_into_their_sum() -> None:
+    parts = [trained(7, seed, trees)[0] for seed, trees in ((0, 3), (1, 12), (2, 1))]
+    features = trained(7, 3)[1]
+    expected = sum(part.predict(features, num_threads=1, raw_score=True) for part in parts)
+    text = joined([part.model_to_string() for part in parts])
+    forest = Forest.of(text)
+    assert forest is not None
+    np.testing.assert_allclose(forest.score(features), expected, rtol=1e-6)
+    np.testing.assert_allclose(lightgbm.Booster(model_str=text).predict(features), expected, rtol=1e-6)
 
 
 def test_many_rows_are_scored_in_parts() -> None:
