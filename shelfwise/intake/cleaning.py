@@ -22,6 +22,7 @@ from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings
 from shelfwise.intake.states import FILLED, hidden_most, parse_availability, parse_status, status_in
 from shelfwise.intake.values import (
+    CURRENCIES,
     NOTHING,
     clean_path,
     clean_text,
@@ -53,6 +54,7 @@ _TOTALS = frozenset(
 _SPAN = re.compile(r"\s+/\s+|\s+(?:to|until|bis|au|hasta|–|—|-)\s+|(?<![A-Za-z])/|/(?=\d)")
 _ZONE = re.compile(r"\s*\b([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)?)$")
 _DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d.*))?$")
+_BY_CURRENCY = re.compile(r"(?:price|unit_price|regular_price|preis|prix|precio|prezzo|cena|prijs)_([a-z]{3})$")
 _CENTS = frozenset({"price_cents", "price_in_cents", "price_cent", "amount_cents", "unit_amount_cents", "price_pence"})
 #: Stock by warehouse: stock_berlin, qty_hamburg; not stock_status or qty_min.
 _PLACE = re.compile(
@@ -102,6 +104,8 @@ class Cleaner:
         synonyms = {**SYNONYMS, "status": ()}
         columns = resolve(self._path, header, self._mapping, synonyms, open_ended=self._open_ended)
         self.columns = {**columns, **self.columns}
+        if "price" not in self.columns and "price" not in (self._mapping or {}):
+            self._priced()
         cents = next((name for name, plain in self._plain.items() if plain in _CENTS), None)
         if cents is not None and "price" not in self.columns and "price" not in (self._mapping or {}):
             self.columns["price"] = Column(cents, divide=100.0)
@@ -122,6 +126,19 @@ class Cleaner:
         counted = [name for name, plain in self._plain.items() if _PLACE.match(plain) and name not in taken]
         self._places = counted if len(counted) > 1 else []  # the stock of several warehouses
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
+
+    def _priced(self) -> None:
+        """Of prices by currency (price_eur, price-USD) the shop's, else the first with its currency."""
+        found = {
+            plain[-3:].upper(): name
+            for name, plain in self._plain.items()
+            if (match := _BY_CURRENCY.match(plain)) and match[1].upper() in CURRENCIES
+        }
+        if found:
+            code = self._currency if self._currency in found else next(iter(found))
+            self.columns["price"] = Column(found[code])
+            if "currency" not in self.columns:
+                self.columns["currency"] = Column(constant=code)
 
     @property
     def given(self) -> set[str]:

@@ -66,6 +66,7 @@ def kind_of(header: Iterable[str]) -> str:
 
 
 _KNOWN = {
+    "Wix 3": {"handle", "field_type", "name", "plain_description"},
     "Wix": {"handle_id", "field_type", "name", "price"},
     "BigCommerce": {"item_type", "product_id", "product_name", "product_visible?"},
     "BigCommerce 3": {"item", "id", "name", "options", "inventory_tracking", "is_visible"},
@@ -141,6 +142,7 @@ def _squarespace_place(text: _Text) -> tuple[str, str]:
 
 _PLACE: dict[str, Callable[[_Text], tuple[str, str]]] = {
     "Wix": lambda text: (text("field_type").lower(), text("handle_id")),
+    "Wix 3": lambda text: (text("field_type").lower(), text("handle")),
     "BigCommerce": lambda text: ({"sku": "variant"}.get(t := text("item_type").lower(), t), text("product_id")),
     "BigCommerce 3": lambda text: (t := text("item").lower(), "" if t == "variant" else text("id")),
     "Squarespace": _squarespace_place,
@@ -189,6 +191,25 @@ def _wix(whole: _Text, own: _Text) -> Row:
             whole(f"product_option_name{n}"): own(f"product_option_description{n}")
             for n in range(1, 7)
             if own is not whole and own(f"product_option_description{n}")
+        },
+    }  # fmt: skip
+
+
+def _wix3(whole: _Text, own: _Text) -> Row:
+    """Its newer catalogue."""
+    price, before = (own(name) or whole(name) for name in ("price", "strikethrough_price"))
+    shown = not whole("visible") or _yes(whole("visible"))
+    return {
+        "id": own("sku"), "group": whole("handle"), "title": whole("name"), "brand": whole("brand"),
+        "description": whole("plain_description"), "gtin": own("barcode"), "price": price,
+        "original_price": _above_zero(before), "tags": whole("ribbon"),
+        "availability": _stock(own("inventory") or whole("inventory"), tracked=True),
+        "status": "active" if shown and (not own("visible") or _yes(own("visible"))) else "hidden",
+        "photos": whole("media").replace(";", " "),
+        "options": {
+            whole(f"product_option_name[{n}]"): own(f"product_option_choices[{n}]")
+            for n in range(1, 7)
+            if own is not whole and own(f"product_option_choices[{n}]")
         },
     }  # fmt: skip
 
@@ -288,6 +309,7 @@ def _lightspeed(whole: _Text, own: _Text) -> Row:
 
 _MAKERS: dict[str, Callable[[_Text, _Text], Row]] = {
     "Wix": _wix,
+    "Wix 3": _wix3,
     "BigCommerce": _bigcommerce,
     "BigCommerce 3": _bigcommerce3,
     "Squarespace": _squarespace,

@@ -32,6 +32,7 @@ class Column:
     shown: frozenset[str] = frozenset()
 
 
+_SPOKEN = frozenset({"title", "description", "product_type"})
 _NET = re.compile(r"(?i)\b(?:ex|excl|excluding|net|netto|ohne|zzgl|ht|sin|senza|zonder|bez|hors)\b")
 
 
@@ -56,14 +57,17 @@ def resolve(
             columns[field] = _column(path, field, text, header, open_ended)
     taken = {column.name for column in columns.values()}
     plain: dict[str, str] = {}
+    tongue: dict[str, str] = {}  # 'name_en', 'description-de_DE': the first language
     bare: dict[str, str] = {}  # 'Nom *', 'Actif (0/1)', where no column has the name alone
     for name in sorted(header, key=lambda name: bool(_NET.search(name))):  # with tax before without
         plain.setdefault(plain_name(name), name)
         bare.setdefault(bare_name(name), name)
+        tongue.setdefault(re.sub(r"(?:_[a-z]{2}){1,2}$", "", plain_name(name)), name)
     for field, names in synonyms.items():
         if field in columns or (mapping and field in mapping):
             continue
-        for column in (*map(plain.get, names), *map(bare.get, names)):
+        spoken = map(tongue.get, names) if field in _SPOKEN else ()
+        for column in (*map(plain.get, names), *map(bare.get, names), *spoken):
             if column is not None and column not in taken:
                 columns[field] = Column(column)
                 taken.add(column)

@@ -79,6 +79,15 @@ _SYMBOLS = {
     "Rs": "INR", "R$": "BRL", "A$": "AUD", "C$": "CAD", "US$": "USD", "HK$": "HKD", "NT$": "TWD", "S$": "SGD",
     "NZ$": "NZD", "CN¥": "CNY", "Ft": "HUF", "Fr": "CHF", "SFr": "CHF", "sFr": "CHF",
 }  # fmt: skip
+#: ISO 4217.
+_ISO = (
+    "AED AFN ALL AMD ARS AUD AZN BAM BBD BDT BGN BHD BND BOB BRL BSD BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CZK DJF "
+    "DKK DOP DZD EGP ETB EUR FJD GBP GEL GHS GMD GTQ HKD HNL HRK HUF IDR ILS INR IQD IRR ISK JMD JOD JPY KES KGS KHR KRW "
+    "KWD KZT LAK LBP LKR LYD MAD MDL MGA MKD MMK MNT MOP MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK "
+    "PHP PKR PLN PYG QAR RON RSD RUB RWF SAR SCR SDG SEK SGD SOS SRD SYP THB TND TRY TTD TWD TZS UAH UGX USD UYU UZS VES "
+    "VND XAF XOF XPF YER ZAR ZMW"
+)
+CURRENCIES = frozenset(_ISO.split())
 #: Of these a "$" or "kr" alone may be one: the shop's own currency decides, else the first that fits.
 _SHARED = {"$": ("USD", "AUD", "CAD", "HKD", "MXN", "NZD", "SGD", "TWD"), "kr": ("SEK", "DKK", "NOK", "ISK")}
 _DOT_GROUPS = frozenset(
@@ -146,8 +155,14 @@ def lowest_price(text: str, currency: str = "") -> tuple[float, str] | None:
 
 def _currency_of(rest: str, currency: str) -> str | None:
     rest = rest.strip().strip("()").strip()
-    if match := _CODE.search(rest):
-        return match.group(1)
+    codes = _CODE.findall(rest)
+    if known := [code for code in codes if code in CURRENCIES]:
+        return str(known[0])
+    signs = [sign for sign in _SYMBOLS if not sign.isascii() and sign in rest]
+    if codes and not signs and "$" not in rest:
+        return str(codes[0])
+    for code in codes:  # "UVP 5,00 €"
+        rest = rest.replace(code, " ")
     words = rest.replace("-", " ").replace("−", " ").replace("/", " ").split()
     for word in words:
         name = word.strip(".:") if word not in _SYMBOLS else word.rstrip(".") or word

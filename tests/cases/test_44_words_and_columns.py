@@ -160,3 +160,35 @@ def test_one_address_in_two_cases_is_said(new_shop: NewShop, tmp_path: Path) -> 
     issue = next(issue for issue in report.issues if issue.kind == "customer_in_two_cases")
     assert (issue.count, issue.examples[0][1]) == (1, "Bob@X.com, bob@x.com")
     assert "|lower" in issue.explanation
+
+
+def test_titles_by_language_and_prices_by_currency(new_shop: NewShop, tmp_path: Path) -> None:
+    text = "sku,name-en_US,name-de_DE,description_en,price-USD,price-EUR\n1,Chair,Stuhl,Nice,12,10\n"
+    for currency, price in (("EUR", 10), ("USD", 12), ("GBP", 12)):
+        product = load(new_shop(currency=currency), tmp_path, text)[1]["1"]
+        assert (product.title, product.description, product.price) == ("Chair", "Nice", price)
+        assert product.currency == ("USD" if currency == "GBP" else currency)
+
+
+def test_a_word_before_a_price_is_no_currency(new_shop: NewShop, tmp_path: Path) -> None:
+    _, products = load(new_shop(), tmp_path, 'sku,title,price\n1,Tea,"UVP 5,00 €"\n2,Cup,RRP £4.50\n3,Pot,AUD $7\n')
+    assert [(p.price, p.currency) for p in products.values()] == [(5, "EUR"), (4.5, "GBP"), (7, "AUD")]
+
+
+def test_wix_by_its_newer_columns(new_shop: NewShop, tmp_path: Path) -> None:
+    text = """handle,fieldType,name,visible,plainDescription,media,productOptionName[1],productOptionType[1],productOptionChoices[1],price,strikethroughPrice,inventory,sku,brand
+P1,PRODUCT,Shirt,TRUE,Cool,https://x.example/a.jpg;https://x.example/b.jpg,Size,TEXT_CHOICES,S;L,30,40,,,Acme
+P1,VARIANT,,TRUE,,,Size,TEXT_CHOICES,S,30,40,5,LS-S,
+P1,VARIANT,,TRUE,,,Size,TEXT_CHOICES,L,35,45,OUT_OF_STOCK,LS-L,
+P2,PRODUCT,Secret,FALSE,,,,,,10,,IN_STOCK,SEC,
+"""
+    report, products = load(new_shop(), tmp_path, text)
+    assert report.facts["format"] == "Wix"
+    assert [(p.title, str(p.availability), str(p.status)) for p in products.values()] == [
+        ("Shirt S", "in_stock", "active"),
+        ("Shirt L", "out_of_stock", "active"),
+        ("Secret", "in_stock", "hidden"),
+    ]
+    seen = products["LS-S"].offered(now())
+    assert seen is not None
+    assert (seen.price, seen.original_price, products["LS-S"].brand) == (30, 40, "Acme")
