@@ -20,6 +20,7 @@ from shelfwise.serve.web.console.catalogue import SHOWS, product_page, products_
 from shelfwise.serve.web.console.customer import customer_page
 from shelfwise.serve.web.console.desk import Queries, desk_page
 from shelfwise.serve.web.console.rules import FORM, rule_of, rules_page, synonyms_page
+from shelfwise.serve.web.render import source_names
 from shelfwise.shop import Shop
 
 EVIL = '<script>alert("x")</script>"\'><img src=x onerror=alert(1)>'
@@ -278,3 +279,10 @@ def test_every_text_is_there_in_both_languages_and_every_text_used_is_there() ->
         missing += re.findall(r't\("(console\.[\w.]+\w)"[,)]', path.read_text("utf-8"))
     others = [key for file in (web / "locale").glob("*.json") for key in json.loads(file.read_text("utf-8"))]
     assert not [key for key in missing if key not in others]
+
+
+def test_a_source_without_a_text_goes_by_its_own_name() -> None:
+    assert (
+        source_names(("ease", "next_basket", "cheapest_of_all"), "en") == "EASE, what follows a basket, cheapest of all"
+    )
+    assert source_names(("ease", "cheapest"), "zh") == "EASE, cheapest"

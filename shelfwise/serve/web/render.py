@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
@@ -67,6 +68,7 @@ def render(page: Page, request: Request, status: int = 200) -> HTMLResponse:
             asset=asset,
             money=money,
             number=lambda value: f"{value:,}",
+            sources=lambda names: source_names(names, lang),
             date=lambda moment: date(moment, lang),
         )
     )
@@ -138,6 +140,12 @@ def _texts() -> dict[str, dict[str, str]]:
     for path in sorted(Path(__file__).with_name("locale").glob("*.json")):
         texts |= json.loads(path.read_text("utf-8"))
     return texts
+
+
+def source_names(names: Iterable[str], lang: str) -> str:
+    """What sources are called to a reader; one without a text (docs/extend.md) by its own name."""
+    texts = _texts()
+    return ", ".join(texts.get(f"console.source.{name}", {}).get(lang, name.replace("_", " ")) for name in names)
 
 
 @functools.lru_cache(200)
