@@ -52,7 +52,8 @@ FEATURES = (
     "same_brand",  # shares of what asks
     "likeness",  # 1, or the cosine with the product whose evidence an unsold one borrows
 )
-_MERIT, _EASED = FEATURES.index("merit"), FEATURES.index("ease")
+_MERIT, _EASED, _POPULARITY = (FEATURES.index(name) for name in ("merit", "ease", "popularity"))
+_BEHIND = FEATURES.index("behind_own")
 _MONTH, _WEEK = 28, 7  # days
 #: Candidates of each channel, the best by merit; how many of the best look for unsold products like them.
 _PROPOSED = (200, 100, 100, 50, 50, 80)
@@ -65,6 +66,9 @@ _ASKED_LIKE, _LIKE_EACH = 60, 5
 _SHRINK = np.array((1.5, 1.5, 5.0, 5.0, 5.0, 0.5), np.float32)
 _BORROWED = 0.02
 _MOST_SEEDS = 64  # of a cart, the newest
+#: Of popularity in the score: on two shops nothing loses by it and some gain 2%, and two pages share a quarter less;
+#: three times as much costs up to 3%.
+_COMMON = np.float32(0.1)
 _POPULAR = 100  # and at most a twentieth of all
 
 
@@ -155,10 +159,13 @@ class Complements:
         return proposed.ids[best], scores[best]
 
     def score(self, proposed: Proposed) -> Floats:
-        """float32 [c]; higher is better."""
-        if self.head is None or not len(proposed.ids):
-            return np.asarray(proposed.features[:, _MERIT], np.float32)
-        return self.head.score(proposed.features)
+        """float32 [c]; higher is better. What is popular goes with everything, so it stands a little lower, unless what
+        asks was never sold: then little else is known."""
+        features = proposed.features
+        if self.head is None or not len(features):
+            return np.asarray(features[:, _MERIT], np.float32)
+        scores = self.head.score(features)
+        return scores - _COMMON * features[:, _POPULARITY] if features[0, _BEHIND] > 0 else scores
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - no clock here
         """float32 [len(histories), n]: what goes with each one's newest basket; -inf for what is not proposed."""

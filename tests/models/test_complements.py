@@ -9,6 +9,7 @@ import pytest
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.complements import FEATURES, Complements
 from shelfwise.models.evidence import CATEGORY, OWN, Evidence
+from shelfwise.models.ranker import Linear
 from shelfwise.models.recommender import Items
 from shelfwise.models.sequences import Sequences, sequences_of
 from shelfwise.training.complements import fit_complements
@@ -36,6 +37,18 @@ def items() -> Items:
 
 
 POPULAR = np.arange(N) == WATER
+
+
+def test_of_what_a_head_finds_equal_the_less_popular_stands_first() -> None:
+    model = fitted()
+    model.head = Linear(np.zeros(len(FEATURES), np.float32))
+    proposed = model.propose(np.array([BREAD], np.int32))
+    popularity = proposed.features[:, FEATURES.index("popularity")]
+    assert len(set(popularity.tolist())) > 1
+    assert np.argsort(-model.score(proposed), kind="stable").tolist() == np.argsort(popularity, kind="stable").tolist()
+    unsold = model.propose(np.array([NEW_BREAD], np.int32))
+    assert len(unsold.ids)
+    assert not model.score(unsold).any(), "beside what was never sold nothing speaks against the popular"
 
 
 def test_what_everybody_buys_lately_is_popular() -> None:
