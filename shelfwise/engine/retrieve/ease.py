@@ -9,6 +9,7 @@ import numpy as np
 from shelfwise.engine.context import Context
 from shelfwise.engine.retrieve.history import EVENTS, named
 from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, shared, top
+from shelfwise.models.ease import Ease
 from shelfwise.models.sequences import DAY, Floats, Ints
 
 _MOST, _MOST_NEW = 40, 150  # the second where nothing is proposed that was bought: what is new lies further down
@@ -52,9 +53,9 @@ class EaseSource(Source):
         (column,) = ease.place(context.view.proxy[row : row + 1]).tolist()
         if column < 0:
             return None
-        held = ease.place(context.known)
-        fade = np.exp2(np.minimum(context.times - context.now, 0) / (ease.half_life * DAY))
-        weights = np.where((held >= 0) & (context.items != row), ease.weights[held, column] * fade, 0)
+        held, fade = context.once((EaseSource, "fade"), lambda: _faded(ease, context))
+        weights = ease.weights[held, column] * fade
+        weights[context.items == row] = 0
         newest = len(weights) - 1 - int(weights[::-1].argmax())
         return named(context, newest) if weights[newest] > 0 else None
 
@@ -69,3 +70,10 @@ class EaseSource(Source):
             return ease.of(context.items[own], context.times[own], context.now)[1]
 
         return context.once(EaseSource, made)
+
+
+def _faded(ease: Ease, context: Context) -> tuple[Ints, Floats]:
+    """Of each event the place of its product, and how much it counts now: nothing where EASE does not know it."""
+    held = ease.place(context.known)
+    fade = np.exp2(np.minimum(context.times - context.now, 0) / (ease.half_life * DAY))
+    return held, np.where(held >= 0, fade, 0).astype(np.float32)

@@ -60,9 +60,14 @@ def nearest(context: Context, row: int, vectors: Floats | None) -> int:
     if vectors is None or not len(context.items):
         return -1
     items = context.items[-_EVENTS:]
-    had = vectors[items]
-    length = np.linalg.norm(had, axis=1)
-    cosine = np.where(length > 0, had @ vectors[row] / np.where(length > 0, length, 1), -np.inf)
+    had = context.once((nearest, id(vectors)), lambda: _unit(vectors[items]))
+    cosine = had @ vectors[row]
     cosine[items == row] = -np.inf
     newest = len(items) - 1 - int(cosine[::-1].argmax())
     return len(context.items) - len(items) + newest if cosine[newest] > 0 else -1
+
+
+def _unit(vectors: Floats) -> Floats:
+    """Rows of length one, zero rows as they are."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1), np.float32)
