@@ -33,13 +33,13 @@ LEAVES = 7  # 15 found more in the window they were chosen on, and less in the n
 _KEPT_ASIDE = 5  # with one window, one customer in five chooses between heads
 _LEAST = 30  # fewer questions with something to find than this teach nothing
 _FEW = 1_000  # of fewer questions a fifth chooses between heads by chance, and all in turn take no time
-_WRONG = 120  # wrong candidates a question, on average, that are learned from
+WRONG = 120  # wrong candidates a question, on average, that are learned from
 _SMOOTHED = 21  # sizes whose mean NDCG says how many trees there should be: of one size it is mostly chance
 _MARGIN = 0.01  # the share by which trees must win over something simpler
 _FLAT = 1e-6  # a feature that varies less within questions says nothing
 _TIES = 1e-3  # how much the prior counts beside one feature: enough to order what that finds equal
 _TREES, _LINEAR = "trees", "linear"
-_OF_FEW = ("cold",)  # questions whose head is linear
+OF_FEW = ("cold",)  # questions whose head is linear
 #: Questions with so few right candidates that of one fit's trees much is chance: the sum of several is their head.
 _OF_CHANCE, _TIMES = ("new",), 3
 #: What sells of a product's kind orders what was never sold; where a product has numbers of its own trees learn by it
@@ -79,9 +79,8 @@ class Questions:
 
     def downsampled(self, wrong: int, seed: int) -> Questions:
         """With about so many wrong candidates a question, by chance, and all right ones."""
-        kept = self.relevance | (
-            np.random.default_rng(seed).random(len(self.relevance)) < wrong * len(self) / len(self.relevance)
-        )
+        share = wrong * len(self) / max(int(np.count_nonzero(~self.relevance)), 1)
+        kept = self.relevance | (np.random.default_rng(seed).random(len(self.relevance)) < share)
         offsets = np.concatenate(([0], np.cumsum(kept)))[self.offsets]
         return Questions(self.features[kept], self.relevance[kept], offsets, self.relevant)
 
@@ -165,7 +164,7 @@ def fit_ranker(
     for done, (kind, windows) in enumerate(questions.items()):
         if progress:
             progress(done, len(questions), f"fitting the ranker ({kind})")
-        learned = _LINEAR if kind in _OF_FEW else _TREES
+        learned = _LINEAR if kind in OF_FEW else _TREES
         times = _TIMES if kind in _OF_CHANCE else 1
         head, fit = _fit_head(names, windows, simple, _Growth(trees, leaves, seed, threads, times), learned)
         if fit.ndcg or kind in ("home", "new"):
@@ -216,40 +215,40 @@ def _fit_head(
     total = sum(len(held) for _, held in rounds)
     while rounds:
         train, held = rounds.pop()
-        fitted_on, validation = train.downsampled(_WRONG, growth.seed), held.downsampled(_WRONG, growth.seed)
-        fitted, number = learn(fitted_on, validation, growth)
+        fitted, number = learn(_sampled(train, growth.seed), _sampled([held], growth.seed), growth)
         for name, head in {**simple, learned: fitted}.items():
             merits[name] += ndcg(head.score(held.features), held) * len(held) / total
         size += number * len(held) / total
-        del train, held, fitted_on, validation  # a few hundred megabytes
+        del train, held  # a few hundred megabytes
     best = max(merits, key=lambda name: merits[name] * (1 - _MARGIN * (name == learned)))
     fit = Fit(best, dict(merits))
     if best in simple:
         return simple[best], fit
-    everything = _joined(windows)
-    grown = []
-    for seed in range(growth.seed, growth.seed + growth.times):
-        fitted_on = everything.downsampled(_WRONG, seed)
-        grown.append(learn(fitted_on, None, replace(growth, trees=round(size), seed=seed))[0])
+    grown = [
+        learn(_sampled(windows, seed), None, replace(growth, trees=round(size), seed=seed))[0]
+        for seed in range(growth.seed, growth.seed + growth.times)
+    ]
     trees = [head for head in grown if isinstance(head, Trees)]
     return Trees.sum(trees) if len(trees) > 1 else grown[0], fit
 
 
-def _rounds(windows: Sequence[Questions], seed: int, *, in_turn: bool) -> list[tuple[Questions, Questions]]:
+def _rounds(windows: Sequence[Questions], seed: int, *, in_turn: bool) -> list[tuple[Sequence[Questions], Questions]]:
     """What heads learn from and what they are then judged by, once or several times. in_turn: by each window, not by
     the newest alone, which costs little where what is learned costs little."""
     if len(windows) > 1 and in_turn:
-        return [(_joined([one for one in windows if one is not aside]), aside) for aside in windows]
+        return [([one for one in windows if one is not aside], aside) for aside in windows]
     if len(windows) > 1:
-        return [(_joined(windows[:-1]), windows[-1])]
+        return [(windows[:-1], windows[-1])]
     (window,) = windows
     part = np.random.default_rng(seed).permutation(len(window)) % _KEPT_ASIDE
     turns = _KEPT_ASIDE if len(window) < _FEW else 1
-    return [(window.select(part != aside), window.select(part == aside)) for aside in range(turns)]
+    return [([window.select(part != aside)], window.select(part == aside)) for aside in range(turns)]
 
 
-def _joined(windows: Sequence[Questions]) -> Questions:
-    return windows[0].joined(*windows[1:]) if len(windows) > 1 else windows[0]
+def _sampled(windows: Sequence[Questions], seed: int) -> Questions:
+    """What is learned from: each window's right candidates and some wrong ones. Cut before they are joined."""
+    first, *others = (window.downsampled(WRONG, seed) for window in windows)
+    return first.joined(*others) if others else first
 
 
 def _linear(train: Questions) -> Linear:

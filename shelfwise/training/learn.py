@@ -37,7 +37,7 @@ from shelfwise.settings import Settings
 from shelfwise.training.complements import fit_complements
 from shelfwise.training.executor import Executor, Local
 from shelfwise.training.fit import ARTEFACTS, Choices, choose, fit_counting, fit_network, refit_network
-from shelfwise.training.fit_ranker import Fit, Questions, collect, fit_ranker
+from shelfwise.training.fit_ranker import OF_FEW, WRONG, Fit, Questions, collect, fit_ranker
 from shelfwise.training.network import Epoch
 from shelfwise.training.plan import Plan, plan_of
 from shelfwise.training.questions import EVERYTHING, OF_EVERY_WINDOW, questions_of
@@ -191,6 +191,8 @@ class EngineModel:
                         asked.candidates_many(of_kind.states, of_kind.requests), of_kind.wanted, progress=progress
                     ),
                 )
+                if window is not plan.newest and kind not in OF_FEW:  # only the newest judges, and needs them all
+                    questions = questions.downsampled(WRONG, self.settings.seed)
                 windows.setdefault(kind, []).append(questions)
         ranker, self.fits = self.executor.run(
             "ranker",

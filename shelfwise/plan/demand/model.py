@@ -495,7 +495,7 @@ def _mix(
         total = total + points[best]
         counts[best] += 1
     even = [name for name in (*MEMBERS, "methods") if name in points]
-    weights = {name: 0.5 * count / 8 for name, count in counts.items() if count}
+    weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
     for name in even:  # what validation prefers by chance costs less so
-        weights[name] = weights.get(name, 0.0) + 0.5 / len(even)
+        weights[name] = weights.get(name, 0.0) + 0.25 / len(even)
     return weights
