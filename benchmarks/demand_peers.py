@@ -20,8 +20,9 @@ from statsforecast.models import AutoETS, AutoTheta, CrostonSBA
 from statsforecast.utils import ConformalIntervals
 
 from shelfwise.plan.demand.benchmark import measure
-from shelfwise.plan.demand.model import LEVELS, Forecast
+from shelfwise.plan.demand.model import Forecast
 from shelfwise.plan.demand.panel import Panel, read_panel
+from shelfwise.plan.demand.quantiles import LEVELS
 
 
 def by_statsforecast(panel: Panel, horizon: int, name: str, season: int) -> Forecast:

@@ -15,9 +15,10 @@ import polars as pl
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnknownProduct
 from shelfwise.plan.demand.accuracy import Accuracy, compare
 from shelfwise.plan.demand.holidays import check_country
-from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast, mean_of, quantile_at
+from shelfwise.plan.demand.model import MOST_HORIZON, Forecast, Progress, forecast
 from shelfwise.plan.demand.newcomers import by_analogy
 from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.quantiles import mean_of, quantile_at
 from shelfwise.plan.demand.record import sales_panel
 from shelfwise.plan.inventory.ahead import put_ahead
 from shelfwise.plan.inventory.orders import Order, levels, order_list, pressure, span_of, totals

@@ -19,8 +19,10 @@ from shelfwise.plan.demand.benchmark import by_method, measure
 from shelfwise.plan.demand.features import demand_class
 from shelfwise.plan.demand.holidays import check_country, easter_distance, holiday_counts
 from shelfwise.plan.demand.methods import METHODS, run
-from shelfwise.plan.demand.model import LEVELS, _stretches, forecast, quantile_at, without_outliers
+from shelfwise.plan.demand.mixing import stretches
+from shelfwise.plan.demand.model import forecast, without_outliers
 from shelfwise.plan.demand.panel import Panel, panel_of, read_panel
+from shelfwise.plan.demand.quantiles import LEVELS, quantile_at
 
 
 def long(y: np.ndarray, *, step: int = 7) -> pl.DataFrame:
@@ -273,8 +275,8 @@ def test_a_fan_that_holds_too_little_is_drawn_apart_and_a_class_of_few_rows_lean
     came = rng.normal(100, 10, 1_040)
     quantiles = 100 + np.tile(norm.ppf(LEVELS) * 7, (1_040, 1))  # narrower by 1.43
     classes = np.where(np.arange(1_040) < 1_000, 0, 1)
-    stretch = _stretches(quantiles, came, classes)
+    stretch = stretches(quantiles, came, classes)
     assert stretch[0] == pytest.approx(10 / 7, abs=0.08)
     assert stretch[1] == pytest.approx(stretch[0], abs=0.02)
     assert set(stretch) == {0, 1}
-    assert _stretches(100 + np.tile(norm.ppf(LEVELS) * 12, (1_040, 1)), came, classes) == {0: 1.0, 1: 1.0}
+    assert stretches(100 + np.tile(norm.ppf(LEVELS) * 12, (1_040, 1)), came, classes) == {0: 1.0, 1: 1.0}

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
-from shelfwise.plan.demand.model import LEVELS
 from shelfwise.plan.demand.panel import panel_of
+from shelfwise.plan.demand.quantiles import LEVELS
 from shelfwise.plan.inventory.benchmark import Terms, orders_benchmark, play, play_all
 from shelfwise.plan.inventory.policy import decide
 from tests.plan.test_demand import drawn, long

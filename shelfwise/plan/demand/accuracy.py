@@ -8,8 +8,9 @@ from datetime import date
 import numpy as np
 
 from shelfwise.errors import NotEnoughData
-from shelfwise.plan.demand.model import Forecast, quantile_at
+from shelfwise.plan.demand.model import Forecast
 from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.quantiles import quantile_at
 
 
 @dataclass(frozen=True, kw_only=True)

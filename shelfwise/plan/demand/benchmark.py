@@ -12,8 +12,9 @@ import numpy as np
 from shelfwise.errors import InvalidRequest, NotEnoughData
 from shelfwise.plan.demand.features import CLASSES, WINDOW, demand_class
 from shelfwise.plan.demand.methods import METHODS, run
-from shelfwise.plan.demand.model import LEVELS, Forecast, Progress, forecast
+from shelfwise.plan.demand.model import Forecast, Progress, forecast
 from shelfwise.plan.demand.panel import Panel, read_panel
+from shelfwise.plan.demand.quantiles import LEVELS
 
 Array = np.ndarray[Any, Any]
 Model = Callable[[Panel, int], Forecast]

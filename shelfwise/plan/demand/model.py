@@ -25,9 +25,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from shelfwise.errors import InvalidRequest, NotEnoughData
-from shelfwise.plan.demand.features import CLASSES, GROWN, YEAR, Features, Rows, demand_class
+from shelfwise.plan.demand.features import GROWN, YEAR, Features, Rows, demand_class
 from shelfwise.plan.demand.methods import METHODS
+from shelfwise.plan.demand.mixing import MEMBERS, RECURRING, Settled, settle
 from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.quantiles import LEVELS, mean_of, quantile_at
 from shelfwise.plan.demand.shifts import on_one_level
 
 if TYPE_CHECKING:
@@ -36,19 +38,13 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 Progress = Callable[[int, int, str], None]
 
-LEVELS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
-MEMBERS = ("ratio", "residual", "seasonal", "levels")
 _MEANS = ("ratio", "seasonal", "residual")
-_RECURRING = ("seasonal", "seasonal naive")
 _REACH = 3.0  # expected absolute errors
 _SEASON_AGO = METHODS.index("seasonal naive")
 _LEARNED = (0.1, 0.3, 0.5, 0.7, 0.9)  # of "levels"; between them straight
 _ROWS = 150_000  # of training at most
 _TREES = 90
 _FEWEST = 400  # rows of training below which only the methods are used
-_WIDENED = np.arange(1.0, 1.6, 0.02)  # stretches of the fan that are tried
-_LEAN = 400  # rows that the stretch of a class leans on its kin with
-_CELLS = 12  # sizes of forecast within a class whose errors are pooled
 MOST_HORIZON = 1_000
 
 
@@ -64,16 +60,6 @@ class Forecast:
         """The quantile at any level: straight between those known, and beyond them as the normal tail. [n, blocks]"""
         level = min(max(level, 0.0), 0.999)
         return quantile_at(self.quantiles, level)
-
-
-def quantile_at(quantiles: Array, level: float) -> Array:
-    levels = np.array(LEVELS)
-    j = int(np.clip(np.searchsorted(levels, level) - 1, 0, len(levels) - 2))
-    slope = (quantiles[..., j + 1] - quantiles[..., j]) / (levels[j + 1] - levels[j])
-    if level > levels[-1]:  # a tail that falls off as the normal one does, from the last two levels
-        reach = float(np.sqrt(np.log((1 - levels[-2]) / (1 - level)) / np.log((1 - levels[-2]) / (1 - levels[-1]))))
-        return np.asarray(quantiles[..., -2] + (quantiles[..., -1] - quantiles[..., -2]) * reach)
-    return np.asarray(np.maximum(quantiles[..., j] + slope * (level - levels[j]), 0.0))
 
 
 def forecast(
@@ -123,7 +109,7 @@ def forecast(
             sure = _unforeseen(points, width, classes[series])
             sure = (sure * train.features.alike(series, np.full(len(series), panel.periods), last))[:, None]
             again = np.mean(
-                [settled.pools[name].predict(points[name], width, classes[series]) for name in _RECURRING], axis=0
+                [settled.pools[name].predict(points[name], width, classes[series]) for name in RECURRING], axis=0
             )
             combined = (1 - sure) * combined + sure * again
         quantiles[index] = combined.reshape(*shape, len(LEVELS)) * (last - first + 1).reshape(*shape, 1)
@@ -147,15 +133,6 @@ def without_outliers(y: Array) -> Array:
     fourth = np.partition(filled, -4, axis=1)[:, -4]
     cap = np.where((filled > 0).sum(1) >= 8, 3 * fourth, np.inf)
     return np.asarray(np.minimum(y, cap[:, None]), dtype=np.float32)
-
-
-def mean_of(quantiles: Array) -> Array:
-    """The mean of the distribution whose quantile function runs straight between the levels and on to 0 and 1."""
-    levels = np.array([0.0, *LEVELS, 1.0])
-    low = np.maximum(2 * quantiles[..., :1] - quantiles[..., 1:2], 0.0)
-    high = quantile_at(quantiles, 0.995)[..., None]
-    full = np.concatenate([np.minimum(low, quantiles[..., :1]), quantiles, high], axis=-1)
-    return np.asarray(((full[..., 1:] + full[..., :-1]) / 2 * np.diff(levels)).sum(-1))
 
 
 def _held_back(panel: Panel, horizon: int) -> int:
@@ -215,17 +192,17 @@ class _Training:
             return _Fitted({}, [], None, self.again)
         return _learn(self.features.rows(series, origin, first, last), target, used, self.threads, self.again)
 
-    def validate(self, classes: Array, members: Sequence[str]) -> _Settled:
+    def validate(self, classes: Array, members: Sequence[str]) -> Settled:
         """What a fit that saw nothing of the newest periods forecast of them, and what came."""
         begin = self.panel.periods - self.spare
         series, origin, first, last, target = self.table(self.tests, begin, self.panel.periods, _ROWS // 3)
         if len(series) < 12:
-            return _Settled({k: {"methods": 1.0} for k in range(4)}, {})
+            return Settled({k: {"methods": 1.0} for k in range(4)}, {})
         fitted = self.fit(begin, members)
         rows = self.features.rows(series, origin, first, last)
         points, width = fitted.points(rows)
         less = np.maximum(target - np.where(classes[series] < 2, _common(points, target, rows.scale), 0.0), 0.0)
-        return _settle(points, fitted.levels(rows), width, rows.scale, less, classes[series], series, target)
+        return settle(points, fitted.levels(rows), width, rows.scale, less, classes[series], series, target)
 
 
 def _common(points: dict[str, Array], target: Array, scale: Array) -> Array:
@@ -234,49 +211,6 @@ def _common(points: dict[str, Array], target: Array, scale: Array) -> Array:
     missed = [(target - points[name]).sum() / scale.sum() for name in ("methods", *_MEANS) if name in points]
     least = min(missed, key=abs)
     return np.asarray(0.5 * scale * least * float(min(missed) > 0 or max(missed) < 0))
-
-
-class _Pooled:
-    """How demand lay about a point forecast, for products of the same class and size of forecast.
-
-    Of smooth and erratic demand the errors are pooled in units of the predicted absolute error; of intermittent and
-    lumpy demand the ratios of demand to forecast, so that a count of nothing stays nothing."""
-
-    def __init__(self, point: Array, width: Array, target: Array, classes: Array) -> None:
-        self.edges: dict[int, Array] = {}
-        self.tables: dict[int, Array] = {}
-        for k in range(4):
-            mine = np.flatnonzero(classes == k)
-            if len(mine) < 60:  # the nearest thing: all rows, in this class's own way
-                mine = np.arange(len(target))
-            base, unit = _about(point[mine], width[mine], k)
-            cells = int(np.clip(len(mine) // 250, 1, _CELLS if k < 2 else 3 * _CELLS))
-            edges = (
-                np.unique(np.quantile(point[mine], np.linspace(0, 1, cells + 1)[1:-1])) if cells > 1 else np.zeros(0)
-            )
-            cell = np.searchsorted(edges, point[mine])
-            off = (target[mine] - base) / unit
-            method = "linear" if k < 2 else "inverted_cdf"
-            self.edges[k] = edges
-            self.tables[k] = np.array(
-                [
-                    np.quantile(off[cell == c] if (cell == c).any() else off, LEVELS, method=method)  # type: ignore[call-overload]
-                    for c in range(len(edges) + 1)
-                ]
-            )
-
-    def predict(self, point: Array, width: Array, classes: Array) -> Array:
-        out = np.zeros((len(point), len(LEVELS)))
-        for k in np.unique(classes):
-            mine = np.flatnonzero(classes == k)
-            base, unit = _about(point[mine], width[mine], int(k))
-            cell = np.searchsorted(self.edges[int(k)], point[mine])
-            out[mine] = base[:, None] + self.tables[int(k)][cell] * unit[:, None]
-        return np.maximum(np.sort(out, axis=1), 0.0)
-
-
-def _about(point: Array, width: Array, k: int) -> tuple[Array, Array]:
-    return (point, width) if k < 2 else (np.zeros(len(point)), np.maximum(point, 0.02 * width) + 1e-9)
 
 
 class _Fitted:
@@ -360,142 +294,3 @@ def _learn(rows: Rows, target: Array, used: Sequence[str], threads: int, again: 
     z = np.minimum(z, np.quantile(z, 0.995))
     error = lgb.train(params, data.set_label(z), num_boost_round=_TREES // 2)
     return _Fitted(boosters, learned, error, again)
-
-
-class _Settled:
-    """What validation decided: each class's members with their weights, and how demand lies about each member."""
-
-    def __init__(
-        self, weights: dict[int, dict[str, float]], pools: dict[str, _Pooled], stretch: dict[int, float] | None = None
-    ) -> None:
-        self.weights, self.pools, self.stretch = weights, pools, stretch or {}
-        self.used = tuple({name for shares in weights.values() for name in shares})
-
-    def combine(self, points: dict[str, Array], levels: Array | None, width: Array, classes: Array) -> Array:
-        if not self.pools:  # nothing was ever observed to follow: as wide as counts of that mean are, and wider
-            base = points["methods"]
-            spread = np.maximum(base, np.sqrt(base))[:, None] * np.linspace(-1.6, 1.6, len(LEVELS))
-            return np.maximum(base[:, None] + spread, 0.0)
-        out = np.zeros((len(width), len(LEVELS)))
-        for k in np.unique(classes):
-            mine = np.flatnonzero(classes == k)
-            there = set(points) if levels is None else {*points, "levels"}
-            shares = {name: share for name, share in self.weights[int(k)].items() if name in there}
-            for name, share in shares.items():
-                if name == "levels" and levels is not None:
-                    made = levels[mine]
-                else:
-                    made = self.pools[name].predict(points[name][mine], width[mine], classes[mine])
-                out[mine] += made * (share / sum(shares.values()))
-            out[mine] = _stretched(out[mine], self.stretch.get(int(k), 1.0))
-        return np.maximum(np.nan_to_num(out, posinf=0.0), 0.0)
-
-    def words(self) -> dict[str, dict[str, float]]:
-        return {CLASSES[k]: weights for k, weights in self.weights.items()}
-
-
-def pinball(quantiles: Array, y: Array) -> Array:
-    """Twice the pinball loss of each row, the mean over the levels. [rows]"""
-    levels = np.array(LEVELS)
-    off = y[:, None] - quantiles
-    return np.asarray(2 * np.maximum(levels * off, (levels - 1) * off).mean(1))
-
-
-def _settle(
-    points: dict[str, Array],
-    levels: Array | None,
-    width: Array,
-    scale: Array,
-    target: Array,
-    classes: Array,
-    series: Array,
-    came: Array | None = None,
-) -> _Settled:
-    came = target if came is None else came
-    weight = (scale**-0.25)[:, None]  # between what the sum of errors weighs and what each series alike does
-    half = series % 2  # each half is judged by how demand lay about the forecasts of the other
-    settled: dict[str, Array] = {}
-    for name, point in points.items():
-        made = np.zeros((len(target), len(LEVELS)))
-        for side in (0, 1):
-            other, mine = half != side, half == side
-            if not other.any() or not mine.any():
-                other = mine = np.ones(len(half), dtype=bool)
-            pool = _Pooled(point[other], width[other], target[other], classes[other])
-            made[mine] = pool.predict(point[mine], width[mine], classes[mine])
-        settled[name] = made
-    if levels is not None:
-        settled["levels"] = levels
-    losses = {name: pinball(made, target) * weight[:, 0] for name, made in settled.items()}
-    weights: dict[int, dict[str, float]] = {}
-    for k in range(4):
-        mine = np.flatnonzero(classes == k)
-        lean = 1_000 / (1_000 + len(mine))  # a class of few rows leans on what is best for all
-
-        def score(loss: Array, mine: Array = mine, lean: float = lean) -> float:
-            own = float(loss[mine].mean()) if len(mine) else 0.0
-            return (1 - lean) * own + lean * float(loss.mean())
-
-        order = sorted(METHODS, key=lambda name: score(losses[name]))
-        members = [name for name in (*MEMBERS, "methods") if name in settled] + order[:2]
-        weights[k] = _mix(members, settled, target, weight[:, 0], score)
-    used = {name for shares in weights.values() for name in shares}
-    mixed = np.zeros((len(target), len(LEVELS)))
-    for k, shares in weights.items():
-        mine = np.flatnonzero(classes == k)
-        for name, share in shares.items():
-            mixed[mine] += share * settled[name][mine]
-    stretch = _stretches(mixed, came, classes)
-    if "seasonal" in points:
-        used |= set(_RECURRING)
-    pools = {name: _Pooled(points[name], width, target, classes) for name in used if name in points}
-    return _Settled(weights, pools, stretch)
-
-
-def _stretched(quantiles: Array, by: float) -> Array:
-    """The fan [rows, levels] drawn apart from its median."""
-    middle = quantiles[:, LEVELS.index(0.5), None]
-    return np.asarray(np.maximum(middle + by * (quantiles - middle), 0.0))
-
-
-def _stretches(quantiles: Array, came: Array, classes: Array) -> dict[int, float]:
-    """Each class's stretch, leaning on that of all regular or all sporadic demand the fewer rows it has."""
-    out = {}
-    for kin in ((0, 1), (2, 3)):
-        rows = np.flatnonzero(np.isin(classes, kin))
-        if len(rows) < 100:
-            continue
-        shared = _stretch(quantiles[rows], came[rows])
-        for k in kin:
-            mine = np.flatnonzero(classes == k)
-            own = _stretch(quantiles[mine], came[mine]) if len(mine) >= 50 else shared
-            out[k] = (len(mine) * own + _LEAN * shared) / (len(mine) + _LEAN)
-    return out
-
-
-def _stretch(quantiles: Array, target: Array) -> float:
-    """The least stretch at which 80% of what came lay between the quantiles 0.1 and 0.9 (conformalised
-    quantile regression, Romano, Patterson & Candès 2019, as a factor)."""
-    for by in _WIDENED:
-        fan = _stretched(quantiles, float(by))
-        inside = (fan[:, LEVELS.index(0.1)] - 1e-9 <= target) & (target <= fan[:, LEVELS.index(0.9)] + 1e-9)
-        if inside.mean() >= 0.8:
-            return float(by)
-    return float(_WIDENED[-1])
-
-
-def _mix(
-    members: list[str], points: dict[str, Array], target: Array, weight: Array, score: Callable[[Array], float]
-) -> dict[str, float]:
-    """Greedy averaging (Caruana et al. 2004): eight times the member that lowers the loss of the average most."""
-    total = np.zeros_like(points[members[0]])
-    counts: dict[str, int] = dict.fromkeys(members, 0)
-    for step in range(8):
-        best = min(members, key=lambda m: score(pinball((total + points[m]) / (step + 1), target) * weight))
-        total = total + points[best]
-        counts[best] += 1
-    even = [name for name in (*MEMBERS, "methods") if name in points]
-    weights = {name: 0.75 * count / 8 for name, count in counts.items() if count}
-    for name in even:  # what validation prefers by chance costs less so
-        weights[name] = weights.get(name, 0.0) + 0.25 / len(even)
-    return weights

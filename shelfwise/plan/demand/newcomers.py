@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from shelfwise.plan.demand.model import LEVELS
 from shelfwise.plan.demand.panel import Panel
+from shelfwise.plan.demand.quantiles import LEVELS
 
 Array = np.ndarray[Any, Any]
 _FEWEST = 10  # beginnings to judge a category by

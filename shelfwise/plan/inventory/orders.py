@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.errors import InvalidRequest
-from shelfwise.plan.demand.model import LEVELS, quantile_at
+from shelfwise.plan.demand.quantiles import LEVELS, quantile_at
 from shelfwise.plan.inventory.policy import RECKONED, decide
 
 Array = np.ndarray[Any, Any]

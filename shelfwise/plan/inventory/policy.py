@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtri
 
-from shelfwise.plan.demand.model import LEVELS
+from shelfwise.plan.demand.quantiles import LEVELS
 
 Array = np.ndarray[Any, Any]
 
