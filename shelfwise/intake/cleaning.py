@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import orjson
 import polars as pl
@@ -28,6 +27,7 @@ from shelfwise.intake.values import (
     clean_text,
     encoded_once,
     lowest_price,
+    moment,
     normalise_unit,
     parse_money,
     parse_number,
@@ -38,7 +38,6 @@ from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUC
 #: Attributes that hold a measure, whose unit is written one way.
 _MEASURES = ("size", "weight", "volume", "length", "width", "height", "measure", "dimension", "capacity", "package")
 _LIMITS = {"title": MAX_TITLE, "description": MAX_TEXT, **dict.fromkeys(("brand", "product_type"), MAX_TITLE)}
-_DAY = re.compile(r"^\d{4}[-/.]?\d\d[-/.]?\d\d$")
 #: Fields of a product that are made of several of a feed's.
 _MADE_OF = {
     "price": ("price", "original_price"),
@@ -52,8 +51,6 @@ _TOTALS = frozenset(
     )
 )  # fmt: skip
 _SPAN = re.compile(r"\s+/\s+|\s+(?:to|until|bis|au|hasta|–|—|-)\s+|(?<![A-Za-z])/|/(?=\d)")
-_ZONE = re.compile(r"\s*\b([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)?)$")
-_DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d.*))?$")
 _BY_CURRENCY = re.compile(r"(?:price|unit_price|regular_price|preis|prix|precio|prezzo|cena|prijs)_([a-z]{3})$")
 _CENTS = frozenset({"price_cents", "price_in_cents", "price_cent", "amount_cents", "unit_amount_cents", "price_pence"})
 #: Stock by warehouse: stock_berlin, qty_hamburg; not stock_status or qty_min.
@@ -106,9 +103,6 @@ class Cleaner:
         self.columns = {**columns, **self.columns}
         if "price" not in self.columns and "price" not in (self._mapping or {}):
             self._priced()
-        cents = next((name for name, plain in self._plain.items() if plain in _CENTS), None)
-        if cents is not None and "price" not in self.columns and "price" not in (self._mapping or {}):
-            self.columns["price"] = Column(cents, divide=100.0)
         mapped = self.columns.get("status")
         self._status = (
             []
@@ -128,17 +122,19 @@ class Cleaner:
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
     def _priced(self) -> None:
-        """Of prices by currency (price_eur, price-USD) the shop's, else the first with its currency."""
-        found = {
+        """Of prices by currency (price_eur, price-USD) the shop's, else the first with its currency; else of cents."""
+        by_currency = {
             plain[-3:].upper(): name
             for name, plain in self._plain.items()
             if (match := _BY_CURRENCY.match(plain)) and match[1].upper() in CURRENCIES
         }
-        if found:
-            code = self._currency if self._currency in found else next(iter(found))
-            self.columns["price"] = Column(found[code])
+        if by_currency:
+            code = self._currency if self._currency in by_currency else next(iter(by_currency))
+            self.columns["price"] = Column(by_currency[code])
             if "currency" not in self.columns:
                 self.columns["currency"] = Column(constant=code)
+        elif cents := next((name for name, plain in self._plain.items() if plain in _CENTS), ""):
+            self.columns["price"] = Column(cents, divide=100.0)
 
     @property
     def given(self) -> set[str]:
@@ -308,7 +304,7 @@ class Cleaner:
         begin, finish = [*_SPAN.split(self._text(row, "sale_window").strip(), maxsplit=1), ""][:2]
         begin = begin.strip() or self._moment(row, "sale_start")
         finish = finish.strip() or self._moment(row, "sale_end")
-        start, end = _micros(begin), _micros(finish, day_ends=True)
+        start, end = moment(begin), moment(finish, day_ends=True)
         readable = (start is not None or not begin) and (end is not None or not finish)
         return start, end, readable and not (start is not None and end is not None and end <= start)
 
@@ -398,7 +394,7 @@ class Cleaner:
             for name in names:
                 value = row.get(name)
                 text = value.isoformat() if isinstance(value, datetime) else value_text(value).strip()
-                if (time := _micros(text, day_ends=field == "shown_until")) is not None:
+                if (time := moment(text, day_ends=field == "shown_until")) is not None:
                     said[-1].append((time, text))
                 elif text.strip("0-:. /T"):
                     why = "when the product is shown cannot be read; it is shown"
@@ -407,7 +403,7 @@ class Cleaner:
         end, ends = min(said[1], default=(None, ""))
         created = self.columns.get("created", Column()).name
         if start is None and plain_name(created).startswith("publish"):
-            start = _micros(self._moment(row, "created"))
+            start = moment(self._moment(row, "created"))
             start = start if start is not None and start > self._now else None  # to be published
             begins = self._moment(row, "created")
         if end is not None and end <= self._now:
@@ -484,34 +480,6 @@ class Cleaner:
 
 def _first(value: Any) -> str:
     return value_text((value[0] if value else "") if isinstance(value, list) else value)
-
-
-def _micros(text: str, *, day_ends: bool = False) -> int | None:
-    """day_ends: a day alone lasts until its end."""
-    if not text:
-        return None
-    zone = _ZONE.search(text)
-    text = text[: zone.start()] if zone else text
-    if dotted := _DOTTED.match(text):  # the day first, as everywhere that dates have dots
-        day, month, year, clock = dotted.groups()
-        text = f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock}" if clock else "")
-    time = parse_time(text)
-    if time is not None and zone:
-        try:
-            time = time.replace(tzinfo=ZoneInfo(zone.group(1))).astimezone(UTC)
-        except (ZoneInfoNotFoundError, ValueError):
-            return None
-    if time is None and re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text):
-        year, month, day = (int(part) for part in re.split(r"[/.]", text))
-        try:
-            time = datetime(year, month, day, tzinfo=UTC)
-        except ValueError:
-            return None
-    if time is None or time.year < 1970:
-        return None
-    if day_ends and (_DAY.match(text) or re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text)):
-        time += timedelta(days=1)
-    return schema.to_micros(time)
 
 
 def _pieces(value: Any) -> float | None:

@@ -5,15 +5,23 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping
+from typing import TypeVar
 
 from shelfwise.schema import Availability, Status
 
+_State = TypeVar("_State", Availability, Status)
 _SPACE = re.compile(r"[\s_\-]+")
 
+#: Of spreadsheets and databases, for both.
+_TRUE, _FALSE = (
+    "t|wahr|vrai|verdadero|verdadeiro|vero|waar|prawda|sant|истина|真",
+    "f|falsch|faux|falso|onwaar|fałsz|falskt|falsk|usant|ложь|假",
+)
 _AVAILABILITY: dict[Availability, str] = {
     Availability.IN_STOCK: """
         in stock|instock|available|availableforsale|available for sale|limited availability|limitedavailability|low stock|few left|yes|true|y|on|active|onlineonly|
-        instoreonly|in store|ready to ship|ships today|on hand|x|ok|t|wahr|vrai|verdadero|verdadeiro|vero|waar|prawda|sant|истина|真|
+        instoreonly|in store|ready to ship|ships today|on hand|x|ok|
         auf lager|lieferbar|sofort lieferbar|verfügbar|vorrätig|lagernd|am lager|sofort verfügbar|ja|wenige verfügbar|
         en stock|disponible|oui|disponibile|in magazzino|si|sì|sí|en existencia|en existencias|hay existencias|em estoque|em stock|disponível|sim|
         op voorraad|voorradig|leverbaar|beschikbaar|i lager|finns i lager|på lager|på lageret|varastossa|
@@ -22,7 +30,7 @@ _AVAILABILITY: dict[Availability, str] = {
         有货|有貨|现货|現貨|有库存|有庫存|在售|充足|库存充足|有|是|可售|
         在庫あり|在庫有り|在庫有|在庫わずか|残りわずか|あり|販売中|재고있음|재고 있음|판매중|있음|متوفر|במלאי|มีสินค้า|còn hàng|tersedia|διαθέσιμο""",
     Availability.OUT_OF_STOCK: """
-        out of stock|outofstock|oos|unavailable|sold out|soldout|discontinued|not available|notavailable|no|false|n|off|none|out|no stock|temporarily unavailable|f|falsch|faux|falso|onwaar|fałsz|falskt|falsk|usant|ложь|假|
+        out of stock|outofstock|oos|unavailable|sold out|soldout|discontinued|not available|notavailable|no|false|n|off|none|out|no stock|temporarily unavailable|
         ausverkauft|nicht auf lager|nicht lieferbar|nicht verfügbar|nicht vorrätig|vergriffen|derzeit nicht verfügbar|nein|
         rupture|rupture de stock|en rupture|en rupture de stock|épuisé|indisponible|non disponible|non|hors stock|
         agotado|sin stock|sin existencias|no disponible|esaurito|non disponibile|esgotado|sem estoque|sem stock|indisponível|não|
@@ -42,7 +50,7 @@ _AVAILABILITY: dict[Availability, str] = {
 _STATUS: dict[Status, str] = {
     Status.ACTIVE: """
         active|published|publish|enabled|enable|live|visible|online|on|yes|true|1|y|x|both|everywhere|catalog, search|catalogue, search|catalog search|shown|approved|buyable|listed|public|for sale|in stock|
-        available|ok|t|wahr|vrai|verdadero|verdadeiro|vero|waar|prawda|sant|истина|真|aktiv|aktiviert|sichtbar|veröffentlicht|ja|actif|active|activé|publié|oui|activo|activa|publicado|visible|sí|si|30|attivo|attiva|pubblicato|visibile|ativo|sim|
+        available|ok|aktiv|aktiviert|sichtbar|veröffentlicht|ja|actif|active|activé|publié|oui|activo|activa|publicado|visible|sí|si|30|attivo|attiva|pubblicato|visibile|ativo|sim|
         actief|gepubliceerd|zichtbaar|aktivní|aktywny|opublikowany|widoczny|активен|активный|опубликован|да|
         上架|已上架|启用|啟用|显示|顯示|在售|已发布|已發布|正常|是|公開|公開済み|公開中|販売中|表示|有効|판매중|공개|사용""",
     Status.DRAFT: """
@@ -53,7 +61,7 @@ _STATUS: dict[Status, str] = {
         gearchiveerd|verwijderd|archiwalny|zarchiwizowany|в архиве|архив|удалён|удален|已归档|归档|已删除|删除|停产|アーカイブ|削除|廃盤|보관""",
     Status.HIDDEN: """
         hidden|private|unpublished|unpublish|inactive|disabled|disable|invisible|not visible|not visible individually|catalog|catalogue|search|offline|off|no|false|0|1 hidden|n|none|nowhere|unlisted|password|
-        password protected|protected|staging|whitelist only|suppressed|blocked|closed|not for sale|suspended|paused|web only hidden|f|falsch|faux|falso|onwaar|fałsz|falskt|falsk|usant|ложь|假|
+        password protected|protected|staging|whitelist only|suppressed|blocked|closed|not for sale|suspended|paused|web only hidden|
         inaktiv|deaktiviert|unsichtbar|versteckt|verborgen|nicht sichtbar|privat|nein|inactif|désactivé|caché|masqué|invisible|privé|non|inactivo|desactivado|oculto|privado|
         inattivo|disattivato|nascosto|privato|inativo|desativado|oculto|não|inactief|verborgen|nee|nieaktywny|ukryty|prywatny|skrytý|neaktivní|неактивен|скрыт|отключен|нет|
         下架|已下架|禁用|停用|隐藏|隱藏|不显示|不顯示|私密|未发布|未上架|否|仓库中|非公開|非表示|無効|休止|販売停止|판매중지|비공개|미사용|숨김""",
@@ -64,8 +72,13 @@ def _plain(text: str) -> str:
     return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).strip().casefold()).strip(" .!")
 
 
-_AVAILABLE = {_plain(word): state for state, words in _AVAILABILITY.items() for word in words.split("|")}
-_SHOWN = {_plain(word): state for state, words in _STATUS.items() for word in words.split("|")}
+def _states(table: Mapping[_State, str], yes: _State, no: _State) -> dict[str, _State]:
+    words = {**table, yes: f"{table[yes]}|{_TRUE}", no: f"{table[no]}|{_FALSE}"}
+    return {_plain(word): state for state, said in words.items() for word in said.split("|")}
+
+
+_AVAILABLE = _states(_AVAILABILITY, Availability.IN_STOCK, Availability.OUT_OF_STOCK)
+_SHOWN = _states(_STATUS, Status.ACTIVE, Status.HIDDEN)
 _NUMBER = re.compile(
     r"^[<>≥+~]?\s*(-?\d{1,9}(?:[.,]\d+)?)\s*(?:\+|pcs?|stk|stück|pieces?|units?|件|个|個|点|개|шт)?\.?$"
 )
@@ -97,7 +110,7 @@ def parse_status(text: str) -> Status | None:
 
 #: Columns that say a product is hidden where they say yes, and those that do so by having any text.
 INVERSE = frozenset(
-    {
+    [
         "hidden",
         "is_hidden",
         "disabled",
@@ -125,7 +138,7 @@ INVERSE = frozenset(
         "supprimé",
         "désactivé",
         "masqué",
-    }
+    ]
 )
 FILLED = frozenset({"password", "post_password"})
 

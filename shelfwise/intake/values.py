@@ -7,8 +7,11 @@ import html
 import math
 import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from shelfwise.schema import to_micros
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _HIDDEN_ELEMENT = re.compile(r"<(script|style|template|head)\b[^>]*>.*?(</\1\s*>|$)", re.IGNORECASE | re.DOTALL)
@@ -250,6 +253,11 @@ def clean_path(text: str) -> str:
     return " > ".join(level for level in (part.strip() for part in text.split(">")) if level)
 
 
+_DAY = re.compile(r"^\d{4}[-/.]?\d\d[-/.]?\d\d$")
+_ZONE = re.compile(r"\s*\b([A-Z][A-Za-z]+/[A-Z][A-Za-z_]+(?:/[A-Za-z_]+)?)$")
+_DOTTED = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,?\s+(\d.*))?$")
+
+
 def parse_time(text: str) -> datetime | None:
     """ISO 8601 (naive is UTC), RFC 2822, or an epoch in s, ms, µs or ns → UTC."""
     text = text.strip()
@@ -268,6 +276,35 @@ def parse_time(text: str) -> datetime | None:
         return time.astimezone(UTC)
     except OverflowError:
         return None
+
+
+def moment(text: str, *, day_ends: bool = False) -> int | None:
+    """`parse_time` in µs, with dotted and slashed days and zones by name too; None before 1970. day_ends: a day alone
+    lasts until its end."""
+    if not text:
+        return None
+    zone = _ZONE.search(text)
+    text = text[: zone.start()] if zone else text
+    if dotted := _DOTTED.match(text):  # the day first, as everywhere that dates have dots
+        day, month, year, clock = dotted.groups()
+        text = f"{year}-{month:0>2}-{day:0>2}" + (f"T{clock}" if clock else "")
+    time = parse_time(text)
+    if time is not None and zone:
+        try:
+            time = time.replace(tzinfo=ZoneInfo(zone.group(1))).astimezone(UTC)
+        except (ZoneInfoNotFoundError, ValueError):
+            return None
+    if time is None and re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text):
+        year, month, day = (int(part) for part in re.split(r"[/.]", text))
+        try:
+            time = datetime(year, month, day, tzinfo=UTC)
+        except ValueError:
+            return None
+    if time is None or time.year < 1970:
+        return None
+    if day_ends and (_DAY.match(text) or re.fullmatch(r"\d{4}[/.]\d\d?[/.]\d\d?", text)):
+        time += timedelta(days=1)
+    return to_micros(time)
 
 
 def _from_epoch(value: float) -> datetime:
