@@ -149,11 +149,11 @@ def lowest_price(text: str, currency: str = "") -> tuple[float, str] | None:
     parts = _SPAN.split(_FROM.sub("", text))
     if len(parts) > 2 or (len(parts) == 1 and not _FROM.search(text)):
         return None
-    found = [money for part in parts if (money := parse_money(part, currency)) is not None]
-    if len(found) < len(parts) or found[0][0] < 0 or found[0][0] > found[-1][0]:
+    prices = [money for part in parts if (money := parse_money(part, currency)) is not None]
+    if len(prices) < len(parts) or prices[0][0] < 0 or prices[0][0] > prices[-1][0]:
         return None
-    said = [code for _, code in found if code != currency]  # "19 - 29 €" has its sign once
-    return found[0][0], said[0] if said else found[0][1]
+    said = [code for _, code in prices if code != currency]  # "19 - 29 €" has its sign once
+    return prices[0][0], said[0] if said else prices[0][1]
 
 
 def _currency_of(rest: str, currency: str) -> str | None:

@@ -141,13 +141,13 @@ class Complements:
         return self
 
     @cached_property
-    def popular(self) -> Mask:
-        """bool [n]: the most bought of the last four weeks. They are in every basket anyway: a head learns nothing of
-        them, and they are no answer."""
+    def telling(self) -> Mask:
+        """bool [n]: all but the most bought of the last four weeks. Those are in every basket anyway: a head learns
+        nothing of them, and they are no answer."""
         lately = self.recent[:, 0]
-        mask = np.zeros(len(lately), np.bool_)
-        mask[np.argsort(-lately, kind="stable")[: min(_POPULAR, len(lately) // 20)]] = True
-        return mask & (lately > 0)
+        mask = lately <= 0
+        mask[np.argsort(-lately, kind="stable")[min(_POPULAR, len(lately) // 20) :]] = True
+        return mask
 
     def answer(
         self, seeds: Ints, k: int, *, allowed: Mask | None = None, elsewhere: bool = False

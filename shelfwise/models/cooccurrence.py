@@ -178,7 +178,7 @@ def _neighbours(
     sums, touched = np.zeros(n, np.float32), np.empty(n + 1, np.int32)
     at = 0
     for product in range(n):
-        found = 0
+        count = 0
         for event in events[starts[product] : starts[product + 1]]:
             for other in range(max(event - window, 0), min(event + window + 1, m)):
                 if owner[other] != owner[event] or item[other] == product:
@@ -187,28 +187,28 @@ def _neighbours(
                 weight = np.float32((1 if ahead else backward) / abs(other - event))
                 if weight == 0:
                     continue
-                touched[found] = item[other]
-                found += sums[item[other]] == 0
+                touched[count] = item[other]
+                count += sums[item[other]] == 0
                 sums[item[other]] += weight
         # Strength and, where that is equal, the smaller id, in one number.
-        strength = np.empty(found, np.float32)
-        for place in range(found):
+        strength = np.empty(count, np.float32)
+        for place in range(count):
             strength[place] = sums[touched[place]] * share[touched[place]]
             sums[touched[place]] = 0
         keys = strength.view(np.int32).astype(np.int64)
-        for place in range(found):
+        for place in range(count):
             keys[place] = keys[place] << 32 | (n - touched[place])
-        if found > most:
-            weakest(keys, found, most)  # brings them to the front
-            found = most
-        for place in range(1, found):  # by insertion: few are left, and NumPy's sort takes seconds to compile
+        if count > most:
+            weakest(keys, count, most)  # brings them to the front
+            count = most
+        for place in range(1, count):  # by insertion: few are left, and NumPy's sort takes seconds to compile
             key = keys[place]
             while place > 0 and keys[place - 1] < key:
                 keys[place] = keys[place - 1]
                 place -= 1
             keys[place] = key
-        for place in range(found):
+        for place in range(count):
             ids[at + place], bits[at + place] = n - (keys[place] & 0xFFFFFFFF), keys[place] >> 32
-        lengths[product] = found
-        at += found
+        lengths[product] = count
+        at += count
     return lengths, ids[:at].copy(), bits[:at].copy().view(np.float32)

@@ -163,8 +163,8 @@ def among(values: Longs, ordered: Longs) -> npt.NDArray[np.bool_]:
     """Which of these stand in `ordered`, ascending: `np.isin` without sorting both."""
     if not len(ordered):
         return np.zeros(len(values), np.bool_)
-    found: npt.NDArray[np.bool_] = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
-    return found
+    nearest = ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)]
+    return np.asarray(nearest == values)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -55,16 +55,17 @@ class Transitions:
         rows.add(before, before.data, after, after.data, _KEPT)
         counted = rows.arrays()
         self.indptr, self.ids = counted["indptr"], counted["ids"]
-        asked = np.bincount(before.indices, minlength=items.n).astype(np.float32) + np.float32(_SHRINK)
-        self.weights = (counted["count"] / np.repeat(asked, np.diff(self.indptr))).astype(np.float32)
+        times = np.bincount(before.indices, minlength=items.n).astype(np.float32) + np.float32(_SHRINK)
+        self.weights = (counted["count"] / np.repeat(times, np.diff(self.indptr))).astype(np.float32)
         self.usual = came / np.float32(max(len(followed), 1))
         if progress:
             progress(1, 1, f"next-basket: {len(followed):,} pairs of baskets")
         return self
 
-    def lift(self, sums: Floats, asked: int, rows: Ints) -> Floats:
-        """Log of how much more likely these products are than usual; sums: of the weights of `asked` products."""
-        return np.log((sums / np.float32(max(asked, 1)) + np.float32(_RARE)) / (self.usual[rows] + np.float32(_RARE)))
+    def lift(self, sums: Floats, products: int, rows: Ints) -> Floats:
+        """Log of how much more likely these products are than usual; sums: of the weights of so many `products`."""
+        share = sums / np.float32(max(products, 1))
+        return np.log((share + np.float32(_RARE)) / (self.usual[rows] + np.float32(_RARE)))
 
     def scores(self, histories: Sequences, *, now: Longs | None = None) -> Floats:  # noqa: ARG002 - no clock here
         """float32 [len(histories), n]: the sum over the newest basket."""

@@ -61,7 +61,7 @@ def questions_of(
     """Questions from the baskets at and after `cut` (seconds), with the candidates of what was counted before it."""
     random = np.random.default_rng(seed)
     model = Complements().count(baskets.before(cut), items, content, cut, progress)
-    allowed = ~model.popular
+    allowed = model.telling
     questions: list[tuple[Ints, Ints, bool]] = []
     after = baskets.where((baskets.time >= cut) & (baskets.sizes() > 1))
     for basket in np.tile(random.permutation(len(after)), _EACH):

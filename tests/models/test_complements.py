@@ -53,8 +53,9 @@ def test_of_what_a_head_finds_equal_the_less_popular_stands_first() -> None:
 
 def test_what_everybody_buys_lately_is_popular() -> None:
     shop = sequences_of([[0, 1 + customer] for customer in range(39)], times=[[0, 0]] * 39)
-    assert np.flatnonzero(Complements().fit(shop, Items(n=40)).popular).tolist() == [0, 1]  # a twentieth of all
-    assert not fitted().popular.any()  # of nine products none
+    telling = Complements().fit(shop, Items(n=40)).telling
+    assert np.flatnonzero(~telling).tolist() == [0, 1]  # a twentieth of all
+    assert fitted().telling.all()  # of nine products all
 
 
 def baskets_of(*baskets: list[int], apart: int = 86_400) -> Sequences:

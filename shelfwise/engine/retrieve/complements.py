@@ -9,7 +9,7 @@ import numpy as np
 from shelfwise.engine.context import Context
 from shelfwise.engine.kernels import weights_to
 from shelfwise.engine.retrieve.history import EVENTS, named
-from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
+from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, best_shown
 from shelfwise.models.complements import Complements
 from shelfwise.models.sequences import Floats, Ints
 
@@ -32,10 +32,8 @@ class ComplementsSource(Source):
     texts = EVENTS
 
     def retrieve(self, context: Context) -> Ints:
-        rows, scores = self._proposed(context)
-        shown = ~context.scratch.hidden[rows]
-        rows, scores = rows[shown], scores[shown]
-        return np.concatenate((context.visible(self._late(context)[0]), rows[top(scores, _MOST)]))
+        proposed = best_shown(context, *self._proposed(context), _MOST)
+        return np.concatenate((context.visible(self._late(context)[0]), proposed))
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         rows, scores = self._proposed(context)
@@ -98,7 +96,7 @@ class ComplementsSource(Source):
                 seeds = seeds[context.likeness[-asking:] > 0]
             if not len(seeds):
                 return NO_ROWS, np.empty(0, np.float32)
-            proposed = model.propose(np.unique(seeds), allowed=~model.popular)
+            proposed = model.propose(np.unique(seeds), allowed=model.telling)
             order = np.argsort(proposed.ids, kind="stable")
             return proposed.ids[order], model.score(proposed)[order]
 

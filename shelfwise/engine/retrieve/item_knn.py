@@ -9,7 +9,7 @@ import numpy as np
 from shelfwise.engine.context import Context
 from shelfwise.engine.kernels import add_neighbours, weights_to
 from shelfwise.engine.retrieve.history import EVENTS, named
-from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, shared, top
+from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, best_shown, shared
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.cooccurrence import READ
 from shelfwise.models.sequences import Floats, Ints, moments_back
@@ -32,10 +32,7 @@ class ItemKnn(Source):
 
     def retrieve(self, context: Context) -> Ints:
         rows, scores = (np.concatenate(both) for both in zip(self._sums(context), self._late(context), strict=True))
-        if len(context.hidden):
-            shown = ~context.scratch.hidden[rows]
-            rows, scores = rows[shown], scores[shown]
-        return np.asarray(rows[top(scores, _SIMILAR if context.question == "similar" else _MOST)], np.int32)
+        return best_shown(context, rows, scores, _SIMILAR if context.question == "similar" else _MOST)
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
         sums = context.scratch.sums_at(self._sums(context), candidates.known)

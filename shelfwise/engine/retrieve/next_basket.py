@@ -9,7 +9,7 @@ import numpy as np
 from shelfwise.engine.context import Context
 from shelfwise.engine.kernels import add_neighbours, weights_to
 from shelfwise.engine.retrieve.history import EVENTS, named
-from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, top
+from shelfwise.engine.retrieve.source import NO_ROWS, Candidates, Reason, Source, best_shown
 from shelfwise.models.baskets import GAP
 from shelfwise.models.sequences import Floats, Ints, Longs
 from shelfwise.models.transitions import Transitions
@@ -27,17 +27,13 @@ class NextBasket(Source):
     texts = EVENTS
 
     def retrieve(self, context: Context) -> Ints:
-        rows, sums = self._sums(context)
-        if len(context.hidden):
-            shown = ~context.scratch.hidden[rows]
-            rows, sums = rows[shown], sums[shown]
-        return np.asarray(rows[top(sums, _MOST)], np.int32)
+        return best_shown(context, *self._sums(context), _MOST)
 
     def compute(self, context: Context, candidates: Candidates, columns: Floats) -> None:
-        found = self._sums(context)
-        if not len(found[0]):
+        following = self._sums(context)
+        if not len(following[0]):
             return
-        sums = context.scratch.sums_at(found, candidates.known)
+        sums = context.scratch.sums_at(following, candidates.known)
         if candidates.likeness is not None:
             sums *= candidates.likeness
         columns[0] = sums
@@ -60,7 +56,9 @@ class NextBasket(Source):
 
         def made() -> Longs:
             bought = np.flatnonzero(context.bought)
-            newest: Longs = bought[context.times[bought] > context.times[bought[-1:]].sum() - GAP][-_ASKED:]
+            if not len(bought):
+                return bought
+            newest: Longs = bought[context.times[bought] > context.times[bought[-1]] - GAP][-_ASKED:]
             return newest
 
         return context.once((NextBasket, "newest"), made)

@@ -95,6 +95,14 @@ def top(scores: Floats, k: int) -> npt.NDArray[np.intp]:
     return np.argpartition(scores, len(scores) - k)[len(scores) - k :]
 
 
+def best_shown(context: Context, rows: Ints, scores: Floats, k: int) -> Ints:
+    """Of these rows those that may be shown and score highest, in no order: int32 [k or fewer]."""
+    if len(context.hidden):
+        shown = ~context.scratch.hidden[rows]
+        rows, scores = rows[shown], scores[shown]
+    return np.asarray(rows[top(scores, k)], np.int32)
+
+
 def shared(columns: Floats, scores: Floats) -> None:
     """A score and its share of the best candidate's, into two columns."""
     columns[0] = scores

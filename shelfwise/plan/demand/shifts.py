@@ -28,10 +28,10 @@ def on_one_level(panel: Panel, reach: int) -> Array:
     """Demand [n, T] with what was before a common shift in the newest `reach` periods multiplied by what it changed."""
     y = panel.y
     for _ in range(_MOST):
-        found = _shift(panel, y, reach)
-        if found is None:
+        shift = _shift(panel, y, reach)
+        if shift is None:
             return y
-        at, by = found
+        at, by = shift
         y = y.copy()
         y[:, :at] *= np.float32(by)
     return y
