@@ -29,13 +29,14 @@ PASSWORD = "a long enough passphrase"
 
 @pytest.fixture(scope="module")
 def folder(drawn_shop: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With an evaluation beside the bundle's own, and impressions of two days."""
+    """With an evaluation beside the bundle's own, and impressions of two days, not the newest: those made the record
+    longer than 60 days towards midnight, which is told by week."""
     folder = Path(shutil.copytree(drawn_shop, tmp_path_factory.mktemp("reports") / "shop"))
     with Shop(folder) as shop:
         shop.evaluate(only=["popularity", "item-knn"])
         shown = [
             Event(type=EventType.VIEW_ITEM_LIST, customer="c1", product="mug-red", time=now() - timedelta(days=day))
-            for day in (1, 2)
+            for day in (8, 15)
         ]
         shop.append_events(shown)
         Accounts(shop.store.accounts).create("ann", PASSWORD)
