@@ -9,10 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from shelfwise.intake import reading
 from shelfwise.intake.headless import unwrapped
 from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row, value_text
@@ -33,10 +31,9 @@ def system_of(first: Iterable[Row]) -> str:
 
 @dataclass(slots=True)
 class Answers:
-    """A file of such records as rows under an export's headings; read anew each time. header: after the first time."""
+    """Such records as rows under an export's headings; read anew each time. header: after the first time."""
 
-    path: Path
-    kind: str
+    source: Callable[[], Iterator[tuple[int, Row]]]
     system: str
     header: dict[str, None] = field(default_factory=dict)
 
@@ -51,7 +48,7 @@ class Answers:
                 yield line, row
 
     def _records(self) -> Iterator[tuple[int, Row]]:
-        for line, record in reading.rows_of(self.path, self.kind):
+        for line, record in self.source():
             yield line, {plain_name(name): value for name, value in record.items()}
 
 
@@ -205,6 +202,7 @@ _PAIRS = (
     "custom_fields",
 )
 _TEXTS = ("title", "name", "description", "short_description", "long_description", "link", "url", "brand")
+NESTS = frozenset((*_VARIANTS, *_IMAGES, *_PAIRS, *_NAMED))  # what may hold lists or objects, also in a table's cells
 _STOCK = ("stock", "inventory", "stock_item", "quantity", "availability")
 
 

@@ -19,7 +19,17 @@ from shelfwise.intake.images import Photos
 from shelfwise.intake.mapping import Column, bare_name, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings
-from shelfwise.intake.states import FILLED, hidden_most, parse_availability, parse_status, status_in
+from shelfwise.intake.states import (
+    FILLED,
+    LEVELS,
+    hidden_most,
+    level_in,
+    parse_availability,
+    parse_status,
+    says_otherwise,
+    sells_on,
+    status_in,
+)
 from shelfwise.intake.values import (
     CURRENCIES,
     NOTHING,
@@ -89,7 +99,8 @@ class Cleaner:
         self.currencies: Counter[str] = Counter()  # that came with prices
         self._currencies = False
         self._now = schema.to_micros(schema.now())
-        self.understood_status = False
+        self.understood: set[str] = set()  # columns of which some word is a status
+        self._counted = False  # whether something but the columns of availability and quantity said it
         self.silent: set[int] = set()  # lines that say nothing of availability
         self._learn(list(header))
 
@@ -119,6 +130,7 @@ class Cleaner:
         self._taken = frozenset(taken)
         counted = [name for name, plain in self._plain.items() if _PLACE.match(plain) and name not in taken]
         self._places = counted if len(counted) > 1 else []  # the stock of several warehouses
+        self._levels = [name for name, plain in self._plain.items() if plain in LEVELS and name not in taken]
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
     def _priced(self) -> None:
@@ -144,8 +156,10 @@ class Cleaner:
         }
         if self._currencies:
             given.add("currency")
-        if self.understood_status:
+        if self.understood:
             given.add("status")
+        if self._counted:
+            given.add("availability")
         return given
 
     def product(self, line: int, row: Row) -> tuple[Any, ...]:
@@ -336,7 +350,12 @@ class Cleaner:
     def _availability(self, line: int, row: Row) -> str:
         text, quantity = self._text(row, "availability"), self._text(row, "quantity")
         words = text if text.strip() else quantity
+        if not words.strip():
+            said = (level_in(bare_name(name), value_text(row.get(name)).strip()) for name in self._levels)
+            words = quantity = next(filter(None, said), "")
+            self._counted = self._counted or bool(words)
         if not words.strip() and (pieces := [n for name in self._places if (n := _pieces(row.get(name))) is not None]):
+            self._counted = True
             return str(Availability.IN_STOCK if sum(pieces) > 0 else Availability.OUT_OF_STOCK)
         if not words.strip():
             self.silent.add(line)
@@ -344,13 +363,12 @@ class Cleaner:
         known = parse_availability(words)
         if known is None and words is text and quantity.strip():
             known = parse_availability(quantity)
-        if known is Availability.OUT_OF_STOCK and words is quantity and self._text(row, "backorders").strip():
-            policy = self._text(row, "backorders").strip().casefold()
-            sells = policy in ("continue", "notify", "2") or parse_availability(policy) is Availability.IN_STOCK
-            if plain_name(self.columns["backorders"].name) == "inventory_policy" and policy in ("0", "1"):
-                sells = policy == "0"  # Klaviyo: 1 hides what is sold out
-            if sells:
-                known = Availability.BACKORDER
+        if (
+            known is Availability.OUT_OF_STOCK
+            and words is quantity
+            and (policy := self._text(row, "backorders").strip())
+        ):
+            known = Availability.BACKORDER if sells_on(bare_name(self.columns["backorders"].name), policy) else known
         if known is None:
             why = "the availability is no known word; unknown, which sells. Map another column with --map availability="
             self._findings.add("unknown_availability", "mended", why, [(line, words)])
@@ -363,28 +381,28 @@ class Cleaner:
         if mapped is not None:
             text = self._text(row, "status").strip()
             if mapped.shown:
-                self.understood_status = True
+                self.understood.add(mapped.name)
                 live = text.casefold() in mapped.shown
                 return str(Status.ACTIVE if live else parse_status(text) or Status.HIDDEN), ""
             status = status_in(bare_name(mapped.name), text)
-            self.understood_status = True
+            self.understood.add(mapped.name)
             if status is None:
                 why = 'the status is no known word; hidden. Name the words shown: --map "status=COLUMN|shown:WORD,WORD"'
                 self._findings.add("unknown_status", "flagged", why, [(line, text)])
             return str(status or Status.HIDDEN), ""
         states: list[Status] = []
-        doubt = ""
+        doubts: list[str] = []
         for name in self._status:
             if name not in row:
                 continue
             text = value_text(row[name])
             status = status_in(bare_name(name), text)
             if status is None:
-                doubt = text.strip()
+                doubts += [] if says_otherwise(bare_name(name), text) else [f"{name}: {text.strip()}"]
             elif text.strip() or bare_name(name) in FILLED:
                 states.append(status)
-                self.understood_status = True
-        return str(hidden_most(states)), doubt
+                self.understood.add(name)
+        return str(hidden_most(states)), "\n".join(doubts)
 
     def _times(self, line: int, row: Row) -> tuple[int | None, int | None]:
         """From when and until when it is shown, µs."""

@@ -12,6 +12,8 @@ from shelfwise.intake.reading import Row
 from shelfwise.intake.report import Findings
 from shelfwise.intake.sheet import Rows, Sheet
 
+MARKET = "market"  # of a mapping: no field, but which of an export's prices count, as in {"market": "=Canada"}
+
 
 @dataclass(frozen=True, slots=True)
 class Export:
@@ -51,11 +53,11 @@ def rows(
 ) -> tuple[Iterator[tuple[int, Row]], dict[str, str]]:
     """(rows under the vocabulary's names, mapping that remains). What the user maps to a column of the file is taken
     from there, whatever the export's own rules say. Raises UnreadableFile for a column that is not there."""
-    sheet = Sheet.of(path, kind, header, export.headings, findings, source)
-    fields = dict.fromkeys(mapping or {}, ())
-    own = {field: text for field, text in (mapping or {}).items() if not text.startswith("=")}
-    columns = resolve(path, header, own, fields) if own else {}
     remaining = dict(mapping or {})
+    market = remaining.pop(MARKET, "").removeprefix("=")
+    sheet = Sheet.of(path, kind, header, export.headings, findings, source, market)
+    own = {field: text for field, text in remaining.items() if not text.startswith("=")}
+    columns = resolve(path, header, own, dict.fromkeys(own, ())) if own else {}
     for field, column in columns.items():
         rule = own[field][len(column.name) :]
         remaining[field] = f"{field}{rule}"

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from shelfwise.intake.states import FILLED, INVERSE
+from shelfwise.intake.states import AMBIGUOUS, FILLED, INVERSE
 
 _NAMES = {
     "id": """id product_id item_id offer_id sku sku_id variant_id article_id stock_code product_number system_id product_internal_id internal_id asin parent_asin code item_number article_number artikelnummer artikel_nr art_nr artnr produktnummer bestellnummer
@@ -38,8 +38,8 @@ _NAMES = {
     "availability": """availability stock_status stock_availability in_stock is_in_stock available verfügbarkeit lieferstatus lagerstatus verfügbar disponibilité disponibilidad disponibilità disponibilidade
         beschikbaarheid tillgänglighet dostępność dostupnost наличие наявність 库存状态 是否有货 有货 庫存狀態 在庫状況 在庫状態 재고상태""",
     "quantity": """quantity qty stock stock_quantity stock_qty stock_level available_stock current_stock_level current_stock inventory inventory_quantity inventory_qty quantity_available available_quantity on_hand total_on_hand count_on_hand bestand lagerbestand lagermenge menge stock_disponible quantité existencias
-        cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy stan_magazynu magazyn lager lagerstand warenbestand verfügbare_menge stock_physique stock_réel stock_actual magazzino scorte zásoba zásoby sklad készlet stoc množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
-    "backorders": "backorders backorders_allowed allow_backorders allow_backorder continue_selling_when_out_of_stock inventory_policy variant_inventory_policy",
+        cantidad giacenza quantità quantidade estoque voorraad aantal lagersaldo ilość stan_magazynowy stan_magazynu stan_mag liczba_sztuk liczba_szt sztuk magazyn lager lagerstand warenbestand verfügbare_menge stock_physique stock_réel stock_actual magazzino scorte zásoba zásoby sklad készlet stoc množství остаток количество 库存 库存数量 数量 庫存 在庫 在庫数 재고 재고수량""",
+    "backorders": "backorders backorders_allowed allow_backorders allow_backorder continue_selling_when_out_of_stock inventory_policy variant_inventory_policy sells_out abverkauf abverkaufsartikel is_closeout closeout laststock only_while_stock_lasts nur_solange_vorrat_reicht",
     "image_link": """image_link image image_url imgurl img img_url image_src main_image_url main_image picture picture_url photo thumbnail bild bild_url bildlink images image_urls product_image_url product_image_file_1 hosted_image_urls image_1 imagen imagen_url immagine imagem afbeelding
         zdjęcie obrázek изображение картинка фото 图片 主图 商品图片 图片链接 圖片 画像 商品画像 画像url 이미지""",
     "link": "link url product_url product_link permalink deeplink produkt_url produktlink lien enlace 链接 商品链接 連結 商品url 링크",
@@ -54,6 +54,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {field: tuple(dict.fromkeys(names.split()
 STATUS_COLUMNS = (
     INVERSE
     | FILLED
+    | AMBIGUOUS
     | frozenset(
         [
             "status",
@@ -106,8 +107,6 @@ STATUS_COLUMNS = (
             "visibilidad",
             "activo",
             "publicado",
-            "estado",
-            "stato",
             "pubblicato",
             "visibilità",
             "attivo",
@@ -115,7 +114,6 @@ STATUS_COLUMNS = (
             "zichtbaarheid",
             "actief",
             "gepubliceerd",
-            "状态",
             "商品状态",
             "上架状态",
             "是否上架",
@@ -125,7 +123,6 @@ STATUS_COLUMNS = (
             "公開",
             "ステータス",
             "販売状態",
-            "상태",
             "판매상태",
             "전시상태",
             "статус",

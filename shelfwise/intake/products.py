@@ -5,16 +5,16 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import answers, exports, icecat, markup, reading
+from shelfwise.intake import reading
 from shelfwise.intake.cleaning import DOUBT, Cleaner
 from shelfwise.intake.exports import EXPORTS
+from shelfwise.intake.feed import Feed
 from shelfwise.intake.fields import SYNONYMS
 from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.images import Photos
@@ -64,7 +64,7 @@ def load_products(
     if format is not None and format not in FORMATS:
         raise UnreadableFile(path, f"{format!r} is no format of products; use one of {', '.join(FORMATS)}")
     findings = Findings(path.name)
-    feed = _Feed.opened(path, format, mapping, findings)
+    feed = Feed.opened(path, format, mapping, findings)
     cleaner = Cleaner(
         path,
         feed.header,
@@ -122,89 +122,6 @@ def load_products(
     return findings.report()
 
 
-@dataclass(slots=True)
-class _Feed:
-    """A file opened as what it is: its rows under the names that `mapping` and the synonyms mean."""
-
-    kind: str
-    header: list[str]
-    rows: Iterator[tuple[int, Row]]
-    mapping: Mapping[str, str] | None
-    open_ended: bool = False
-    columns: list[str] = field(default_factory=list)  # as they stand in the file
-
-    @classmethod
-    def opened(cls, path: Path, format: str | None, mapping: Mapping[str, str] | None, findings: Findings) -> _Feed:
-        kind = format if format in reading.KINDS else reading.sniff(path)
-        assert kind is not None
-        if kind in ("csv", "tsv", "parquet"):
-            header = reading.header_of(path, kind)
-            key = exports.format_of(format, header)
-            if key:
-                export = EXPORTS[key]
-                rows, remaining = exports.rows(export, path, kind, header, mapping, findings)
-                findings.facts["format"] = export.name
-                first, rows = _first(path, kind, rows)
-                return cls(kind, first, rows, remaining, open_ended=True, columns=header)
-            google = any(name.startswith("g:") for name in header) or format == "google"
-            findings.facts["format"] = "Google Merchant" if google else kind
-            return cls(kind, header, reading.rows_of(path, kind), mapping)
-        rows = markup.xml_rows(path) if kind == "xml" else reading.rows_of(path, kind)
-        header, rows = _first(path, kind, rows)
-        findings.facts["format"] = kind
-        if kind == "jsonl" and icecat.is_export(header):
-            header, rows = list(dict.fromkeys(icecat.plain(name) for name in header)), icecat.rows(rows)
-            mapping = icecat.MAPPING | dict(mapping or {})
-            findings.facts["format"] = "icecat"
-        elif kind == "jsonl":
-            return cls._answered(path, format, mapping, findings, rows)
-        elif kind == "xml" and markup.is_google(path):
-            findings.facts["format"] = "Google Merchant"
-        return cls(kind, header, rows, mapping, open_ended=True)
-
-    @classmethod
-    def _answered(
-        cls,
-        path: Path,
-        format: str | None,
-        mapping: Mapping[str, str] | None,
-        findings: Findings,
-        rows: Iterator[tuple[int, Row]],
-    ) -> _Feed:
-        """JSON: as an API of a shop system answers, or any records, laid flat."""
-        first = list(islice(rows, 100))
-        system = answers.system_of(row for _, row in first)
-        if system and format in (None, "jsonl", system):
-            source = answers.Answers(path, "jsonl", system)
-            for _ in islice(source.rows(), 100):
-                pass
-            columns = list(source.header)
-            export = EXPORTS[system]
-            made, remaining = exports.rows(export, path, "jsonl", columns, mapping, findings, source.rows)
-            findings.facts["format"] = f"{export.name} (API)"
-            header, made = _first(path, "jsonl", made)
-            return cls("jsonl", header, made, remaining, open_ended=True, columns=columns)
-        laid: Iterator[tuple[int, Row]] = (
-            (line, row) for line, record in chain(first, rows) for row in answers.flat(record)
-        )
-        header, laid = _first(path, "jsonl", laid)
-        return cls("jsonl", header, laid, mapping, open_ended=True)
-
-
-def _first(path: Path, kind: str, rows: Iterator[tuple[int, Row]]) -> tuple[list[str], Iterator[tuple[int, Row]]]:
-    """The columns of the first hundred rows of a file whose rows differ, and all rows."""
-    first = []
-    for pair in rows:
-        first.append(pair)
-        if len(first) == 100:
-            break
-    if not first:
-        raise UnreadableFile(
-            path, "has no products (XML needs <item> or <entry> elements)" if kind == "xml" else "has no rows"
-        )
-    return list(dict.fromkeys(name for _, row in first for name in row)), chain(first, rows)
-
-
 def _frames(rows: Iterator[tuple[int, Row]], cleaner: Cleaner, findings: Findings) -> Iterator[pl.DataFrame]:
     """PRODUCT_COLUMNS, `line` and DOUBT of the rows that keep the rules."""
     made: list[tuple[Any, ...]] = []
@@ -235,12 +152,15 @@ def _valid(made: list[tuple[Any, ...]], findings: Findings) -> pl.DataFrame:
 
 def _judged(frame: pl.DataFrame, cleaner: Cleaner, findings: Findings) -> pl.DataFrame:
     """Status words that nobody knows hide where others of the column are known; else the column says something else."""
-    doubtful = frame.filter((pl.col(DOUBT) != "") & (pl.col("status") == Status.ACTIVE))
-    if doubtful.height and cleaner.understood_status:
+    unknown = pl.any_horizontal(
+        pl.lit(value=False), *(pl.col(DOUBT).str.contains(f"{name}: ", literal=True) for name in cleaner.understood)
+    )
+    doubtful = frame.filter(unknown & (pl.col("status") == Status.ACTIVE))
+    if doubtful.height:
         why = 'the status is no known word; hidden. Say what is shown with --map "status=COLUMN|shown:WORD,WORD"'
         findings.add_rows("unknown_status", "flagged", why, doubtful, DOUBT, "id")
         findings.flagged += doubtful.height
-        hides = (pl.col(DOUBT) != "") & (pl.col("status") == Status.ACTIVE)
+        hides = unknown & (pl.col("status") == Status.ACTIVE)
         frame = frame.with_columns(status=pl.when(hides).then(pl.lit(str(Status.HIDDEN))).otherwise("status"))
     return frame.drop(DOUBT)
 

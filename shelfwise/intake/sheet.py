@@ -36,6 +36,7 @@ class Sheet:
     header: tuple[str, ...]
     findings: Findings
     source: Callable[[], Iterator[tuple[int, Row]]] | None = None  # of rows, where they do not stand in the file so
+    market: str = ""  # of an export with prices by market the one the user chose
 
     @classmethod
     def of(
@@ -46,8 +47,9 @@ class Sheet:
         names: Mapping[str, str],
         findings: Findings,
         source: Callable[[], Iterator[tuple[int, Row]]] | None = None,
+        market: str = "",
     ) -> Sheet:
-        return cls(path, kind, roles(header, names), tuple(header), findings, source)
+        return cls(path, kind, roles(header, names), tuple(header), findings, source, market)
 
     def __contains__(self, role: str) -> bool:
         return role in self.columns

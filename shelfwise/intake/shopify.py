@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from dataclasses import dataclass
 
+from shelfwise.errors import UnreadableFile
 from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row
 from shelfwise.intake.sheet import Rows, Sheet
@@ -40,10 +43,52 @@ def is_export(header: Iterable[str]) -> bool:
     return names >= _COLUMNS and bool(names & _OTHER)
 
 
+@dataclass(frozen=True, slots=True)
+class _Markets:
+    """Columns of markets ("Price / Canada", "Included / Canada"). named: the market that the user chose, or ""."""
+
+    all: tuple[str, ...]
+    named: str
+
+    @classmethod
+    def of(cls, sheet: Sheet) -> _Markets:
+        """Raises UnreadableFile where the market named is none of the file's."""
+        found = {plain_name(match[1]): match[1] for name in sheet.header if (match := _MARKET.match(name.strip()))}
+        wanted = plain_name(sheet.market)
+        if wanted and wanted not in found:
+            raise UnreadableFile(
+                sheet.path, f"has no market {sheet.market!r}; its markets: {', '.join(found.values())}", line=1
+            )
+        if found and not wanted:
+            why = (
+                "prices by market: the shop's own price holds, and who is sold in any market is shown. Take one "
+                f'market\'s with --map "market=={next(iter(found.values()))}"'
+            )
+            sheet.findings.add("markets", "note", why, [(0, name) for name in found.values()], count=len(found))
+        return cls(tuple(found), wanted)
+
+    def sold(self, product: Row) -> bool:
+        """Whether a product is sold in the market, or in any where none was named. Who says nothing is."""
+        asked = (self.named,) if self.named else self.all
+        said = [word for name in asked if (word := product.get(f"included_{name}", ""))]
+        return not said or any(word.casefold() != "false" for word in said)
+
+    def price(self, row: Row, name: str) -> str:
+        """A variant's price in the market; the shop's own where it has none."""
+        own = row.get(f"{name.removeprefix('variant_')}_{self.named}", "") if self.named else ""
+        if self.named and name == "variant_compare_at_price" and row.get(f"price_{self.named}", ""):
+            return own  # what it was before belongs to the price
+        return own or row.get(name, "")
+
+
+_MARKET = re.compile(r"(?i)(?:included|price|compare at price) / (.+)$")
+
+
 def rows(sheet: Sheet) -> Rows:
     """Each variant. The id is the SKU, else the handle (with its options when there are several); the handle groups
     them. Photos of further rows become `additional_image_link`."""
     products: dict[str, list[tuple[int, Row, Row]]] = {}
+    markets = _Markets.of(sheet)
     previous, apart = "", set()
     names = _names(sheet.header)
     for line, raw in sheet.rows():
@@ -59,15 +104,15 @@ def rows(sheet: Sheet) -> Rows:
     for handle, group in products.items():
         if not handle:
             for one in group:  # a row by itself
-                yield from _product(sheet, one[1].get("variant_sku", "").lstrip("'"), [one])
+                yield from _product(sheet, one[1].get("variant_sku", "").lstrip("'"), [one], markets)
             continue
-        yield from _product(sheet, handle, group)
+        yield from _product(sheet, handle, group, markets)
 
 
-def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]]) -> Rows:
+def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]], markets: _Markets) -> Rows:
     first: Row = {}
     for _, row, _ in group:
-        for name in (*_WHOLE, *(f"option{n}_name" for n in (1, 2, 3))):
+        for name in (*_WHOLE, *(f"option{n}_name" for n in (1, 2, 3)), *(f"included_{one}" for one in markets.all)):
             if row.get(name) and not first.get(name):
                 first[name] = row[name]
     variants = [one for one in group if _is_variant(one[1])] or group[:1]
@@ -87,7 +132,7 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]]) -> Ro
         photo = row.get("variant_image") or (photos[0] if photos else "")
         fields: Row = {
             "id": (sku if unique else "") or (f"{handle}-{tail}" if tail and len(variants) > 1 else handle),
-            "price": row.get("variant_price", ""),
+            "price": markets.price(row, "variant_price"),
             "item_group_id": handle if len(variants) > 1 else "",
         }
         if "title" in row:
@@ -102,6 +147,8 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]]) -> Ro
         }.items():
             if any(name in row for name in names):
                 fields[field] = next((first[name] for name in names if first.get(name)), "")
+        if not markets.sold(first):
+            fields["visibility"] = "hidden"
         if "variant_inventory_qty" in row or "variant_inventory_policy" in row:
             fields["availability"] = _availability(row)
         if "image_src" in row:
@@ -110,12 +157,12 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]]) -> Ro
         if "variant_barcode" in row:
             fields["gtin"] = row["variant_barcode"].lstrip("'")
         if "variant_compare_at_price" in row:
-            fields["original_price"] = row["variant_compare_at_price"]
+            fields["original_price"] = markets.price(row, "variant_compare_at_price")
         for name, value in options:
             fields.setdefault(plain_name(name), value)
-        for name in ("variant_grams", "google_shopping_/_gender", "google_shopping_/_age_group"):
+        for name in ("variant_grams", "google_shopping_gender", "google_shopping_age_group"):
             if row.get(name):
-                fields[name.rpartition("_/_")[2].removeprefix("variant_")] = row[name]
+                fields[name.removeprefix("google_shopping_").removeprefix("variant_")] = row[name]
         yield line, fields, raw
 
 

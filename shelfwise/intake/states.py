@@ -83,6 +83,68 @@ _NUMBER = re.compile(
     r"^[<>≥+~]?\s*(-?\d{1,9}(?:[.,]\d+)?)\s*(?:\+|pcs?|stk|stück|pieces?|units?|件|个|個|点|개|шт)?\.?$"
 )
 
+#: Of new and used things, in columns whose name may as well mean a status or the stock (estado, stan, Zustand).
+_CONDITIONS = """
+    new brand new|new|like new|used|as new|refurbished|renewed|reconditioned|open box|pre owned|preowned|second hand|secondhand|very good|good|acceptable|for parts|damaged|defective|
+    neu|neuwertig|wie neu|gebraucht|generalüberholt|b ware|vorführer|vorführgerät|defekt|neuf|comme neuf|occasion|d'occasion|reconditionné|très bon état|bon état|état correct|
+    nuevo|como nuevo|usado|seminuevo|reacondicionado|segunda mano|de segunda mano|nuovo|come nuovo|usato|ricondizionato|novo|seminovo|recondicionado|nieuw|zo goed als nieuw|gebruikt|tweedehands|gereviseerd|
+    nowy|nowa|nowe|używany|używana|używane|jak nowy|odnowiony|odnowiona|powystawowy|uszkodzony|po zwrocie|nový|nová|nové|použitý|použité|použitá|bazar|repasovaný|zánovní|új|használt|felújított|nou|folosit|
+    ny|nytt|begagnad|brugt|brukt|käytetty|uusi|новый|новая|новое|б/у|бу|восстановленный|новий|вживаний|全新|二手|九成新|翻新|新品|中古|未使用|再生品|新品未使用|새상품|중고|리퍼"""
+_CONDITION = frozenset(map(_plain, _CONDITIONS.split("|")))
+#: Columns whose name means a status, a condition or, of these, the stock: each word tells by itself.
+LEVELS = frozenset(("stan", "stav", "stanje", "стан"))
+AMBIGUOUS = LEVELS | frozenset(
+    (
+        "estado",
+        "état",
+        "etat",
+        "stato",
+        "zustand",
+        "tilstand",
+        "tillstånd",
+        "állapot",
+        "stare",
+        "состояние",
+        "状态",
+        "状態",
+        "상태",
+    )
+)
+
+
+def level_in(column: str, text: str) -> str:
+    """The stock that a column of LEVELS says, "" for any other word or column."""
+    if column not in LEVELS or parse_availability(text) is None:
+        return ""
+    return text if _NUMBER.match(text.casefold()) or parse_status(text) is None else ""
+
+
+def says_otherwise(column: str, text: str) -> bool:
+    """Whether a column that may mean a status says new or used, or how many there are."""
+    return column in AMBIGUOUS and (_plain(text) in _CONDITION or bool(level_in(column, text)))
+
+
+#: Columns that say whether a product is sold only while stocks last.
+_CLOSEOUT = frozenset(
+    (
+        "abverkauf",
+        "abverkaufsartikel",
+        "is_closeout",
+        "closeout",
+        "laststock",
+        "only_while_stock_lasts",
+        "nur_solange_vorrat_reicht",
+    )
+)
+
+
+def sells_on(column: str, policy: str) -> bool:
+    """Whether a product is sold beyond its stock: 'continue', 'notify', '1'; Klaviyo's inventory_policy 1 hides it."""
+    policy = policy.casefold()
+    if column in _CLOSEOUT or (column == "inventory_policy" and policy in ("0", "1")):
+        return parse_availability(policy) is Availability.OUT_OF_STOCK
+    return policy in ("continue", "notify", "2") or parse_availability(policy) is Availability.IN_STOCK
+
 
 def parse_availability(text: str) -> Availability | None:
     """'In Stock', 'https://schema.org/InStock', 'auf Lager', '现货', '12', 'Y' → a state; None when it is no known word.
@@ -149,6 +211,8 @@ def status_in(column: str, text: str) -> Status | None:
         return Status.ACTIVE
     if column in FILLED:
         return Status.HIDDEN
+    if says_otherwise(column, text):
+        return None
     status = parse_status(text)
     if column in INVERSE and status is not None:
         hides = {"archived": Status.ARCHIVED, "deleted": Status.ARCHIVED, "draft": Status.DRAFT}
