@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shelfwise.catalogue.columns import Mask
 from shelfwise.models.encoders import without_pack
 from shelfwise.models.sequences import Longs
 
@@ -22,6 +23,15 @@ def variant_keys(groups: Sequence[str], brands: Sequence[str], titles: Sequence[
     A hash, the same within a process: a table of numbers would take a hundred bytes a product."""
     keys = map(_key, groups, brands, titles)
     return np.fromiter((-1 if key is None else hash(key) & _POSITIVE for key in keys), np.int64, len(groups))
+
+
+def first_of_group(groups: Longs, most: int) -> Mask:
+    """Of rows in their order, which are among the first `most` of their group: bool [m]; -1 is no group."""
+    places = np.flatnonzero(groups >= 0)
+    order = places[np.argsort(groups[places], kind="stable")]
+    keep = np.ones(len(groups), np.bool_)
+    keep[order[most:]] = groups[order[most:]] != groups[order[:-most]]  # is the one `most` before of another group?
+    return keep
 
 
 def _key(group: str, brand: str, title: str) -> str | tuple[str, str] | None:

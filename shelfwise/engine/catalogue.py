@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from shelfwise.catalogue.products import GONE, Products, ProductsView, first_levels, frame_of, grown
-from shelfwise.models.alike import Alike
+from shelfwise.models.alike import Alike, Contents
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.index import VectorIndex
 from shelfwise.models.sequences import Floats, Ints
@@ -73,6 +73,8 @@ class View(ProductsView):
     kinds: Kinds
     #: What the content index finds of popular products, while it is the bundle's.
     alike: Alike | None
+    #: Which indexed rows have the same content; None where the bundle has none.
+    contents: Contents | None
     #: Rows by the bytes of a content vector, found once (filled by similar.py); shared by views over the same index.
     likes: dict[bytes, Ints]
 
@@ -121,6 +123,7 @@ class Catalogue:
             top=top,
             kinds=_kinds(products, top),
             alike=bundle.alike,
+            contents=_contents(bundle, bundle.content_vectors),
             likes={},
         )
         if frame is not None:
@@ -203,7 +206,7 @@ class Catalogue:
             kinds=_kinds(products, top),
         )
         waiting = n - view.indexed + len(changed)
-        return _indexed(extended) if waiting > max(_UNINDEXED, view.indexed // 50) else extended
+        return _indexed(extended, self.bundle) if waiting > max(_UNINDEXED, view.indexed // 50) else extended
 
     def _proxies(self, content: Floats) -> tuple[Ints, Floats]:
         """The bundle's product most like each of these [m], and the cosine, 0 where none is like it."""
@@ -245,7 +248,11 @@ def _room(vectors: Floats | None, n: int) -> Floats | None:
     return result
 
 
-def _indexed(view: View) -> View:
+def _contents(bundle: Bundle, content: Floats | None) -> Contents | None:
+    return None if content is None else Contents.of(content, bundle.artefacts["popularity"].order)
+
+
+def _indexed(view: View, bundle: Bundle) -> View:
     """Every row in the indexes."""
 
     def extend(index: VectorIndex | None, vectors: Floats | None, *, anew: bool = False) -> VectorIndex | None:
@@ -260,5 +267,6 @@ def _indexed(view: View) -> View:
         vector_index=extend(view.vector_index, view.vectors),
         content_index=extend(view.content_index, view.content, anew=bool(len(view.changed))),
         alike=None,
+        contents=_contents(bundle, None if view.content is None else view.content[: view.n]),
         likes={},
     )

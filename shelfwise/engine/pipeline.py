@@ -144,7 +144,7 @@ class Engine:
             yield candidates.rows, features
 
     def similar(self, product: str, k: int = 12, filters: Filters | None = None, language: str = "") -> Answer:
-        """Products like this one, or bought with it. Raises UnknownProduct, InvalidRequest."""
+        """Products like this one. Raises UnknownProduct, InvalidRequest."""
         filters = filters or Filters()
         request = Request(surface="similar", seeds=(product,), k=k, filters=filters, language=language)
         return self.recommend(request, State.nothing(int(time.time())))

@@ -39,8 +39,9 @@ PRIOR = _linear(
 #: What goes with a product, a cart or a first look, who asks being unknown: what was bought together decides, and a
 #: ranker over all sources learned the weeks it was fitted on by heart (docs/log.md, 2026-11-29).
 GOES_WITH = _linear(complements=1.0).plus(PRIOR, 1e-3)
-#: What makes two products similar, by judgement: both kinds of evidence count, neither silences the other.
-SIMILAR = _linear(content_newest=0.4, item_knn_share=0.35, collaborative_newest=0.25)
+#: What makes two products similar: of what kind they are, and of a kind what is bought (chosen on two cutoffs'
+#: substitutes and `benchmarks/similar.py`; docs/log.md, 2026-12-01). What goes together is another question.
+SIMILAR = _linear(content_newest=0.8, item_knn_share=0.1, collaborative_newest=0.1, popular=0.03)
 #: Who is unknown gets what is popular: everybody a ranker learns from has a history.
 UNKNOWN = _linear(popular=1.0)
 

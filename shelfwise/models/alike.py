@@ -1,4 +1,5 @@
-"""What is most like each of the popular products by content, found once when a bundle is made.
+"""What is most like each of the popular products by content, found once when a bundle is made, and which products have
+the same content.
 
 An answer looks at the likes of someone's newest products, and most answers look at the same few thousand products;
 asking the index for them each time took a fifth of an answer.
@@ -13,8 +14,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from shelfwise.models.index import CELLS_ALIKE, VectorIndex
-from shelfwise.models.sequences import Floats, Ints
+from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
+from shelfwise.models.sequences import Floats, Ints, Longs
 
 #: How many are found of each.
 NEAR = 32
@@ -59,3 +60,40 @@ class Alike:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]]) -> Self:
         return cls(tensors["place"], tensors["rows"])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contents:
+    """The distinct contents of a catalogue: hundreds of products may share one text, and have no other content near.
+
+    head: bool [n], the most popular product of each content, by which an index finds it (`allowed`). place: int32 [n],
+    the number of a product's content. start: int64 [contents + 1], where the products of each begin in `rows`; rows:
+    int32 [n], of one content the most popular first.
+    """
+
+    head: npt.NDArray[np.bool_]
+    place: Ints
+    start: Longs
+    rows: Ints
+
+    @classmethod
+    def of(cls, vectors: Floats, popular: Ints) -> Self:
+        """vectors: float32 [n, d]. popular: rows, most popular first; those that it lacks come after them."""
+        n = len(vectors)
+        rest = np.ones(n, np.bool_)
+        rest[popular] = False
+        order = np.concatenate((popular, np.flatnonzero(rest))).astype(np.int32)
+        first, same = equal_rows(vectors[order])
+        head, place = np.zeros(n, np.bool_), np.empty(n, np.int32)
+        head[order[first]] = True
+        place[order] = same
+        start = np.concatenate(([0], np.cumsum(np.bincount(same, minlength=len(first))))).astype(np.int64)
+        return cls(head, place, start, order[np.argsort(same, kind="stable")])
+
+    def products(self, heads: Ints | Longs, most: int) -> Ints:
+        """All that have the contents of these products, of each content the `most` most popular: int32."""
+        begin = self.start[self.place[heads]]
+        length = np.minimum(self.start[self.place[heads] + 1] - begin, most)
+        before = np.cumsum(length) - length
+        rows: Ints = self.rows[np.arange(length.sum()) + np.repeat(begin - before, length)]
+        return rows

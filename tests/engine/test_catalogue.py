@@ -185,3 +185,35 @@ def test_a_product_with_another_text_is_like_others_at_once(
     assert (len(view.changed), view.indexed) == (0, N)
     assert alike(view, row, 3)[0] == 0, "in the index now"
     assert len(old) == 5
+
+
+@pytest.mark.parametrize("indexed", [True, False])
+def test_similar_to_one_of_many_variants_is_of_its_kind(
+    simulated: Simulated, monkeypatch: pytest.MonkeyPatch, indexed: bool
+) -> None:
+    """The nearest sixty by content are all the same product; what is like it lies behind them."""
+    if indexed:
+        monkeypatch.setattr(module, "_UNINDEXED", 0)
+    catalogue = Catalogue(simulated.bundle, simulated.frame())
+    wine = {"brand": "Own", "product_type": "Aisle 0"}
+    variants = [Product(id=f"v{each}", title=f"Wine, {each} oz", **wine) for each in range(60)]
+    catalogue.upsert(variants, text_of(simulated, 0, 60, noise=0))
+    engine = Engine(simulated.bundle, catalogue)
+    for filters in (Filters(), Filters(categories=("Aisle 0", "Aisle 1", "Aisle 2"))):
+        answer = engine.similar("v7", 8, filters)
+        groups = [simulated.shop.groups[int(name[1:])] for name in products(answer)]
+        assert groups == [simulated.shop.groups[0]] * 8
+        assert all("content" in item.sources for item in answer.items)
+    answer = engine.similar("p0", 8)
+    assert sum(name.startswith("v") for name in products(answer)) == 1
+
+
+def test_similar_shows_the_variant_that_is_for_sale(simulated: Simulated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_UNINDEXED", 0)
+    catalogue = Catalogue(simulated.bundle, simulated.frame())
+    sold_out = [
+        Product(id=f"v{each}", item_group_id="wine", availability="in_stock" if each == 29 else "out_of_stock")
+        for each in range(30)
+    ]
+    catalogue.upsert(sold_out, text_of(simulated, 0, 30, noise=0))
+    assert "v29" in products(Engine(simulated.bundle, catalogue).similar("p0", 8))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shelfwise.catalogue.filters import Filters
 from shelfwise.engine.catalogue import Catalogue
 from shelfwise.engine.pipeline import Engine
-from shelfwise.engine.rank import COLUMN, FEATURES, best
+from shelfwise.engine.rank import COLUMN, FEATURES, best, rank
 from shelfwise.engine.request import Request
 from shelfwise.engine.retrieve.sources import SOURCES
 from shelfwise.engine.state import State, states_of
@@ -456,3 +456,11 @@ def test_who_is_unknown_sees_several_departments(simulated: Simulated, engine: E
     answer = engine.recommend(HOME, State.nothing(simulated.bundle.until))
     tops = [view.top_category(view.rows[name]) for name in products(answer)]
     assert max(map(tops[:9].count, tops)) <= 3
+
+
+def test_similar_is_of_a_kind_and_of_a_kind_what_is_bought() -> None:
+    features = np.zeros((3, len(FEATURES)), np.float32)
+    features[:, COLUMN["content_newest"]] = 0.9, 0.9, 0.1
+    features[:, COLUMN["item_knn_share"]] = 0, 0, 1  # a staple that goes with it
+    features[:, COLUMN["popular"]] = np.log1p([3, 40, 2_000])
+    assert np.argsort(-rank(None, "similar", features)).tolist() == [1, 0, 2]

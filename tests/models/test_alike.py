@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shelfwise.models import alike as module
-from shelfwise.models.alike import NEAR, Alike
+from shelfwise.models.alike import NEAR, Alike, Contents
 from shelfwise.models.index import VectorIndex
 
 
@@ -48,3 +48,15 @@ def test_it_survives_a_bundle() -> None:
     again = Alike.from_tensors(found.tensors())
     np.testing.assert_array_equal(again.place, found.place)
     np.testing.assert_array_equal(again.rows, found.rows)
+
+
+def test_products_of_one_content_stand_behind_the_most_popular() -> None:
+    told = vectors(6)
+    told[4] = told[1]
+    told[5] = told[1]
+    told[3] = told[0]
+    contents = Contents.of(told, np.array([2, 4, 3, 0], np.int32))  # 1 and 5 came later
+    assert np.flatnonzero(contents.head).tolist() == [2, 3, 4]
+    assert contents.products(np.array([4, 2, 3]), 9).tolist() == [4, 1, 5, 2, 3, 0]
+    assert contents.products(np.array([4, 3]), 2).tolist() == [4, 1, 3, 0]
+    assert contents.products(np.empty(0, np.int64), 2).tolist() == []

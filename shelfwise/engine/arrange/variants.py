@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from shelfwise.catalogue.variants import first_of_group
 from shelfwise.engine.arrange.ranked import Ranked
 from shelfwise.engine.context import Context
 
@@ -15,15 +16,11 @@ def one_variant(context: Context, ranked: Ranked) -> Ranked:
     if not most or not len(ranked.rows):
         return ranked
     groups = group[ranked.rows]
-    counted = groups >= 0
     if ranked.ruled:
-        counted &= ~np.isin(ranked.rows, list(ranked.ruled))
-    places = np.flatnonzero(counted)
-    order = places[np.argsort(groups[places], kind="stable")]
-    before, keep = order[:-most], np.ones(len(groups), np.bool_)
-    keep[order[most:]] = groups[order[most:]] != groups[before]  # is the one `most` places before of another group?
+        groups = np.where(np.isin(ranked.rows, list(ranked.ruled)), -1, groups)
+    keep = first_of_group(groups, most)
     if context.question in ("product", "similar", "cart") and context.seeds:
-        keep &= ~(counted & np.isin(groups, group[context.items[-context.seeds :]]))
+        keep &= (groups < 0) | ~np.isin(groups, group[context.items[-context.seeds :]])
     if keep.all():
         return ranked
     return Ranked(ranked.rows[keep], ranked.scores[keep], ranked.ruled)
