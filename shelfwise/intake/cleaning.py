@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,8 @@ from shelfwise import schema
 from shelfwise.intake.fields import STATUS_COLUMNS, SYNONYMS
 from shelfwise.intake.ids import changed, is_damaged_gtin, is_damaged_id
 from shelfwise.intake.images import Photos
-from shelfwise.intake.mapping import Column, bare_name, plain_name, resolve
+from shelfwise.intake.mapping import Column, own_name, plain_name, resolve
+from shelfwise.intake.moments import Moments, text_of
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings
 from shelfwise.intake.states import (
@@ -37,11 +37,9 @@ from shelfwise.intake.values import (
     clean_text,
     encoded_once,
     lowest_price,
-    moment,
     normalise_unit,
     parse_money,
     parse_number,
-    parse_time,
 )
 from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
 
@@ -65,9 +63,14 @@ _BY_CURRENCY = re.compile(r"(?:price|unit_price|regular_price|preis|prix|precio|
 _CENTS = frozenset({"price_cents", "price_in_cents", "price_cent", "amount_cents", "unit_amount_cents", "price_pence"})
 #: Stock by warehouse: stock_berlin, qty_hamburg; not stock_status or qty_min.
 _PLACE = re.compile(
-    r"(?:stock|qty|quantity|inventory|bestand|lagerbestand|lager|voorraad)_(?!.*(?:status|state|min|max|level|alert|id|date|"
+    r"(?:stock|qty|quantity|current_quantity|inventory|bestand|lagerbestand|lager|voorraad)_(?!.*(?:status|state|min|max|level|alert|id|date|"
     r"threshold|unit|manage|code|type|policy|track|sync|reserv|order|days|note|text|label|cost|value|reason))\w+$"
 )
+#: A category by its levels: category_1, Kategorie Ebene 2, 一级类目 is not.
+_LEVEL = re.compile(
+    r"(?:category|kategorie|catégorie|categoría|categoria|warengruppe)_(?:level_|ebene_|niveau_|l)?(\d)$"
+)
+_PRICED = re.compile(r"price|preis|prix|precio|prezzo|preço|cena|prijs|価格|价格|售价|가격|цена")
 _NEXT_LINK = re.compile(r"[\s,|;]+(?=https?://|//)")  # between several links in one cell
 DOUBT = "doubt"  # column beside PRODUCT_COLUMNS: a status word that is none
 
@@ -88,8 +91,9 @@ class Cleaner:
         photos: Photos,
         currency: str,
         open_ended: bool,
+        moments: Moments,
     ) -> None:
-        self._path, self._findings, self._photos = path, findings, photos
+        self._path, self._findings, self._photos, self._moments = path, findings, photos, moments
         self._currency = currency.upper()
         self._mapping, self._open_ended = mapping, open_ended
         self._seen: set[str] = set()
@@ -118,7 +122,7 @@ class Cleaner:
         self._status = (
             []
             if mapped or "status" in (self._mapping or {})
-            else [name for name, plain in self._plain.items() if {plain, bare_name(name)} & STATUS_COLUMNS]
+            else [name for name, plain in self._plain.items() if {plain, own_name(name)} & STATUS_COLUMNS]
         )  # a status that the user names is the only one
         taken = {column.name for column in self.columns.values()}
         self._status = [name for name in self._status if name not in taken]
@@ -129,7 +133,15 @@ class Cleaner:
         }  # several may say it: the latest beginning and the earliest end hold
         self._taken = frozenset(taken)
         counted = [name for name, plain in self._plain.items() if _PLACE.match(plain) and name not in taken]
-        self._places = counted if len(counted) > 1 else []  # the stock of several warehouses
+        alone = len(counted) == 1 and plain_name(counted[0]).startswith(("inventory_", "current_quantity_"))
+        self._places = counted if len(counted) > 1 or alone else []  # the stock of each warehouse
+        path = {int(match[1]): name for name, plain in self._plain.items() if (match := _LEVEL.match(plain))}
+        others = {self.columns.get("product_type", Column(path.get(1, ""))).name} - {*path.values()}
+        levels = {1, 2} <= path.keys() and not others and "product_type" not in (self._mapping or {})
+        self._path_of = [path[n] for n in sorted(path)] if levels else []
+        if levels:
+            self.columns["product_type"] = Column(path[1])
+            self._taken |= {*path.values()}
         self._levels = [name for name, plain in self._plain.items() if plain in LEVELS and name not in taken]
         self._ids = {self.columns[field].name for field in ("id", "item_group_id") if field in self.columns}
 
@@ -147,6 +159,11 @@ class Cleaner:
                 self.columns["currency"] = Column(constant=code)
         elif cents := next((name for name, plain in self._plain.items() if plain in _CENTS), ""):
             self.columns["price"] = Column(cents, divide=100.0)
+
+    @property
+    def perhaps_prices(self) -> list[str]:
+        """Columns that no field takes and whose names speak of a price."""
+        return [name for name, plain in self._plain.items() if name not in self._taken and _PRICED.search(plain)]
 
     @property
     def given(self) -> set[str]:
@@ -268,6 +285,8 @@ class Cleaner:
 
     def _category(self, line: int, row: Row) -> str:
         value = self._value(row, "product_type")
+        if self._path_of:
+            value = [text for name in self._path_of if (text := value_text(row.get(name)).strip())]
         if isinstance(value, list):
             value = " > ".join(value_text(level) for level in value)
         return self._cut(line, "product_type", clean_path(value_text(value)))
@@ -309,22 +328,20 @@ class Cleaner:
         if not readable:
             fields = ("sale_window", "sale_start", "sale_end")
             shown = " / ".join(text for field in fields if (text := self._text(row, field)))
-            why = "when the sale price holds cannot be read; the price holds"
+            hint = self._moments.hint(self._text(row, "sale_end"), "sale_end", self.columns.get("sale_end", Column()))
+            why = f"when the sale price holds cannot be read; the price holds{hint}"
             self._findings.add("unreadable_sale_window", "mended", why, [(line, shown)])
             return price, currency, None, None, None
         return price, currency, sale, start, end
 
     def _window(self, row: Row) -> tuple[int | None, int | None, bool]:
         begin, finish = [*_SPAN.split(self._text(row, "sale_window").strip(), maxsplit=1), ""][:2]
-        begin = begin.strip() or self._moment(row, "sale_start")
-        finish = finish.strip() or self._moment(row, "sale_end")
-        start, end = moment(begin), moment(finish, day_ends=True)
+        begin = begin.strip() or text_of(self._value(row, "sale_start"))
+        finish = finish.strip() or text_of(self._value(row, "sale_end"))
+        start = self._moments.read(begin, self.columns.get("sale_start", Column()))
+        end = self._moments.read(finish, self.columns.get("sale_end", Column()), day_ends=True)
         readable = (start is not None or not begin) and (end is not None or not finish)
         return start, end, readable and not (start is not None and end is not None and end <= start)
-
-    def _moment(self, row: Row, field: str) -> str:
-        value = self._value(row, field)
-        return value.isoformat() if isinstance(value, datetime) else value_text(value).strip()
 
     def _amount(self, line: int, row: Row, field: str) -> tuple[float | None, str]:
         value = self._value(row, field)
@@ -351,7 +368,7 @@ class Cleaner:
         text, quantity = self._text(row, "availability"), self._text(row, "quantity")
         words = text if text.strip() else quantity
         if not words.strip():
-            said = (level_in(bare_name(name), value_text(row.get(name)).strip()) for name in self._levels)
+            said = (level_in(own_name(name), value_text(row.get(name)).strip()) for name in self._levels)
             words = quantity = next(filter(None, said), "")
             self._counted = self._counted or bool(words)
         if not words.strip() and (pieces := [n for name in self._places if (n := _pieces(row.get(name))) is not None]):
@@ -368,7 +385,7 @@ class Cleaner:
             and words is quantity
             and (policy := self._text(row, "backorders").strip())
         ):
-            known = Availability.BACKORDER if sells_on(bare_name(self.columns["backorders"].name), policy) else known
+            known = Availability.BACKORDER if sells_on(own_name(self.columns["backorders"].name), policy) else known
         if known is None:
             why = "the availability is no known word; unknown, which sells. Map another column with --map availability="
             self._findings.add("unknown_availability", "mended", why, [(line, words)])
@@ -384,7 +401,7 @@ class Cleaner:
                 self.understood.add(mapped.name)
                 live = text.casefold() in mapped.shown
                 return str(Status.ACTIVE if live else parse_status(text) or Status.HIDDEN), ""
-            status = status_in(bare_name(mapped.name), text)
+            status = status_in(own_name(mapped.name), text)
             self.understood.add(mapped.name)
             if status is None:
                 why = 'the status is no known word; hidden. Name the words shown: --map "status=COLUMN|shown:WORD,WORD"'
@@ -396,10 +413,10 @@ class Cleaner:
             if name not in row:
                 continue
             text = value_text(row[name])
-            status = status_in(bare_name(name), text)
+            status = status_in(own_name(name), text)
             if status is None:
-                doubts += [] if says_otherwise(bare_name(name), text) else [f"{name}: {text.strip()}"]
-            elif text.strip() or bare_name(name) in FILLED:
+                doubts += [] if says_otherwise(own_name(name), text) else [f"{name}: {text.strip()}"]
+            elif text.strip() or own_name(name) in FILLED:
                 states.append(status)
                 self.understood.add(name)
         return str(hidden_most(states)), "\n".join(doubts)
@@ -409,21 +426,22 @@ class Cleaner:
         said: list[list[tuple[int, str]]] = []
         for field, names in self._spans.items():
             said.append([])
+            own = self.columns.get(field, Column())
             for name in names:
-                value = row.get(name)
-                text = value.isoformat() if isinstance(value, datetime) else value_text(value).strip()
-                if (time := moment(text, day_ends=field == "shown_until")) is not None:
+                text, column = text_of(row.get(name)), own if own.name == name else Column(name)
+                if (time := self._moments.read(text, column, day_ends=field == "shown_until")) is not None:
                     said[-1].append((time, text))
                 elif text.strip("0-:. /T"):
-                    why = "when the product is shown cannot be read; it is shown"
+                    hint = self._moments.hint(text, field, column)
+                    why = f"when the product is shown cannot be read; it is shown{hint}"
                     self._findings.add("unreadable_shown", "flagged", why, [(line, text)])
         start, begins = max(said[0], default=(None, ""))
         end, ends = min(said[1], default=(None, ""))
-        created = self.columns.get("created", Column()).name
-        if start is None and plain_name(created).startswith("publish"):
-            start = moment(self._moment(row, "created"))
+        created = self.columns.get("created", Column())
+        if start is None and plain_name(created.name).startswith("publish"):
+            begins = text_of(self._value(row, "created"))
+            start = self._moments.read(begins, created)
             start = start if start is not None and start > self._now else None  # to be published
-            begins = self._moment(row, "created")
         if end is not None and end <= self._now:
             why = "kept and not shown: its last day is over"
             self._findings.add("ended", "hidden", why, [(line, f"{self._text(row, 'id')}: {ends}")])
@@ -444,14 +462,12 @@ class Cleaner:
         return kept
 
     def _created(self, line: int, row: Row) -> int | None:
-        text = self._moment(row, "created")
-        if not text:
-            return None
-        time = parse_time(text)
-        if time is None or schema.to_micros(time) < 0:
-            self._findings.add("unreadable_created", "mended", "the date cannot be read; left out", [(line, text)])
-            return None
-        return schema.to_micros(time)
+        text, column = text_of(self._value(row, "created")), self.columns.get("created", Column())
+        time = self._moments.read(text, column)
+        if time is None and text:
+            why = f"the date cannot be read; left out{self._moments.hint(text, 'created', column)}"
+            self._findings.add("unreadable_created", "mended", why, [(line, text)])
+        return time
 
     # What no field takes
 
@@ -473,7 +489,7 @@ class Cleaner:
         return orjson.dumps(made).decode() if made else "{}"
 
     def _understood(self, key: str, value: Any) -> bool:
-        return status_in(bare_name(key), value_text(value)) is not None
+        return status_in(own_name(key), value_text(value)) is not None
 
     def _attribute(self, made: dict[str, str | float | bool], key: str, value: Any) -> None:
         if isinstance(value, dict):

@@ -13,7 +13,7 @@ from pathlib import Path
 from shelfwise.intake.exports import Export
 from shelfwise.intake.fields import STATUS_COLUMNS, SYNONYMS
 from shelfwise.intake.lists import parts_of
-from shelfwise.intake.mapping import bare_name, plain_name, resolve
+from shelfwise.intake.mapping import own_name, plain_name, resolve
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.sheet import Rows, Sheet, joined
 from shelfwise.intake.states import status_in
@@ -21,7 +21,7 @@ from shelfwise.schema import Status
 
 _NAMES = {
     "parent": """parent parent_sku parent_id parent_code parent_number parent_item parent_product parent_product_id parent_product_number parent_product_code parent_item_id parent_article parent_ref parent_reference sku_parent
-        main_product main_article main_sku base_product base_sku master_sku master_id master_product hauptartikel hauptartikelnummer hauptprodukt hauptproduktnummer vaterartikel vaterartikelnummer elternartikel elternprodukt
+        main_product main_article main_sku base_product base_sku master_sku master_id master_product hauptartikel hauptartikelnummer identifizierungsspalte_vaterartikel hauptprodukt hauptproduktnummer vaterartikel vaterartikelnummer elternartikel elternprodukt
         übergeordneter_artikel übergeordnetes_produkt produit_parent article_parent référence_parent produit_principal producto_padre sku_padre artículo_padre referencia_padre prodotto_padre articolo_padre produto_pai
         hoofdartikel hoofdproduct bovenliggend_product produkt_nadrzędny produkt_główny huvudprodukt huvudartikel hovedprodukt emoprodukt hlavní_produkt родительский_товар родительский_артикул 父商品 父sku 父级sku 主商品 主sku 親商品 親sku 親商品コード 상위상품""",
     "children": """children child_skus child_sku child_products child_ids variants variant_skus variant_ids variations varianten variantenartikel variantennummern unterartikel kindartikel déclinaisons variantes varianti warianty varianter 子商品 子sku 子商品コード""",
@@ -36,7 +36,7 @@ _TOLD_BY = {field: SYNONYMS[field] for field in ("id", "title")}
 
 def is_export(header: Iterable[str]) -> bool:
     header = list(header)
-    related = any({plain_name(name), bare_name(name)} & (_PARENT | _CHILDREN) for name in header)
+    related = any({plain_name(name), own_name(name)} & (_PARENT | _CHILDREN) for name in header)
     return related and resolve(Path(), header, None, _TOLD_BY).keys() >= _TOLD_BY.keys()
 
 
@@ -89,7 +89,7 @@ class _Columns:
         told = resolve(Path(), header, None, _TOLD_BY)
 
         def called(names: Collection[str]) -> tuple[str, ...]:
-            return tuple(one for one in header if plain_name(one) in names or bare_name(one) in names)
+            return tuple(one for one in header if plain_name(one) in names or own_name(one) in names)
 
         return cls(told["id"].name, called(SYNONYMS["id"]), called(_PARENT), called(_CHILDREN))
 
@@ -99,7 +99,7 @@ def _inherited(row: Row, parent: Row) -> Row:
     priced = any(plain_name(name) in _PRICES and value not in (None, "") for name, value in row.items())
     made = dict(row)
     for name, value in parent.items():
-        plain, bare = plain_name(name), bare_name(name)
+        plain, bare = plain_name(name), own_name(name)
         if value in (None, "") or {plain, bare} & _OWN or (priced and {plain, bare} & _PRICES):
             continue
         hides = {plain, bare} & STATUS_COLUMNS and status_in(bare, value_text(value)) not in (Status.ACTIVE, None)

@@ -10,10 +10,12 @@ from pathlib import Path
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import answers, cells, exports, families, icecat, markup, reading
 from shelfwise.intake.exports import EXPORTS
+from shelfwise.intake.mapping import plain_name
 from shelfwise.intake.reading import Row
 from shelfwise.intake.report import Findings
 
 _Rows = Iterator[tuple[int, Row]]
+_GOOGLE = frozenset(("id", "title", "link", "image_link", "price", "availability"))  # what it demands of every product
 _LOOKED_AT = 100  # rows that tell the columns of a file whose rows differ, and whether cells hold lists
 
 
@@ -52,8 +54,8 @@ class Feed:
         header = reading.header_of(path, kind)
         if key := exports.format_of(format, header):
             return cls._export(path, kind, EXPORTS[key], header, mapping, findings)
-        google = any(name.startswith("g:") for name in header) or format == "google"
-        findings.facts["format"] = "Google Merchant" if google else kind
+        google = any(name.startswith("g:") for name in header) or {plain_name(name) for name in header} >= _GOOGLE
+        findings.facts["format"] = "Google Merchant" if google or format == "google" else kind
         if cells.nest(path, kind, header):
             why = "cells hold lists or objects: variants, photos and attributes are read from them"
             findings.add("nested_cells", "note", why)

@@ -146,7 +146,7 @@ def _category(text: str) -> str:
 
 def _image(link: str) -> str:
     link = link.strip()
-    return "" if link in ("no_selection", "") else link if "://" in link else f"//catalog/product/{link.lstrip('/')}"
+    return "" if link in ("no_selection", "") else link if "://" in link else f"catalog/product/{link.lstrip('/')}"
 
 
 def _availability(sheet: Sheet, row: Row) -> str:

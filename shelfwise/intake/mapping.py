@@ -59,15 +59,18 @@ def resolve(
     plain: dict[str, str] = {}
     tongue: dict[str, str] = {}  # 'name_en', 'description-de_DE': the first language
     bare: dict[str, str] = {}  # 'Nom *', 'Actif (0/1)', where no column has the name alone
+    own: dict[str, str] = {}  # 'Variation.isActive' of a product
     for name in sorted(header, key=lambda name: bool(_NET.search(name))):  # with tax before without
         plain.setdefault(plain_name(name), name)
         bare.setdefault(bare_name(name), name)
+        if "title" in synonyms:
+            own.setdefault(own_name(name), name)
         tongue.setdefault(re.sub(r"(?:_[a-z]{2}){1,2}$", "", plain_name(name)), name)
     for field, names in synonyms.items():
         if field in columns or (mapping and field in mapping):
             continue
         spoken = map(tongue.get, names) if field in _SPOKEN else ()
-        for column in (*map(plain.get, names), *map(bare.get, names), *spoken):
+        for column in (*map(plain.get, names), *map(bare.get, names), *spoken, *map(own.get, names)):
             if column is not None and column not in taken:
                 columns[field] = Column(column)
                 taken.add(column)
@@ -119,3 +122,14 @@ def bare_name(name: str) -> str:
     """'Actif (0/1)' → 'actif', 'Nom *' → 'nom', 'Prix (EUR)' → 'prix'."""
     plain = plain_name(re.sub(r"\s*[(\[][^()\[\]]*[)\]]\s*$|[\s*:?#°.]+$", "", name.strip()))
     return plain or plain_name(name)
+
+
+def own_name(name: str) -> str:
+    """`bare_name` of a product's column, without the word for the product: 'Variation.isActive' → 'is_active'."""
+    return _HEAD.sub("", bare_name(name))
+
+
+#: Of whom a heading speaks: the product itself.
+_HEAD = re.compile(
+    r"^(?:item_?text|products?|prod|items?|articles?|artikel|produkt|produit|producto|prodotto|variants?|variations?|variante|offer|node|p)_(?=\w)"
+)

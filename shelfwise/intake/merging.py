@@ -77,6 +77,11 @@ class Merged:
         untitled = merged.filter(pl.col("title") == "")
         self._findings.add_rows("no_title", "flagged", "has no title: nobody can tell what it is", untitled, "id")
         self._findings.flagged += untitled.height
+        perhaps = self._cleaner.perhaps_prices
+        if "price" in self._given or perhaps:
+            free = pl.col("price").is_null() & (pl.col("status") == Status.ACTIVE) & (pl.col("title") != "")
+            hint = f"; perhaps --map price={perhaps[0]!r}" if perhaps and "price" not in self._given else ""
+            self._findings.add_rows("no_price", "note", f"shown without a price{hint}", merged.filter(free), *_SHOWN)
         return merged.drop("line")
 
     def _kept(self, frame: pl.DataFrame) -> pl.DataFrame:

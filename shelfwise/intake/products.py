@@ -5,21 +5,24 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake import reading
+from shelfwise.intake import moments, reading
 from shelfwise.intake.cleaning import DOUBT, Cleaner
+from shelfwise.intake.dates import Reading
 from shelfwise.intake.exports import EXPORTS
 from shelfwise.intake.feed import Feed
 from shelfwise.intake.fields import SYNONYMS
 from shelfwise.intake.ids import FloatIds, say_float_columns
 from shelfwise.intake.images import Photos
-from shelfwise.intake.mapping import plain_name
+from shelfwise.intake.mapping import plain_name, resolve
 from shelfwise.intake.merging import Merged
+from shelfwise.intake.moments import Moments
 from shelfwise.intake.reading import Row, value_text
 from shelfwise.intake.report import Findings, Progress, QualityReport
 from shelfwise.intake.rules import product_problem
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "SYNONYMS", "load_products"]
 FORMATS = ("google", *EXPORTS, *reading.KINDS)
 CHUNK = 10_000
+_LOOKED_AT = 1_000  # rows that say whether dates need all of the file to be read
 COLUMNS_TOLD = 300  # columns of a file that its report names, for choosing among them
 _OF_ERRORS = frozenset(
     ("error", "errors", "message", "messages", "code", "status", "detail", "error_description", "ok")
@@ -73,6 +77,7 @@ def load_products(
         photos=Photos(Path(images) if images is not None else path.parent),
         currency=currency,
         open_ended=feed.open_ended,
+        moments=Moments(_dates_of(feed, path, format, mapping), feed.columns or feed.header),
     )
     if "id" not in cleaner.columns and {plain_name(name) for name in feed.header} <= _OF_ERRORS:
         said = next((text for _, row in feed.rows for text in map(value_text, row.values()) if text), "")
@@ -120,6 +125,19 @@ def load_products(
         findings.facts["preview"] = spool.first
         findings.facts["header"] = (feed.columns or feed.header)[:COLUMNS_TOLD]
     return findings.report()
+
+
+def _dates_of(feed: Feed, path: Path, format: str | None, mapping: Mapping[str, str] | None) -> Reading:
+    """How the file's dates are written, told by all of them; the file is read once more only where that is in doubt."""
+    first = list(islice(feed.rows, _LOOKED_AT))
+    feed.rows = chain(first, feed.rows)
+    synonyms = {field: SYNONYMS[field] for field in moments.FIELDS}
+    columns = resolve(
+        path, feed.header, feed.mapping, {**dict.fromkeys(feed.mapping or {}, ()), **synonyms}, open_ended=True
+    )
+    return moments.reading_of(
+        columns, [row for _, row in first], lambda: Feed.opened(path, format, mapping, Findings(path.name)).rows
+    )
 
 
 def _frames(rows: Iterator[tuple[int, Row]], cleaner: Cleaner, findings: Findings) -> Iterator[pl.DataFrame]:

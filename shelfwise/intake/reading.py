@@ -23,7 +23,7 @@ import polars as pl
 from shelfwise.errors import UnreadableFile
 from shelfwise.intake import documents, graphql, matomo
 from shelfwise.intake.containers import DAMAGED, open_bytes
-from shelfwise.intake.encoding import encoding_of
+from shelfwise.intake.encoding import declared_encoding_of, encoding_of
 from shelfwise.intake.ids import EXACT
 
 KINDS = ("csv", "tsv", "jsonl", "xml", "parquet")
@@ -112,9 +112,9 @@ def _separator_line(line: str) -> str:
 
 def dialect_of(path: Path, kind: str) -> dict[str, str]:
     """What a report says of how the file is written: its encoding, and of CSV the sign between fields."""
-    if kind in ("parquet", "xml"):
+    if kind == "parquet":
         return {}
-    encoding = encoding_of(path)
+    encoding = declared_encoding_of(path) if kind == "xml" else encoding_of(path)
     facts = {"format": "JSON"} if kind == "jsonl" and documents.is_document(path) else {}
     facts |= {
         "encoding": f"{encoding.name} (by trial; --encoding names another)" if encoding.detected else encoding.name

@@ -18,6 +18,8 @@ _OTHER = frozenset(
 )
 #: Columns of the product as a whole: they stand in one of its rows.
 _WHOLE = ("title", "body_(html)", "body_html", "vendor", "type", "product_category", "tags", "status", "published")
+_SAID = ("variant_grams", *(f"google_shopping_{name}" for name in ("gender", "age_group", "condition", "mpn")))
+_METAFIELD = re.compile(r"_\(product_metafields_\w+\)$")  # Material (product.metafields.custom.material)
 NAMES: dict[str, str] = {}
 
 
@@ -111,14 +113,17 @@ def rows(sheet: Sheet) -> Rows:
 
 def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]], markets: _Markets) -> Rows:
     first: Row = {}
+    metafields = [name for name in group[0][1] if _METAFIELD.search(name)]
+    options = [f"option{n}_name" for n in (1, 2, 3)]
+    whole = (*_WHOLE, *options, *_SAID[1:], *metafields, *(f"included_{one}" for one in markets.all))
     for _, row, _ in group:
-        for name in (*_WHOLE, *(f"option{n}_name" for n in (1, 2, 3)), *(f"included_{one}" for one in markets.all)):
+        for name in whole:
             if row.get(name) and not first.get(name):
                 first[name] = row[name]
     variants = [one for one in group if _is_variant(one[1])] or group[:1]
-    chosen = {id(row) for _, row, _ in variants}
+    sold = {id(row) for _, row, _ in variants}
     for line, row, _ in group:
-        if id(row) not in chosen:
+        if id(row) not in sold:
             why = "a row of a photo; joined to its product"
             sheet.findings.add("joined_image", "joined", why, [(line, handle)])
     ordered = sorted(group, key=lambda one: _number(one[1].get("image_position", "")))
@@ -126,9 +131,9 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]], marke
     skus = [row.get("variant_sku", "").lstrip("'") for _, row, _ in variants]
     unique = len({sku for sku in skus if sku}) == len([sku for sku in skus if sku])
     for (line, row, raw), sku in zip(variants, skus, strict=True):
-        options = [(first.get(f"option{n}_name") or f"option {n}", row.get(f"option{n}_value", "")) for n in (1, 2, 3)]
-        options = [(name, value) for name, value in options if value and value != "Default Title"]
-        tail = "-".join(value for _, value in options)
+        chosen = [(first.get(f"option{n}_name") or f"option {n}", row.get(f"option{n}_value", "")) for n in (1, 2, 3)]
+        chosen = [(name, value) for name, value in chosen if value and value != "Default Title"]
+        tail = "-".join(value for _, value in chosen)
         photo = row.get("variant_image") or (photos[0] if photos else "")
         fields: Row = {
             "id": (sku if unique else "") or (f"{handle}-{tail}" if tail and len(variants) > 1 else handle),
@@ -136,7 +141,7 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]], marke
             "item_group_id": handle if len(variants) > 1 else "",
         }
         if "title" in row:
-            fields["title"] = " ".join([first.get("title", ""), *(value for _, value in options)]).strip()
+            fields["title"] = " ".join([first.get("title", ""), *(value for _, value in chosen)]).strip()
         for field, names in {
             "description": ("body_(html)", "body_html"),
             "brand": ("vendor",),
@@ -158,11 +163,14 @@ def _product(sheet: Sheet, handle: str, group: list[tuple[int, Row, Row]], marke
             fields["gtin"] = row["variant_barcode"].lstrip("'")
         if "variant_compare_at_price" in row:
             fields["original_price"] = markets.price(row, "variant_compare_at_price")
-        for name, value in options:
+        for name, value in chosen:
             fields.setdefault(plain_name(name), value)
-        for name in ("variant_grams", "google_shopping_gender", "google_shopping_age_group"):
-            if row.get(name):
-                fields[name.removeprefix("google_shopping_").removeprefix("variant_")] = row[name]
+        for name in _SAID:
+            if value := row.get(name) or first.get(name):
+                fields.setdefault(name.removeprefix("google_shopping_").removeprefix("variant_"), value)
+        for name in metafields:
+            if value := row.get(name) or first.get(name):
+                fields.setdefault(_METAFIELD.sub("", name), " | ".join(re.split(r"\s*;\s*", value)))
         yield line, fields, raw
 
 

@@ -31,6 +31,7 @@ NAMES = {
     "created": "release_date|releaseDate|releasedate|added",
     "options": "options|optionIds|configuratorOptions",
 }
+_ID = re.compile(r"[0-9a-f]{32}")
 _BOOKKEEPING = re.compile(
     r"^tax|purchase|cover|manufacturer_id|properties|propertyid|^from_|^to_|baseprice|^attr\d|unit|pricegroup|id$",
     re.IGNORECASE,
@@ -83,7 +84,7 @@ def _fields(sheet: Sheet, row: Row, parent: Row | None, group: str) -> Row:
         fields["image_link"] = inherited("image")
     if "categories" in sheet:
         first = re.split(r"[|;]", inherited("categories"))[0].strip()
-        fields["product_type"] = "" if re.fullmatch(r"[0-9a-f]{32}", first) else first
+        fields["product_type"] = "" if _ID.fullmatch(first) else first
     if "active" in sheet:
         words = [sheet.text(one, "active") for one in (row, parent) if one is not None]
         fields["active"] = next((word for word in words if word in ("0", "false", "False")), words[0] or words[-1])
@@ -98,9 +99,9 @@ def _fields(sheet: Sheet, row: Row, parent: Row | None, group: str) -> Row:
 
 
 def _options(text: str) -> str:
-    """'color: red|size: M' → 'red M'."""
+    """'color: red|size: M' → 'red M'; ids of options say nothing to a shopper."""
     parts = (part.rpartition(":")[2].strip() for part in re.split(r"[|,]", text))
-    return " ".join(part for part in parts if part)
+    return " ".join(part for part in parts if part and not _ID.fullmatch(part))
 
 
 def _availability(sheet: Sheet, row: Row, closeout: str) -> str:

@@ -45,6 +45,7 @@ def test_google_merchant_csv(tmp_path: Path, store: Store, issues: Issues) -> No
         "duplicate_id": 1,
         "invalid_id": 1,
         "invalid_price": 1,
+        "no_price": 1,
         "unreadable_price": 1,
         "unknown_availability": 1,
     }
@@ -54,6 +55,7 @@ def test_google_merchant_csv(tmp_path: Path, store: Store, issues: Issues) -> No
         "duplicate_id": 2,
         "invalid_id": 5,
         "invalid_price": 6,
+        "no_price": 3,
         "unreadable_price": 3,
         "unknown_availability": 3,
     }
