@@ -246,16 +246,14 @@ class Shop:
             return self._train(noted)
 
     def _train(self, progress: Progress) -> str:
-        from shelfwise.evaluation.report import write_training_report
-        from shelfwise.evaluation.trained import forget_work, learn_bundle
+        from shelfwise.evaluation.trained import learn_bundle, publish
         from shelfwise.models.pictograms import draw
+        from shelfwise.training.memory import give_back
 
         bundle = learn_bundle(self.store, self.folder, self.settings, progress, self._finds_untaught)
-        version = self._bundles.add(bundle)
-        forget_work(self.folder)
-        self._bundles.prune(self.settings.bundles_kept)
-        write_training_report(bundle, self.settings, self.folder / "reports" / version)
+        version = publish(bundle, self._bundles, self.folder, self.settings)
         del bundle  # some hundred megabytes, which search has no use for
+        give_back()
         self.index(progress)
         draw(self.store.products_frame(), self.folder, self.settings, progress)
         return version

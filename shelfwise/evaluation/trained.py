@@ -14,8 +14,10 @@ from shelfwise.errors import NotEnoughData
 from shelfwise.evaluation import questions
 from shelfwise.evaluation.baselines import contestants_of
 from shelfwise.evaluation.evaluate import check_enough, cutoff_of, measure
+from shelfwise.evaluation.report import write_training_report
 from shelfwise.evaluation.results import Evaluation
 from shelfwise.models.bundle import Bundle
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.recommender import Progress
 from shelfwise.settings import Settings
 from shelfwise.store import Store
@@ -40,7 +42,7 @@ def learn_bundle(
 
     find: what a query finds for anybody, so that the ranker learns from searches too; see `PastSearches`.
     folder: the shop's; vectors are cached in `cache`. The network's fits are kept in `work`, so that a run after one
-    that was killed goes on inside the fit it was in; once the bundle is saved, `forget_work` removes them.
+    that was killed goes on inside the fit it was in; once the bundle is saved, `publish` removes them.
     """
     started = time.perf_counter()
     arrived = store.newest_sequence()
@@ -66,9 +68,14 @@ def learn_bundle(
     return replace(model.bundle, learned=learned, metrics=metrics)
 
 
-def forget_work(folder: Path) -> None:
-    """Remove what `learn_bundle` kept in the shop's folder to go on from."""
+def publish(bundle: Bundle, bundles: Bundles, folder: Path, settings: Settings) -> str:
+    """Save the bundle, let it serve and write its report; what `learn_bundle` kept to go on from, and bundles beyond
+    `settings.bundles_kept`, are removed. Returns the version."""
+    version = bundles.add(bundle)
     shutil.rmtree(folder / _WORK, ignore_errors=True)
+    bundles.prune(settings.bundles_kept)
+    write_training_report(bundle, settings, folder / "reports" / version)
+    return version
 
 
 def _measured(

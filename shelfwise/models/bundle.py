@@ -226,18 +226,24 @@ class Bundle:
     def load(cls, folder: Path) -> Self:
         """Read and check a bundle. Raises BundleError when it is absent, foreign, too new or corrupt."""
         manifest = read_manifest(folder)
-        files: dict[str, bytes] = {}
-        for name, checksum in manifest["files"].items():
+
+        def read(name: str) -> bytes:
+            checksum = manifest["files"].pop(name)["sha256"]
             if Path(name).name != name:
                 raise BundleError(f"{folder}: the manifest names a file outside the bundle ({name!r}); do not use it")
             try:
-                files[name] = (folder / name).read_bytes()
+                data = (folder / name).read_bytes()
             except OSError as error:
                 raise BundleError(f"{folder / name} cannot be read ({error}); {_MEND}") from None
-            if hashlib.sha256(files[name]).hexdigest() != checksum["sha256"]:
+            if hashlib.sha256(data).hexdigest() != checksum:
                 raise BundleError(f"{folder / name} is damaged (its checksum differs from the manifest's); {_MEND}")
+            return data
+
         try:
-            return cls._read(files, manifest)
+            bundle = cls._read(read, manifest)
+            for name in list(manifest["files"]):  # of artefacts unknown here
+                read(name)
+            return bundle
         except (KeyError, ValueError, TypeError, IndexError, SafetensorError) as error:
             raise BundleError(f"{folder}: incomplete or foreign ({type(error).__name__}: {error}); {_MEND}") from None
 
@@ -262,14 +268,15 @@ class Bundle:
             yield name + _SUFFIX, write_tensors(tensors)
 
     @classmethod
-    def _read(cls, files: dict[str, bytes], manifest: Mapping[str, Any]) -> Self:
-        names: dict[str, Any] = orjson.loads(files.pop(_ITEMS))
+    def _read(cls, read: Callable[[str], bytes], manifest: Mapping[str, Any]) -> Self:
+        """One file after the other, so that only one is held in memory."""
+        names: dict[str, Any] = orjson.loads(read(_ITEMS))
         items = IdMap(names.pop("ids"))
-        products: dict[str, Any] = dict(read_tensors(files.pop(_PRODUCTS)))
+        products: dict[str, Any] = dict(read_tensors(read(_PRODUCTS)))
         content_vectors, item_vectors = products.pop("content_vectors", None), products.pop("item_vectors", None)
         # What this version does not know was brought by an extension that is not loaded; its source is not either.
         artefacts = {
-            name: ARTEFACTS[name](read_tensors(files.pop(name + _SUFFIX)))
+            name: ARTEFACTS[name](read_tensors(read(name + _SUFFIX)))
             for name in manifest["artefacts"]
             if name in ARTEFACTS
         }

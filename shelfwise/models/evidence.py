@@ -211,7 +211,10 @@ class Rows:
                 self._parts.append((lengths, self._products[ids], counts, shares))
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        lengths, ids, count, share = (np.concatenate(part) for part in zip(*self._parts, strict=True))
+        """All rows; none is left here, or they would stand twice in memory."""
+        columns = [list(column) for column in zip(*self._parts, strict=True)]
+        self._parts.clear()
+        lengths, ids, count, share = (np.concatenate(columns.pop(0)) for _ in range(4))
         indptr = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
         return {"indptr": indptr, "ids": ids, "count": count, "share": share}
 

@@ -16,6 +16,7 @@ from shelfwise.models.complements import FEATURES, Complements, content_of
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import DAY, Floats, Ints, Sequences
 from shelfwise.training.fit_ranker import Questions, collect
+from shelfwise.training.memory import give_back
 from shelfwise.training.perceptron import fit_perceptron
 
 _WINDOW = 28  # days asked about
@@ -45,6 +46,8 @@ def fit_complements(
         questions = questions_of(baskets, items, content, end - span, seed=seed, progress=progress)
         if questions.answerable() >= _LEAST:
             model.head = fit_perceptron(questions, seed=seed, progress=progress)
+        del questions
+        give_back()
     return model.count(baskets, items, content, int(train.time.max()) if train.rows else 0, progress)
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+from shelfwise.training.memory import give_back
+
 T = TypeVar("T")
 
 
@@ -24,6 +26,7 @@ class Local:
         self.seconds: dict[str, float] = {}
 
     def run(self, name: str, step: Callable[[], T]) -> T:
+        give_back()  # what the steps before have freed
         started = time.perf_counter()
         try:
             return step()

@@ -38,6 +38,7 @@ from shelfwise.training.complements import fit_complements
 from shelfwise.training.executor import Executor, Local
 from shelfwise.training.fit import ARTEFACTS, Choices, choose, fit_counting, fit_network, refit_network
 from shelfwise.training.fit_ranker import OF_FEW, WRONG, Fit, Questions, collect, fit_ranker
+from shelfwise.training.memory import give_back
 from shelfwise.training.network import Epoch
 from shelfwise.training.plan import Plan, plan_of
 from shelfwise.training.questions import EVERYTHING, OF_EVERY_WINDOW, questions_of
@@ -154,8 +155,41 @@ class EngineModel:
         return result[:, :n]
 
     def _learn_ranker(self, plan: Plan, items: Items, network: Any, progress: Progress | None) -> Ranker:
-        """Candidates of every window's questions, then a head for each kind of question."""
-        windows: dict[str, list[Questions]] = {} if plan.windows else {"home": []}
+        """A head for each kind of question, from the candidates of every window."""
+        windows, baskets = self._collected(plan, items, network, progress)
+        ranker, self.fits = self.executor.run(
+            "ranker",
+            lambda: fit_ranker(
+                FEATURES,
+                windows or {"home": []},
+                seed=self.settings.seed,
+                threads=self.settings.threads or 0,
+                alone=SCORES,
+                prior=PRIOR,
+                progress=progress,
+            ),
+        )
+        if baskets:
+            strangers = [kind for kind in ("visit", "product", "cart") if kind not in ranker.heads]
+            ranker = Ranker(ranker.features, ranker.heads | dict.fromkeys(strangers, GOES_WITH))
+        return ranker
+
+    def _collected(
+        self, plan: Plan, items: Items, network: Any, progress: Progress | None
+    ) -> tuple[dict[str, list[Questions]], bool]:
+        """The engine's candidates for every window's questions, by kind, the newest window last; and whether there are
+        baskets."""
+        windows: dict[str, list[Questions]] = {}
+        if plan.newest is None:
+            return windows, False
+        liked = plan.newest.before.liked()
+        complements = self.executor.run(  # first, since it needs much memory
+            "complements",
+            lambda: fit_complements(
+                liked, items, content=self._goes_by(items), seed=self.settings.seed, progress=progress
+            ),
+        )
+        self._complements_head = complements.head
         bundle: Bundle | None = None
         for window in plan.windows:
             counting = fit_counting(window.before.liked(), items, self._choices, self.executor, progress)
@@ -166,18 +200,7 @@ class EngineModel:
                 learned = _artefacts(counting) | {"ratings": Ratings.fit(window.before, items.n)}
                 bundle = _tasting(replace(bundle.with_artefacts(**learned), until=until), window.before)
             if window is plan.newest:
-                model = self.executor.run(
-                    "complements",
-                    lambda window=window: fit_complements(  # type: ignore[misc]
-                        window.before.liked(),
-                        items,
-                        content=self._goes_by(items),
-                        seed=self.settings.seed,
-                        progress=progress,
-                    ),
-                )
-                self._complements_head = model.head
-                bundle = bundle.with_artefacts(complements=model)
+                bundle = bundle.with_artefacts(complements=complements)
             engine = Engine(bundle, Catalogue(bundle))
             kinds = questions_of(window, bundle, self.settings.memory, self.settings.seed, self.searches)
             for kind, make in kinds.items():
@@ -194,22 +217,7 @@ class EngineModel:
                 if window is not plan.newest and kind not in OF_FEW:  # only the newest judges, and needs them all
                     questions = questions.downsampled(WRONG, self.settings.seed)
                 windows.setdefault(kind, []).append(questions)
-        ranker, self.fits = self.executor.run(
-            "ranker",
-            lambda: fit_ranker(
-                FEATURES,
-                windows,
-                seed=self.settings.seed,
-                threads=self.settings.threads or 0,
-                alone=SCORES,
-                prior=PRIOR,
-                progress=progress,
-            ),
-        )
-        if bundle is not None and bundle.artefacts["complements"].evidence.baskets[0] > 0:
-            strangers = [kind for kind in ("visit", "product", "cart") if kind not in ranker.heads]
-            ranker = Ranker(ranker.features, ranker.heads | dict.fromkeys(strangers, GOES_WITH))
-        return ranker
+        return windows, complements.evidence.baskets[0] > 0
 
     def _publish(
         self, train: Sequences, items: Items, network: Any, ranker: Ranker | None, progress: Progress | None
@@ -237,6 +245,7 @@ class EngineModel:
         self.models = models
         self.bundle = self._bundle(models, items, network, train, ranker).with_artefacts(complements=complements)
         self._engine = Engine(self.bundle, Catalogue(self.bundle))
+        give_back()
 
     def _bundle(
         self,

@@ -123,7 +123,7 @@ class NetworkRecommender:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.settings.threads or os.cpu_count() or 1)
         try:
-            with torch.random.fork_rng(), reused_memory():
+            with torch.random.fork_rng():
                 _Training(self, train, items, validation, progress).run()
         finally:
             torch.set_num_threads(threads)
@@ -278,23 +278,24 @@ class _Training:
         begun = time.perf_counter()
         learned, summed = 0, 0.0
         batches = list(self._batches(random))
-        for place, rows in enumerate(batches):
-            share = self._share(started, number - 1 + place / len(batches))
-            if share >= 1:
-                break
-            optimizer.rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
-            loss, size = self._step(network, rows, random)
-            optimizer.forget()
-            loss.backward()
-            optimizer.step()
-            learned += size
-            summed += float(loss.detach()) * size
-            if place % 10 == 0:
-                speed = learned / max(time.perf_counter() - begun, 1e-9)
-                status = (
-                    f"epoch {number}/{self.epochs}, loss {summed / learned:.3f}, {speed:,.0f} items/s{self._best()}"
-                )
-                self._tell((number - 1) * len(batches) + place, self.epochs * len(batches), status)
+        with reused_memory():
+            for place, rows in enumerate(batches):
+                share = self._share(started, number - 1 + place / len(batches))
+                if share >= 1:
+                    break
+                optimizer.rate = self.settings.learning_rate * min(1.0, (share + 1e-4) / _WARM) * max(1 - share, 0.02)
+                loss, size = self._step(network, rows, random)
+                optimizer.forget()
+                loss.backward()
+                optimizer.step()
+                learned += size
+                summed += float(loss.detach()) * size
+                if place % 10 == 0:
+                    speed = learned / max(time.perf_counter() - begun, 1e-9)
+                    status = (
+                        f"epoch {number}/{self.epochs}, loss {summed / learned:.3f}, {speed:,.0f} items/s{self._best()}"
+                    )
+                    self._tell((number - 1) * len(batches) + place, self.epochs * len(batches), status)
         seconds = time.perf_counter() - begun
         line = Epoch(
             epoch=number,

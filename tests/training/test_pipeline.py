@@ -11,9 +11,9 @@ from shelfwise.engine.pipeline import Engine, question_of
 from shelfwise.engine.request import Request
 from shelfwise.engine.state import State, states_of
 from shelfwise.evaluation.results import Evaluation
-from shelfwise.evaluation.trained import forget_work, learn_bundle
+from shelfwise.evaluation.trained import learn_bundle, publish
 from shelfwise.metrics import Relevant
-from shelfwise.models.bundle import Bundle
+from shelfwise.models.bundles import Bundles
 from shelfwise.models.ratings import Ratings
 from shelfwise.models.recommender import Items, Recommender
 from shelfwise.models.sequences import DAY, Sequences, sequences_of
@@ -211,8 +211,10 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     assert told
     # Each of the network's three fits is kept until the bundle is saved.
     assert len(list((tmp_path / "work").glob("*/checkpoint.json"))) == 3
-    forget_work(tmp_path)
+    bundles = Bundles(tmp_path / "bundles")
+    version = publish(bundle, bundles, tmp_path, SMALL)
     assert not (tmp_path / "work").exists()
+    assert (tmp_path / "reports" / version / "report.html").is_file()
     assert bundle.learned["events"] == past.rows
     assert bundle.learned["customers"] == 60
     assert bundle.metrics["ranker"]["home"]["ndcg@12"]
@@ -220,10 +222,9 @@ def test_a_record_becomes_a_bundle(tmp_path: Path) -> None:
     rows = {row.name: row for row in evaluation.rows}
     assert set(rows) == {"engine", "network", "popularity", "repurchase", "item-knn", "ease", "next-basket"}
     assert rows["engine"].fit_seconds > sum(rows[name].fit_seconds for name in ("network", "item-knn", "ease"))
-    bundle.save(tmp_path / "bundles" / "one")
-    again = Bundle.load(tmp_path / "bundles" / "one")
+    again = bundles.load()
     assert again.items.outside == bundle.items.outside
-    text = b"".join(path.read_bytes() for path in (tmp_path / "bundles" / "one").iterdir())
+    text = b"".join(path.read_bytes() for path in (tmp_path / "bundles" / version).iterdir())
     assert b"shopper-" not in text  # no customer is in a bundle
     Engine(again, Catalogue(again))
 

@@ -198,6 +198,17 @@ def _indexed(vectors: Floats, n: int) -> _State:
     return _State(vectors, n, n, axes, step, _steps(components, step), None, _NO_ROWS)
 
 
+def _joined(parts: list[tuple[Ints, Floats]]) -> Floats:
+    """The vectors of all parts one below the other; `parts` is emptied on the way, so that both never stand whole."""
+    joined = np.empty((sum(len(part) for _, part in parts), parts[0][1].shape[1]), np.float32)
+    end = len(joined)
+    while parts:
+        _, part = parts.pop()
+        joined[end - len(part) : end] = part
+        end -= len(part)
+    return joined
+
+
 def _steps(components: Floats, step: Floats) -> npt.NDArray[np.int8]:
     short: npt.NDArray[np.int8] = np.clip(np.rint(components / step), -127, 127).astype(np.int8)
     return short
@@ -229,21 +240,21 @@ class Meaning:
         """Encode products (PRODUCT_COLUMNS) and make them findable; what was encoded before is read from the cache."""
         if self._encoders is None or not frame.height:
             return
-        texts, photos, at = [], [], []
+        texts: list[tuple[Ints, Floats]] = []
+        photos: list[tuple[Ints, Floats]] = []
         for start in range(0, frame.height, _CHUNK):
             if progress is not None:
                 progress(start, frame.height, "products encoded for search")
             chunk = frame[start : start + _CHUNK]
             text, photo = self._encoders.products(chunk)
             rows = rows_of(chunk["id"].to_list())
-            at.append(rows)
             if text is not None:
                 texts.append((rows, text))
             if photo is not None:
                 photos.append((rows, photo))
         for nearest, parts in ((self.texts, texts), (self.photos, photos)):
             if parts:
-                nearest.put(np.concatenate([rows for rows, _ in parts]), np.concatenate([part for _, part in parts]))
+                nearest.put(np.concatenate([rows for rows, _ in parts]), _joined(parts))
 
     def ready(self, products: int) -> None:
         """Load what a query is encoded by, where there are products to compare it with."""
