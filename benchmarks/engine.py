@@ -134,7 +134,7 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
     """An engine over a simulated catalogue, and states to ask it with. No training: times do not depend on weights."""
     made = simulated_catalogue(n, customers=2500, events_each=events_each, seed=seed)
     items, sequences = made.items, made.sequences
-    network = NetworkModule(NetworkConfig(items=n, text=0 if items.text is None else items.text.shape[1]), items)
+    config = NetworkConfig(items=n, text=0 if items.text is None else items.text.shape[1])
     bundle = Bundle.make(
         items=IdMap([f"p{row}" for row in range(n)]),
         features=items,
@@ -143,7 +143,7 @@ def simulated(n: int, *, events_each: int = 120, seed: int = 0) -> tuple[Engine,
             "repurchase": Repurchase(half_life=90.0, rhythm=0.25).fit(sequences, items),
             "cooccurrence": Cooccurrence().fit(sequences, items),
             "ease": Ease().fit(sequences, items),
-            "network": network.frozen(),
+            "network": NetworkModule(config, items).frozen(),
         },
         until=int(sequences.time.max()),
     )

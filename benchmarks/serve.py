@@ -204,6 +204,10 @@ def client(spec: dict[str, Any]) -> dict[str, Any]:
             for _ in range(20_000)
         ]
         return saturation(spec["port"], requests, CONNECTIONS, spec["seconds"])
+    if spec["kind"] == "health":
+        return open_loop(
+            spec["port"], [b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"], spec["rate"], spec["seconds"]
+        )
     requests = [encode("/v1/recommend", {"customer": customer, "k": 12}) for customer in spec["customers"]]
     if spec["kind"] == "open":
         return open_loop(spec["port"], requests, spec["rate"], spec["seconds"])
@@ -291,6 +295,7 @@ def main() -> None:
             print(name, json.dumps(results[name]), file=note, flush=True)
 
         seconds = arguments.seconds
+        measure("health_open_loop", 1, kind="health", rate=arguments.rate, seconds=seconds / 4)
         measure("recommend_open_loop", 1, kind="open", rate=arguments.rate, seconds=seconds)
         measure("recommend_saturation_1", 1, kind="saturation", seconds=seconds / 2)
         measure("recommend_saturation_2", 2, kind="saturation", seconds=seconds / 2)

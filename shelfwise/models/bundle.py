@@ -226,11 +226,12 @@ class Bundle:
     def load(cls, folder: Path) -> Self:
         """Read and check a bundle. Raises BundleError when it is absent, foreign, too new or corrupt."""
         manifest = read_manifest(folder)
+        for name in manifest["files"]:
+            if Path(name).name != name:
+                raise BundleError(f"{folder}: the manifest names a file outside the bundle ({name!r}); do not use it")
 
         def read(name: str) -> bytes:
             checksum = manifest["files"].pop(name)["sha256"]
-            if Path(name).name != name:
-                raise BundleError(f"{folder}: the manifest names a file outside the bundle ({name!r}); do not use it")
             try:
                 data = (folder / name).read_bytes()
             except OSError as error:

@@ -31,7 +31,7 @@ class Projection:
     @classmethod
     def fit(cls, vectors: Floats) -> Self | None:
         """Principal components of the non-zero rows; None when there are none."""
-        present = np.flatnonzero(np.abs(vectors).max(axis=1, initial=0) > 0)
+        present = np.flatnonzero(vectors.any(axis=1))
         if not len(present):
             return None
         if len(present) > _SAMPLE:
@@ -45,9 +45,9 @@ class Projection:
 
     def __call__(self, vectors: Floats) -> Floats:
         """[n, d] -> unit rows [n, m]; zero rows stay zero."""
-        result = (np.asarray(vectors, np.float32) - self.mean) @ self.axes
-        result[np.abs(vectors).max(axis=1, initial=0) == 0] = 0
-        return _unit(result.astype(np.float32, copy=False))
+        result: Floats = vectors @ self.axes - self.mean @ self.axes
+        result[~vectors.any(axis=1)] = 0
+        return _unit(result)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,5 +96,7 @@ class ContentSpace:
 
 
 def _unit(rows: Floats) -> Floats:
-    length = np.linalg.norm(rows, axis=1, keepdims=True)
-    return (rows / np.where(length > 1e-9, length, 1)).astype(np.float32)
+    """Each row divided by its length, in place."""
+    length = np.sqrt(np.einsum("nd,nd->n", rows, rows))
+    rows /= np.where(length > 1e-9, length, 1)[:, None]
+    return rows

@@ -21,6 +21,7 @@ from shelfwise.schema import LEARNED_KINDS
 
 _KEEP = 0.6  # of each step back, where no validation says
 _NORMAL = 0.02  # standard deviation of embeddings at the start
+_AT_ONCE = 65_536  # products whose vectors are computed together
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,8 +135,12 @@ class NetworkModule(nn.Module):
     def frozen(self) -> Network:
         """The network as it answers: every item's vector computed once, the weights shared."""
         self.eval()
+        hidden, n = self.config.hidden, self.config.items
+        vectors = np.empty((n, hidden + self.memory.shape[1]), np.float32)
+        vectors[:, hidden:] = self.memory.float().cpu().numpy()
         with torch.inference_mode():
-            vectors = torch.cat((self.vectors_of(), self.memory), dim=1).float().cpu().numpy()
+            for rows in torch.arange(n, device=self.id.device).split(_AT_ONCE):
+                vectors[rows[0] : rows[-1] + 1, :hidden] = self.vectors_of(rows).float().cpu().numpy()
         made = ("id", "memory")  # of the item vectors
         weights = {
             name: value.detach().float().cpu().numpy() for name, value in self.state_dict().items() if name not in made
