@@ -97,7 +97,7 @@ $(VENV)/.installed-dev: $(VENV)/.made pyproject.toml constraints.txt
 .programs:
 	@missing=(); \
 	compgen -G '/usr/lib/postgresql/*/bin/initdb' > /dev/null || command -v initdb > /dev/null || missing+=(postgresql); \
-	command -v chromium > /dev/null || missing+=(chromium fonts-noto-cjk); \
+	command -v chromium > /dev/null || missing+=(chromium fonts-noto-cjk fonts-noto-color-emoji); \
 	if [ "$${#missing[@]}" -gt 0 ]; then \
 		{ [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null && apt-get -q update && \
 			DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends "$${missing[@]}"; } || \
