@@ -76,7 +76,7 @@ def questions_of(
             questions.append((held[:shown], wanted, bool(random.random() < _HIDDEN)))
         if len(questions) == most:
             break
-    proposals = (model.propose(seeds, allowed=allowed, hidden=hidden) for seeds, _, hidden in questions)
+    proposals = (model.propose(seeds, allowed=allowed, hidden=hidden, twins=True) for seeds, _, hidden in questions)
     if not questions:
         empty = np.empty((0, len(FEATURES)), np.float32)
         return Questions(empty, np.empty(0, np.bool_), np.zeros(1, np.int64), np.empty(0, np.int64))

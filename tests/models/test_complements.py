@@ -46,9 +46,29 @@ def test_of_what_a_head_finds_equal_the_less_popular_stands_first() -> None:
     popularity = proposed.features[:, FEATURES.index("popularity")]
     assert len(set(popularity.tolist())) > 1
     assert np.argsort(-model.score(proposed), kind="stable").tolist() == np.argsort(popularity, kind="stable").tolist()
+
+
+def test_beside_what_was_never_sold_counts_what_its_kind_goes_with() -> None:
+    model = fitted()
+    model.head = Linear(np.zeros(len(FEATURES), np.float32))
     unsold = model.propose(np.array([NEW_BREAD], np.int32))
-    assert len(unsold.ids)
-    assert not model.score(unsold).any(), "beside what was never sold nothing speaks against the popular"
+    lift = dict(zip(unsold.ids.tolist(), unsold.lift.tolist(), strict=True))
+    assert lift[BUTTER] > lift[WATER], "everybody buys water"
+    order = unsold.ids[np.argsort(-model.score(unsold))].tolist()
+    assert order.index(BUTTER) < order.index(WATER)
+
+
+def test_what_is_like_what_everybody_buys_is_proposed_to_nobody() -> None:
+    n = 42  # 0 and 1 are in every basket, 40 and 41 have their texts and were never sold
+    text = np.eye(n, dtype=np.float32)
+    text[40], text[41] = text[0], text[5]
+    shop = sequences_of([[0, 1, 4 + customer % 2] for customer in range(39)], times=[[0, 0, 0]] * 39)
+    model = Complements().fit(shop, Items(n=n, text=text))
+    assert np.flatnonzero(~model.telling).tolist() == [0, 1]
+    proposed = model.propose(np.array([1], np.int32))
+    assert {0, 5, 41} <= set(proposed.ids.tolist())
+    assert 40 not in proposed.ids
+    assert 40 in model.propose(np.array([1], np.int32), twins=True).ids
 
 
 def test_what_everybody_buys_lately_is_popular() -> None:
