@@ -18,7 +18,8 @@ from pathlib import Path
 
 import polars as pl
 
-from shelfwise.models.encoders import VectorCache, encode_products, product_text
+from shelfwise.models.encoders import VectorCache, encode_products
+from shelfwise.models.product_text import product_text
 from shelfwise.schema import PRODUCT_COLUMNS
 from shelfwise.settings import Settings
 

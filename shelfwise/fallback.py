@@ -18,11 +18,11 @@ from shelfwise.errors import BundleError
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.complements import Complements
 from shelfwise.models.cooccurrence import Cooccurrence
-from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.popularity import Popularity
 from shelfwise.models.recommender import items_of
 from shelfwise.models.repurchase import Repurchase
 from shelfwise.models.sequences import IdMap, Sequences
+from shelfwise.models.vectors import VectorCache
 from shelfwise.schema import DISLIKE, EVENT_COLUMNS, EVENT_TYPES, POSITIVE_TYPES, EventType
 from shelfwise.settings import Settings
 from shelfwise.store import Store
@@ -39,6 +39,8 @@ def unlearned(store: Store, folder: Path, settings: Settings, cache: VectorCache
     products = store.products_frame()
     if not products.height:
         raise BundleError("there are no products yet; load them with `shelfwise load products`")
+    from shelfwise.models.encoders import encode_products
+
     text, image = encode_products(products, folder, settings, cache) if products.height <= _ENCODED else (None, None)
     items = IdMap(products["id"].to_list())
     facts = replace(items_of(products, len(items)), text=text, image=image)

@@ -24,9 +24,9 @@ from shelfwise.engine.state import SEARCH_KEPT, SEARCHES_KEPT, State, events_rea
 from shelfwise.errors import BundleError
 from shelfwise.models.bundle import Bundle
 from shelfwise.models.bundles import Bundles
-from shelfwise.models.encoders import VectorCache, encode_products
 from shelfwise.models.recommender import Progress
 from shelfwise.models.sequences import DAY
+from shelfwise.models.vectors import VectorCache
 from shelfwise.schema import POSITIVE_TYPES, PRODUCT_COLUMNS
 from shelfwise.settings import Settings
 from shelfwise.store import History, Offers, Store
@@ -383,6 +383,8 @@ class Live:
         products = list(self._offers.products(waiting).values())
         if products:
             frame = pl.DataFrame([product_row(product) for product in products], schema=PRODUCT_COLUMNS)
+            from shelfwise.models.encoders import encode_products
+
             vectors = encode_products(frame, self._folder, self._settings, self._cache)
             self._engine.catalogue.upsert(products, *vectors)
         for id in waiting:

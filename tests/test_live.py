@@ -17,6 +17,7 @@ import pytest
 
 from shelfwise import live, shoppers
 from shelfwise.errors import EncodingError
+from shelfwise.models import encoders
 from shelfwise.models.bundles import Bundles
 from shelfwise.models.network import NetworkConfig
 from shelfwise.schema import Event, Product, now
@@ -53,7 +54,7 @@ def test_changes_are_not_lost_when_encoding_fails(shop: Shop, monkeypatch: pytes
         encoded.append(frame["id"].to_list())
         return None, None
 
-    monkeypatch.setattr(live, "encode_products", encode)
+    monkeypatch.setattr(encoders, "encode_products", encode)
     monkeypatch.setattr(dense, "encode_products", encode)
     with Shop(shop.folder) as other:
         other.store.put_products([Product(id="p1", title="Mug number 1", price=9.0), Product(id="z", title="Zebra")])
@@ -106,7 +107,7 @@ def test_many_products_are_encoded_in_turns_and_the_newest_first(shop: Shop, mon
         encoded.extend(frame["id"].to_list())
         return np.ones((frame.height, 512), np.float32), None
 
-    monkeypatch.setattr(live, "encode_products", encode)
+    monkeypatch.setattr(encoders, "encode_products", encode)
     with Shop(shop.folder) as other:
         other.store.put_products([Product(id=f"many{n}", title=f"Lamp number {n}") for n in range(100)])
     assert shop.refresh(10)
@@ -128,7 +129,7 @@ def test_a_failure_here_does_not_unmake_what_was_stored(shop: Shop, monkeypatch:
         raise EncodingError("the encoder's weights cannot be read")
 
     with monkeypatch.context() as patched:
-        patched.setattr(live, "encode_products", encode)
+        patched.setattr(encoders, "encode_products", encode)
         assert shop.put_products([Product(id="z", title="Zebra", price=3.0)]) == 1
     assert price(shop, "z") == 3.0
 

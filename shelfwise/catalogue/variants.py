@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from shelfwise.catalogue.columns import Mask
-from shelfwise.models.encoders import without_pack
+from shelfwise.models.product_text import without_pack
 from shelfwise.models.sequences import Longs
 
 _POSITIVE = (1 << 63) - 1

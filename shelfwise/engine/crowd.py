@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from shelfwise.engine.kernels import add_neighbours, weights_to
 from shelfwise.models.cooccurrence import Cooccurrence, directed_pairs
@@ -69,7 +69,7 @@ class Crowd:
         self._total: dict[int, int] = {}
         self._most: dict[int, int] = {}  # of one customer, by row
         self._tails: dict[str, list[int]] = {}  # the newest rows of who, which the next event follows
-        self._pairs = sparse.csr_array((0, 0), dtype=np.float32)
+        self._pairs = scipy.sparse.csr_array((0, 0), dtype=np.float32)
 
     def add(self, n: int, who: Sequence[str], rows: Ints, times: Longs) -> None:
         """Count events in order of arrival. n: rows of the catalogue. times: seconds."""
@@ -100,7 +100,7 @@ class Crowd:
         pairs = pairs - directed_pairs(_sequences(tails), n, window=window, backward=backward)
         before = self._pairs
         before.resize((n, n))
-        self._pairs = sparse.csr_array(before + pairs)
+        self._pairs = scipy.sparse.csr_array(before + pairs)
         self._tails |= {name: each[-window:] for name, each in zip(new, whole, strict=True)}
 
     def _publish(self, n: int) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from shelfwise.models.sequences import DAY, Floats, Longs, Sequences
 
@@ -20,7 +20,7 @@ class Baskets:
     """held: csr float32 [b, n], 1 where the basket holds the product. time: int64 [b], seconds, of the first purchase.
     customer: int64 [b], row of the sequences they came from."""
 
-    held: sparse.csr_matrix
+    held: scipy.sparse.csr_matrix
     time: Longs
     customer: Longs
 
@@ -31,11 +31,11 @@ class Baskets:
         events = sequences.take(sequences.kind == kind)
         owner = np.repeat(np.arange(len(events), dtype=np.int64), events.lengths())
         if not events.rows:
-            return cls(sparse.csr_matrix((0, n), dtype=np.float32), np.empty(0, np.int64), owner)
+            return cls(scipy.sparse.csr_matrix((0, n), dtype=np.float32), np.empty(0, np.int64), owner)
         begins = np.ones(events.rows, np.bool_)
         begins[1:] = (owner[1:] != owner[:-1]) | (np.diff(events.time) > gap)
         basket = np.cumsum(begins) - 1
-        held = sparse.csr_matrix(
+        held = scipy.sparse.csr_matrix(
             (np.ones(events.rows, np.float32), (basket, events.item)), shape=(int(basket[-1]) + 1, n)
         )
         held.sum_duplicates()

@@ -16,7 +16,7 @@ from typing import Any, Self
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.kernels import weakest
 from shelfwise.models.recommender import Items, Progress
@@ -105,8 +105,8 @@ class Cooccurrence:
         n = len(self.indptr) - 1
         recent = histories.last(READ)
         fades = np.float32(self.decay) ** steps_back(recent).astype(np.float32)
-        history = sparse.csr_array((fades, recent.item, recent.offsets), shape=(len(recent), n))
-        graph = sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
+        history = scipy.sparse.csr_array((fades, recent.item, recent.offsets), shape=(len(recent), n))
+        graph = scipy.sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
         scores: Floats = (history @ graph).toarray().astype(np.float32, copy=False)
         scores += self._popular
         return scores
@@ -141,13 +141,13 @@ class Cooccurrence:
         return model
 
 
-def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) -> sparse.csr_array:
+def directed_pairs(train: Sequences, n: int, *, window: int, backward: float) -> scipy.sparse.csr_array:
     """float32 [n, n]: how often, and how near, the column's item came after the row's.
 
     A pair of the same item twice says nothing of neighbours and is left out.
     """
     indptr, ids, weights = neighbours(train, n, window=window, backward=backward, most=n)
-    return sparse.csr_array((weights, ids, indptr), shape=(n, n))
+    return scipy.sparse.csr_array((weights, ids, indptr), shape=(n, n))
 
 
 def neighbours(

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.kernels import weighted_sum
 from shelfwise.models.recommender import Items, Progress
@@ -126,14 +126,14 @@ class Ease:
         self.weights /= -np.diag(self.weights)[None, :]
         self.weights[diagonal] = 0
 
-    def _history_matrix(self, histories: Sequences, now: Longs) -> sparse.csr_matrix:
+    def _history_matrix(self, histories: Sequences, now: Longs) -> scipy.sparse.csr_matrix:
         """min(1, decayed count), float32 [len(histories), m]."""
         owner = np.repeat(np.arange(len(histories)), histories.lengths())
         row = self._row[histories.item]
         there = row >= 0
         age = np.minimum(histories.time[there] - now[owner[there]], 0)
         weight = np.exp2(age / (self.half_life * DAY)).astype(np.float32)
-        held = sparse.csr_matrix((weight, (owner[there], row[there])), shape=(len(histories), len(self.known)))
+        held = scipy.sparse.csr_matrix((weight, (owner[there], row[there])), shape=(len(histories), len(self.known)))
         held.sum_duplicates()
         np.minimum(held.data, 1, out=held.data)
         return held

@@ -26,7 +26,7 @@ from typing import Any, Self
 import numba
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
@@ -90,7 +90,7 @@ class Evidence:
         groups, number = _groups(items)
         total = [popularity]
         if number:
-            inside = sparse.csr_matrix(held @ _membership(groups, number))
+            inside = scipy.sparse.csr_matrix(held @ _membership(groups, number))
             once = np.ones(inside.nnz, np.float32)
             rows.add(inside, once, held, share, _KEPT_GROUP, (inside.data == 1, groups))
             total.append(np.bincount(inside.indices, minlength=number).astype(np.float32))
@@ -180,9 +180,9 @@ class Rows:
 
     def add(
         self,
-        baskets: sparse.csr_matrix,
+        baskets: scipy.sparse.csr_matrix,
         weight: Floats,
-        held: sparse.csr_matrix,
+        held: scipy.sparse.csr_matrix,
         share: Floats,
         most: int,
         groups: tuple[npt.NDArray[np.bool_], Ints] | None = None,
@@ -195,8 +195,8 @@ class Rows:
         which each product belongs.
         """
         single, of = groups or (np.zeros(baskets.nnz, np.bool_), np.empty((0, 1), np.int32))
-        baskets = sparse.csr_matrix((np.arange(baskets.nnz), baskets.indices, baskets.indptr), shape=baskets.shape)
-        by_row = sparse.csr_matrix(baskets.T)
+        numbered = np.arange(baskets.nnz), baskets.indices, baskets.indptr
+        by_row = scipy.sparse.csr_matrix(scipy.sparse.csr_matrix(numbered, shape=baskets.shape).T)
         arguments = (
             (by_row.indptr.astype(np.int64), by_row.indices, weight[by_row.data], single[by_row.data]),
             (held.indptr.astype(np.int64), self._place[held.indices], np.stack((held.data, share), axis=1)),
@@ -243,22 +243,22 @@ def _groups(items: Items) -> tuple[Ints, int]:
     return groups, number
 
 
-def _membership(groups: Ints, number: int) -> sparse.csr_matrix:
+def _membership(groups: Ints, number: int) -> scipy.sparse.csr_matrix:
     row, place = np.nonzero(groups >= 0)
     column = groups[row, place]
-    return sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(len(groups), number))
+    return scipy.sparse.csr_matrix((np.ones(len(row), np.float32), (row, column)), shape=(len(groups), number))
 
 
-def _customers(baskets: Baskets) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
+def _customers(baskets: Baskets) -> tuple[scipy.sparse.csr_matrix, scipy.sparse.csr_matrix]:
     """[customers, n], log(1 + baskets that held the product); the same over the root of each customer's sum."""
     customers, row = np.unique(baskets.customer, return_inverse=True)
-    owner = sparse.csr_matrix(
+    owner = scipy.sparse.csr_matrix(
         (np.ones(len(row), np.float32), (row, np.arange(len(row)))), shape=(len(customers), len(row))
     )
-    logs = sparse.csr_matrix(owner @ baskets.held)
+    logs = scipy.sparse.csr_matrix(owner @ baskets.held)
     logs.data = np.log1p(logs.data)
     whole = np.asarray(logs.sum(axis=1), np.float32).ravel()
-    return logs, sparse.csr_matrix(sparse.diags(1 / np.sqrt(np.maximum(whole, 1))) @ logs)
+    return logs, scipy.sparse.csr_matrix(scipy.sparse.diags(1 / np.sqrt(np.maximum(whole, 1))) @ logs)
 
 
 def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints, Floats]:
@@ -285,7 +285,7 @@ def _nearest(content: Floats | None, sold: npt.NDArray[np.bool_]) -> tuple[Ints,
     return near, alike
 
 
-def _sums(matrix: sparse.csr_matrix) -> Floats:
+def _sums(matrix: scipy.sparse.csr_matrix) -> Floats:
     return np.asarray(matrix.sum(axis=0), np.float32).ravel()
 
 

@@ -24,7 +24,7 @@ from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.kernels import weighted_sum
 from shelfwise.models.sequences import Floats, Ints, Longs, Sequences, moments_back, steps_back
@@ -195,7 +195,7 @@ class Network:
             weight, item = weight * known, item * known
         if one:
             return weighted_sum(self.ahead, item, weight)[None]
-        pooled: Any = sparse.csr_array((weight, item, recent.offsets), shape=(len(recent), n)) @ self.ahead
+        pooled: Any = scipy.sparse.csr_array((weight, item, recent.offsets), shape=(len(recent), n)) @ self.ahead
         return np.asarray(pooled, np.float32)
 
     def measured(self, histories: Sequences) -> Self:

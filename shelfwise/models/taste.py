@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.index import CELLS_ALIKE, VectorIndex, equal_rows
 from shelfwise.models.sequences import DAY, Floats, Ints, Longs, Sequences
@@ -45,7 +45,7 @@ class Taste:
         """content: float32 [n, d], unit rows or zero, which `index` holds."""
         n, d = content.shape
         owner = np.repeat(np.arange(len(train)), train.lengths())
-        had = sparse.csr_matrix((np.ones(train.rows, np.float32), (owner, train.item)), shape=(len(train), n))
+        had = scipy.sparse.csr_matrix((np.ones(train.rows, np.float32), (owner, train.item)), shape=(len(train), n))
         had.sum_duplicates()
         had.data = np.repeat(np.maximum(np.diff(had.indptr), 1), np.diff(had.indptr)).astype(np.float32) ** -0.5
         had = had[np.diff(had.indptr) > 1]

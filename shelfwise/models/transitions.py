@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
+import scipy
 
 from shelfwise.models.baskets import Baskets
 from shelfwise.models.evidence import Rows
@@ -71,8 +71,9 @@ class Transitions:
         """float32 [len(histories), n]: the sum over the newest basket."""
         n = len(self.indptr) - 1
         newest = histories.take(steps_back(histories) == 0)
-        held = sparse.csr_array((np.ones(newest.rows, np.float32), newest.item, newest.offsets), shape=(len(newest), n))
-        graph = sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
+        ones = np.ones(newest.rows, np.float32)
+        held = scipy.sparse.csr_array((ones, newest.item, newest.offsets), shape=(len(newest), n))
+        graph = scipy.sparse.csr_array((self.weights, self.ids, self.indptr), shape=(n, n))
         return np.asarray((held @ graph).toarray(), np.float32)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Self
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 from shelfwise.models.recommender import Items, Progress
 from shelfwise.models.sequences import Floats, Longs, Sequences
@@ -32,8 +32,8 @@ class Neighbours:
         self.decay = decay
         self.specific = specific
         self.long = long
-        self._had = sparse.csr_array((0, 0), dtype=np.float32)  # [n_items, customers]
-        self._targets = sparse.csr_array((0, 0), dtype=np.float32)  # [customers, n_items]
+        self._had = scipy.sparse.csr_array((0, 0), dtype=np.float32)  # [n_items, customers]
+        self._targets = scipy.sparse.csr_array((0, 0), dtype=np.float32)  # [customers, n_items]
         self._weight = np.empty(0, np.float32)
 
     def fit(
@@ -48,12 +48,12 @@ class Neighbours:
         lengths = train.lengths()
         ones = np.ones(train.rows, np.float32)
         # A copy: putting a matrix in order sorts its indices in place, and these are the customers' histories.
-        had = sparse.csr_array((ones, train.item.copy(), train.offsets), shape=(len(train), items.n))
+        had = scipy.sparse.csr_array((ones, train.item.copy(), train.offsets), shape=(len(train), items.n))
         had.sum_duplicates()
         had.data[:] = 1
-        self._had = sparse.csr_array(had.T)
+        self._had = scipy.sparse.csr_array(had.T)
         share = np.maximum(lengths, 1).astype(np.float32) ** np.float32(-self.long)
-        self._targets = sparse.csr_array(sparse.diags_array(share) @ had)
+        self._targets = scipy.sparse.csr_array(scipy.sparse.diags_array(share) @ had)
         count = np.bincount(train.item, minlength=items.n)
         self._weight = np.maximum(count, 1).astype(np.float32) ** np.float32(-self.specific)
         if progress is not None:
@@ -65,6 +65,6 @@ class Neighbours:
         recent = histories.last(_REACH)
         back = np.repeat(recent.offsets[1:], recent.lengths()) - 1 - np.arange(recent.rows)
         weight = np.float32(self.decay) ** back.astype(np.float32) * self._weight[recent.item]
-        history = sparse.csr_array((weight, recent.item, recent.offsets), shape=(len(recent), self._had.shape[0]))
+        history = scipy.sparse.csr_array((weight, recent.item, recent.offsets), shape=(len(recent), self._had.shape[0]))
         scores: Floats = (history @ self._had @ self._targets).toarray().astype(np.float32, copy=False)
         return scores

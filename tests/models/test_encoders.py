@@ -24,10 +24,10 @@ from shelfwise.models.encoders import (
     VectorCache,
     encode_products,
     image_encoder,
-    product_text,
     text_encoder,
 )
 from shelfwise.models.photos import read_photo
+from shelfwise.models.product_text import product_text
 from shelfwise.models.quick_text import QuickText, Weights
 from shelfwise.schema import PRODUCT_COLUMNS, Product
 from shelfwise.settings import Settings
