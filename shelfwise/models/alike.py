@@ -83,12 +83,12 @@ class Contents:
         rest = np.ones(n, np.bool_)
         rest[popular] = False
         order = np.concatenate((popular, np.flatnonzero(rest))).astype(np.int32)
-        first, same = equal_rows(vectors[order])
-        head, place = np.zeros(n, np.bool_), np.empty(n, np.int32)
-        head[order[first]] = True
-        place[order] = same
-        start = np.concatenate(([0], np.cumsum(np.bincount(same, minlength=len(first))))).astype(np.int64)
-        return cls(head, place, start, order[np.argsort(same, kind="stable")])
+        place = equal_rows(vectors)[1].astype(np.int32)
+        rows = order[np.argsort(place[order], kind="stable")]
+        start = np.concatenate(([0], np.cumsum(np.bincount(place)))).astype(np.int64)
+        head = np.zeros(n, np.bool_)
+        head[rows[start[:-1]]] = True
+        return cls(head, place, start, rows)
 
     def products(self, heads: Ints | Longs, most: int) -> Ints:
         """All that have the contents of these products, of each content the `most` most popular: int32."""
