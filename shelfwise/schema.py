@@ -165,12 +165,12 @@ _NOBODY = frozenset(
         "游客", "匿名", "匿名用户", "未登录", "未登錄", "访客", "ゲスト", "未ログイン", "게스트", "비회원",
     )
 )  # fmt: skip
-_NUMBERS = frozenset(("0", "-1", "0.0", "-1.0"))  # a session may be numbered so
+_NUMBERS = frozenset(("0", "0.0"))  # a session may be numbered so; -1 is an analyst's word for none
 
 
 def is_nobody(text: str, *, session: bool = False) -> bool:
     """Whether the text is no customer's id but what stands for none: undefined, null, guest, (not set), 0, 000000,
-    00000000-0000-0000-0000-000000000000. session: whether it is a session's, which may be numbered 0 or -1."""
+    00000000-0000-0000-0000-000000000000. session: whether it is a session's, which may be numbered 0."""
     if not text or len(text) > 40 or (session and text in _NUMBERS):
         return False
     plain = "_".join(text.casefold().strip(" ()[]<>{}\"'").split())

@@ -20,16 +20,16 @@ _T = TypeVar("_T", int, float)
 TYPE_NAMES: dict[str, EventType] = {
     **{str(kind): kind for kind in EVENT_TYPES if kind is not EventType.RETURNED},
     **dict.fromkeys(
-        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content", "detailview", "detail_page_view", "product_detail_view", "product_detail", "product_page_view", "item_view", "item_viewed", "viewed_item", "produktansicht", "vue_produit", "read", "浏览", "点击", "閲覧"),
+        ("view", "views", "viewed", "product_view", "product_viewed", "view_product", "detail", "detail_view", "pdp_view", "pv", "clicks", "viewcontent", "view_content", "detailview", "detail_page_view", "product_detail_view", "product_detail", "product_page_view", "item_view", "item_viewed", "viewed_item", "produktansicht", "vue_produit", "read", "просмотр", "浏览", "点击", "閲覧"),
         EventType.VIEW_ITEM,
     ),
     **dict.fromkeys(
-        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add", "product_add_to_cart", "item_added_to_cart", "added_to_basket", "in_den_warenkorb", "ajout_au_panier", "加购", "加入购物车", "カート追加"),
+        ("addtocart", "cart", "carts", "add_cart", "cart_add", "added_to_cart", "product_added", "basket", "add_to_basket", "add", "product_add_to_cart", "item_added_to_cart", "added_to_basket", "in_den_warenkorb", "ajout_au_panier", "добавление_в_корзину", "в_корзину", "加购", "加入购物车", "カート追加"),
         EventType.ADD_TO_CART,
     ),
     **dict.fromkeys(("removefromcart", "cart_remove", "remove", "product_removed", "removed_from_cart", "product_remove_from_cart"), EventType.REMOVE_FROM_CART),
     **dict.fromkeys(
-        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "payment", "completed_order", "order_placed", "placed_order", "ordered_product", "product_purchased", "checkout_complete", "kauf", "bestellung", "achat", "compra", "commande", "购买", "下单", "支付", "購入"),
+        ("buy", "bought", "order", "orders", "ordered", "order_completed", "transaction", "sale", "purchased", "purchases", "checkout_completed", "purchase_complete", "payment", "completed_order", "order_placed", "placed_order", "ordered_product", "product_purchased", "checkout_complete", "kauf", "bestellung", "achat", "compra", "commande", "покупка", "заказ", "购买", "下单", "支付", "購入"),
         EventType.PURCHASE,
     ),
     **dict.fromkeys(
@@ -47,8 +47,10 @@ TYPE_NAMES: dict[str, EventType] = {
 }  # fmt: skip
 
 
-def types(texts: pl.Series) -> pl.Series:
-    """Event types; null for a name that is none (page_view, session_start, …)."""
+def types(texts: pl.Series, codes: tuple[tuple[str, str], ...] = ()) -> pl.Series:
+    """Event types; null for a name that is none (page_view, session_start, …). codes: what a log's own words mean."""
+    if codes:
+        texts = texts.str.strip_chars().replace(dict(codes))
     names = texts.str.strip_chars().str.to_lowercase().str.replace_all(r"[\s\-]+", "_")
     return names.replace_strict(list(TYPE_NAMES), [str(kind) for kind in TYPE_NAMES.values()], default=None)
 

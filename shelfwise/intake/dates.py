@@ -38,7 +38,7 @@ _MONTHS = {
 }
 _CLOCK = (
     r"(?:[T\s,]*(?:at|um|à|a las|om)?\s*(?P<clock>\d{1,2}[:.h]\d{2}(?:[:.]\d{2}(?:[.,]\d+)?)?)"
-    r"\s*(?P<half>[ap]\.?\s?m\.?(?![^\W\d]))?)?"
+    r"\s*(?:(?P<half>[ap]\.?\s?m\.?(?![^\W\d]))|uhr\b)?)?"
 )
 #: Hours ahead of UTC of abbreviations that mean one zone (CST and IST mean several).
 _ABBREVIATIONS = {

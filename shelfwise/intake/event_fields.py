@@ -16,37 +16,37 @@ from shelfwise.intake.report import Findings
 #: Per field, what columns are commonly called (as `plain_name` writes them), the likeliest first.
 SYNONYMS: dict[str, tuple[str, ...]] = {
     "id": ("event_id", "id", "uuid", "insert_id", "message_id", "_id"),
-    "type": ("type", "event_type", "event_name", "event", "metric", "metric_name", "action", "behavior", "behaviour", "interaction", "feedback_type", "event_subtype"),
+    "type": ("type", "event_type", "event_name", "event", "metric", "metric_name", "action", "behavior", "behaviour", "interaction", "feedback_type", "event_subtype", "ereignis", "évènement", "événement", "evento", "событие", "事件", "事件类型", "行为", "行为类型", "イベント", "イベント名"),
     "time": (
         "time", "timestamp", "time_stamp", "ts", "event_time", "event_timestamp", "datetime", "date", "created_at", "created",
         "invoice_date", "order_date", "purchase_date", "date_created", "transaction_timestamp", "unix_time",
         "order_date_time", "order_datetime", "date_add", "order_time", "paid_at", "date_order", "bestelldatum", "sale_date",
         "datum", "zeitpunkt", "date_commande", "fecha", "fecha_pedido", "data_ordine", "下单时间", "订单创建时间",
-        "付款时间", "订单付款时间", "时间", "日期", "original_timestamp", "collector_tstamp", "derived_tstamp", "creation_date", "date_added", "date_time", "created_on", "occurred_at", "received_at", "sent_at", "return_date", "returned_at", "refund_date", "refunded_at", "retourdatum", "注文日時", "注文日", "주문일시",
+        "付款时间", "订单付款时间", "时间", "日期", "original_timestamp", "collector_tstamp", "derived_tstamp", "creation_date", "date_added", "date_time", "created_on", "occurred_at", "received_at", "sent_at", "return_date", "returned_at", "refund_date", "refunded_at", "retourdatum", "hit_time_gmt", "注文日時", "注文日", "日時", "주문일시", "дата", "дата_заказа", "время", "дата_и_время",
     ),
     "customer": (
         "customer", "customer_id", "customer_user_id", "user", "user_id", "userid", "visitorid", "visitor_id",
         "household_id", "member_id", "client_id", "customer_number", "reviewer_id", "uid", "id_customer", "customer_no",
         "buyer_id", "buyer_username", "buyer", "kundennummer", "kunden_id", "kunde", "client", "cliente", "会员编号", "用户id", "用户编号", "客户编号",
         "买家会员名", "买家昵称", "会員番号", "顧客id", "email", "customer_email", "billing_email", "email_billing",
-        "buyer_email", "e_mail", "distinct_id", "user_token", "visitor", "contact_email", "person_id", "profile_id", "person", "contact_id",
+        "buyer_email", "e_mail", "distinct_id", "user_token", "visitor", "contact_email", "person_id", "profile_id", "person", "contact_id", "ユーザーid", "ユーザー", "клиент", "покупатель", "пользователь", "고객id",
     ),
     "session": ("session", "session_id", "sessionid", "user_session", "visit_id", "anonymous_id", "user_pseudo_id", "device_id", "domain_sessionid", "domain_userid"),
     "product": (
-        "product_id", "productid", "item_id", "itemid", "sku", "product", "item", "article_id", "stock_code", "asin",
+        "product_id", "productid", "item_id", "itemid", "sku", "sku_id", "product", "item", "article_id", "stock_code", "asin",
         "parent_asin", "content_id", "movie_id", "lineitem_sku", "item_sku", "product_sku", "product_code",
         "product_number", "product_reference", "item_product_id", "items_item_id", "item_item_id", "variant_id", "variation_id", "item_number", "custom_label", "custom_sku", "pid", "artikelnummer",
-        "artikelnr", "artikel", "référence", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
+        "artikelnr", "artikel", "article", "référence", "codice_articolo", "código", "артикул", "товар", "код_товара", "referencia", "商品编号", "商品编码", "商家编码", "商品id", "货号", "商品番号",
         "商品コード", "상품번호",
     ),
     "quantity": (
         "quantity", "qty", "count", "units", "pieces", "lineitem_quantity", "item_quantity", "qty_ordered",
         "product_quantity", "items_quantity", "quantity_purchased", "product_qty", "menge", "anzahl", "stück", "quantité", "cantidad", "quantità",
-        "数量", "购买数量", "宝贝数量", "수량",
+        "数量", "购买数量", "宝贝数量", "個数", "количество", "수량",
     ),
     "price": (
         "price", "unit_price", "item_price", "lineitem_price", "item_cost", "product_price", "items_price", "unit_price_tax_incl",
-        "sold_for", "product_unit_price", "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "단가",
+        "sold_for", "product_unit_price", "einzelpreis", "preis", "prix_unitaire", "prix", "precio", "prezzo", "单价", "价格", "商品价格", "単価", "цена", "단가",
     ),
     "value": ("value", "rating", "stars", "score"),
     "query": ("query", "search_term", "search_query", "q", "keyword", "keywords"),
@@ -149,3 +149,61 @@ def order_by_id(
             )
             findings.add("repeated_id", "note", why, [(0, several[column.name][0])], count=several.height)
         return
+
+
+def lines_of_lines(header: Sequence[str]) -> tuple[str, ...]:
+    """Magento's columns of an order's line and of the line it is part of (parent_item_id, item_id); () for neither."""
+    plain = {plain_name(name): name for name in header}
+    names = ("parent_item_id", "item_id")
+    return tuple(plain[name] for name in names) if plain.keys() >= {*names, "sku"} else ()
+
+
+_TOTAL = frozenset(
+    (
+        "total",
+        "total_paid",
+        "grand_total",
+        "order_total",
+        "gesamtbetrag",
+        "gesamtsumme",
+        "montant_total",
+        "importe_total",
+        "totale",
+        "合计",
+    )
+)
+_PAYMENT = frozenset(
+    (
+        "payment",
+        "payment_method",
+        "payment_type",
+        "paiement",
+        "mode_de_paiement",
+        "zahlung",
+        "zahlungsart",
+        "pago",
+        "método_de_pago",
+        "metodo_de_pago",
+        "pagamento",
+        "betaalmethode",
+        "płatność",
+        "支付方式",
+    )
+)
+_LINE = frozenset(
+    (
+        *SYNONYMS["quantity"],
+        *SYNONYMS["price"],
+        *(name for name in SYNONYMS["product"] if name not in ("référence", "referencia")),
+    )
+)
+
+
+def are_orders_alone(header: Sequence[str]) -> bool:
+    """Whether a table lists orders by their totals and payments, with nothing of what was ordered."""
+    plain = {bare_name(name) for name in header}
+    return bool(plain & _TOTAL) and bool(plain & _PAYMENT) and not plain & _LINE and not any(map(_is_of_lines, plain))
+
+
+def _is_of_lines(name: str) -> bool:
+    return re.search(r"item|product|article|artikel|sku", name) is not None

@@ -187,6 +187,9 @@ def _table_frames(
     if matomo.is_table(header):
         problem = "is Matomo's list of visits as a table; export it as JSON (Live.getLastVisitsDetails, format=JSON)"
         raise UnreadableFile(path, problem, line=1)
+    if not mapping and event_fields.are_orders_alone(header):
+        problem = "lists orders and not what was ordered; export their lines, one row for each product of an order"
+        raise UnreadableFile(path, problem, line=1)
     columns = resolve(path, header, mapping, SYNONYMS, open_ended=kind == "jsonl")
     if "request_id" not in columns and not (mapping and "request_id" in mapping):
         event_fields.order_by_name(header, columns)
@@ -201,6 +204,9 @@ def _table_frames(
     event_fields.order_by_id(path, kind, mapping, columns, findings)
     if not (mapping and "product" in mapping) and "product" in columns and known:
         columns["product"] = event_fields.known_best(path, kind, header, columns, known)
+    parents = event_fields.lines_of_lines(header)
+    if parents and columns.get("product") == Column(parents[1]) and not (mapping and "product" in mapping):
+        columns["product"] = Column(next(name for name in header if plain_name(name) == "sku"))  # item_id is the line's
     clock = "" if mapping and "time" in mapping else event_fields.clock_beside(path, kind, header, columns)
     columns = _typed(columns, None, findings)
     findings.facts |= reading.dialect_of(path, kind)
@@ -219,7 +225,7 @@ def _table_frames(
     last: dict[str, str] = {}
     listed = columns["product"].name if "product" in columns else ""
     beside = [columns[field].name for field in ("quantity", "price") if field in columns and columns[field].name]
-    for texts in reading.text_frames(path, kind, names):
+    for texts in reading.text_frames(path, kind, list(dict.fromkeys([*names, *parents]))):
         findings.read += texts.height
         if shift:
             texts = texts.with_columns(pl.col("line") - shift)
@@ -229,6 +235,8 @@ def _table_frames(
             texts = texts.with_columns(both.str.strip_chars().alias(day))
         if order:
             texts = orders.filled_down(texts, order, carried, last)
+        if parents:
+            texts = orders.without_children(texts, parents[0], parents[1], findings).select("line", *names)
         if listed:
             texts = lists.expanded(texts, listed, beside, known, findings)
         yield _events_of(texts, columns, findings, when)
@@ -322,11 +330,13 @@ def _events_of(
             return pl.repeat(value, texts.height, dtype=pl.String, eager=True)
         return texts[column.name]
 
-    kinds = columns.types(text("type"))
+    kinds = columns.types(text("type"), known.get("type", Column()).codes)
     other = kinds.is_null()
     if other.any():
         shown = texts.select("line").with_columns(type=text("type")).filter(other)
-        findings.add_rows("other_event", "dropped", "is no e-commerce event", shown, "type")
+        coded = shown["type"].str.contains(r"^\s*\w{1,2}\s*$").any()
+        hint = f'; say what codes mean with --map "type={known["type"].name}|1:view_item,2:purchase"' if coded else ""
+        findings.add_rows("other_event", "dropped", f"is no e-commerce event{hint}", shown, "type")
     tests = text("test").str.to_lowercase().is_in(list(_YES)) & kinds.is_in([_PURCHASE, nested.REFUND])
     if tests.any():
         shown = texts.select("line").with_columns(order=text("request_id"), product=text("product")).filter(tests)

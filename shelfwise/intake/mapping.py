@@ -2,7 +2,8 @@
 
 A mapping says, for each field, the column it comes from: {"customer": "user", "time": "ts"}. A column may be
 followed by how to read it: "price|/100" (divide: cents), "ts|%d.%m.%Y %H:%M" (a time's format), "sku|zeros:6" (an id
-that lost its zeros; the others are in ids.py), "state|shown:live,ok" (a status: the words of what is shown);
+that lost its zeros; the others are in ids.py), "state|shown:live,ok" (a status: the words of what is shown),
+"kind|1:view_item,4:purchase" (an event's type: what its codes mean);
 "=purchase" is the same value in every row.
 """
 
@@ -30,6 +31,7 @@ class Column:
     format: str = ""
     rule: str = ""
     shown: frozenset[str] = frozenset()
+    codes: tuple[tuple[str, str], ...] = ()  # of an event's type: a log's own word → ours
 
 
 _SPOKEN = frozenset({"title", "description", "product_type"})
@@ -103,6 +105,9 @@ def _column(path: Path, field: str, text: str, header: list[str], open_ended: bo
         words = frozenset(word.strip().casefold() for word in rule.removeprefix("shown:").split(",") if word.strip())
         if words:
             return Column(name, shown=words)
+    elif field == "type" and ":" in rule:
+        pairs = [pair.partition(":") for pair in rule.split(",")]
+        return Column(name, codes=tuple((code.strip(), word.strip()) for code, _, word in pairs))
     elif is_rule(rule):
         return Column(name, rule=rule)
     rules = ", ".join(f"|{known}" for known in RULES)

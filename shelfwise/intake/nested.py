@@ -127,7 +127,7 @@ def _nests_in_table(path: Path, kind: str) -> bool:
         return sample is not None and any(
             isinstance(_list_of(text.strip()), dict) for name in names for text in sample[name].head(_LOOKED_AT)
         )
-    names = [name for name in header if plain_name(name) in _LISTS]
+    names = [name for name in header if _called(name) in _LISTS]
     texts = next(reading.text_frames(path, kind, names), None) if names else None
     return texts is not None and any(
         isinstance(entries := _list_of(text.strip()), list) and bool(entries) and isinstance(entries[0], dict)
@@ -198,7 +198,7 @@ class _Reader:
         self._synonyms = synonyms
         self.fields = tuple(synonyms)
         self.columns = {
-            field: Column(field, divide=column.divide, format=column.format, rule=column.rule)
+            field: Column(field, divide=column.divide, format=column.format, rule=column.rule, codes=column.codes)
             for field, column in ((field, given.get(field, Column())) for field in self.fields)
         }
         self.used: dict[str, set[str]] = {field: set() for field in self.fields}
@@ -342,6 +342,8 @@ class _Reader:
         candidates = [one for one in candidates if one[0] not in zeros or value_text(one[1]) not in ("0", "")]
         if not candidates:
             return ""
+        if field == "session" and len(candidates) > 1:  # Amplitude's outside of any
+            candidates = [one for one in candidates if value_text(one[1]) != "-1"] or candidates
         if field == "product" and self._known:  # of several ids the one that the catalogue has
             candidates.sort(key=lambda candidate: value_text(candidate[1]) not in self._known)
         name, value = candidates[0]

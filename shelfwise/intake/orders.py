@@ -45,6 +45,10 @@ NO_PRODUCTS = (
     "VOUCHER*", "COUPON*", "DISCOUNT*", "RABATT*", "TIP", "TIPS", "GRATUITY", "TRINKGELD", "FEE", "FEES", "SURCHARGE*",
     "DONATION*", "ROUNDING*", "GIFTWRAP*", "GIFT-WRAP*", "GIFT WRAP*", "运费", "邮费", "礼品卡",
 )  # fmt: skip
+_PARTLY = (
+    r"^(?:partial|teil|parcial|parzial|częściow|部分|一部).*"
+    r"(?:refund|return|cancel|erstatt|retour|rembours|reembols|devuel|rimbors|zwr|退|返)"
+)
 _LETTERS = frozenset(("D", "M", "S", "B", "C2", "DOT"))  # of a till; only where there is a catalogue without them
 _NAMES = re.compile(
     r"^(?:manual|adjust(?:ment)?|postage|shipping|delivery|freight|tips?|gratuity|gift ?cards?|gift certificate|"
@@ -76,7 +80,12 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
     shown = ("type", "product", "quantity", "request_id", "customer")
     word = status.str.strip_chars().str.to_lowercase().str.replace_all(r"\s+", "_")
     bought = pl.col("type") == _PURCHASE
-    frame = frame.with_columns(back=word.is_in(list(GIVEN_BACK)), unpaid=word.is_in(list(UNPAID)), status=status)
+    frame = frame.with_columns(
+        back=word.is_in(list(GIVEN_BACK)),
+        unpaid=word.is_in(list(UNPAID)),
+        part=word.str.contains(_PARTLY),
+        status=status,
+    )
     unpaid = frame.filter(bought & pl.col("unpaid"))
     findings.add_rows("unpaid_order", "dropped", "the order was never paid", unpaid, "request_id", "status", "product")
     frame = frame.filter(~(bought & pl.col("unpaid")))
@@ -95,6 +104,11 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
         quantity=pl.when(order).then(pl.col("quantity").abs()).otherwise("quantity"),
         price=pl.when((pl.col("type") == _REFUND) | negative).then(pl.col("price").abs()).otherwise("price"),
     )
+    refunded = set(frame.filter(pl.col("type") == _REFUND)["request_id"])
+    partly = bought & pl.col("part") & ~pl.col("request_id").is_in(refunded)
+    why = "part of the order was given back, and the file does not say which: kept as bought. Load its refunds too"
+    findings.add_rows("partly_given_back", "flagged", why, frame.filter(partly), "request_id", "status", "product")
+    findings.flagged += frame.filter(partly).height
     gone = frame.filter(bought & pl.col("back"))
     why = "the order was cancelled or refunded: recorded with its refund, it counts for nothing"
     findings.add_rows("order_given_back", "mended", why, gone, "request_id", "status", "product")
@@ -102,7 +116,7 @@ def settled(frame: pl.DataFrame, status: pl.Series, findings: Findings) -> pl.Da
         refunds = gone.with_columns(type=pl.lit(_REFUND), id=pl.lit(""), ordered=pl.lit(value=False))
         findings.read += refunds.height
         frame = pl.concat([frame, refunds])
-    return frame.drop("back", "unpaid", "status")
+    return frame.drop("back", "unpaid", "part", "status")
 
 
 def somebody(frame: pl.DataFrame, nobodies: Collection[str], findings: Findings) -> pl.DataFrame:
@@ -153,3 +167,11 @@ def products_only(
     why = "postage, gift cards, tips, fees: no product of the catalogue (the setting not_products names more)"
     findings.add_rows("no_product", "dropped", why, dropped, "product", "title_", "request_id")
     return frame.filter(~condition).drop("title_")
+
+
+def without_children(texts: pl.DataFrame, parent: str, line: str, findings: Findings) -> pl.DataFrame:
+    """Without lines that are part of another line of the frame, as Magento writes a configurable product's variant."""
+    inside = (pl.col(parent) != "") & pl.col(parent).is_in(set(texts[line]))
+    why = "a line that is part of another line of its order; joined to it"
+    findings.add_rows("line_of_a_line", "dropped", why, texts.filter(inside), parent)
+    return texts.filter(~inside)
