@@ -11,6 +11,7 @@ import pytest
 
 from shelfwise.errors import InvalidRequest, NotEnoughData, UnreadableFile
 from shelfwise.plan.campaigns.experiment import Experiment, experiment, read_table
+from shelfwise.plan.campaigns.learners import LEARNERS, Sample, proportional, scores
 from shelfwise.plan.campaigns.logit import contact_regression, newton, sigmoid
 from shelfwise.plan.campaigns.qini import effect, effect_interval, qini, qini_curve
 from shelfwise.plan.campaigns.uplift import uplift_benchmark
@@ -248,6 +249,37 @@ def test_the_regression_finds_whom_a_contact_changes() -> None:
     assert abs(money.mean() - 2) < 0.3
     nobody = contact_regression(x, contacted, chance, (draw.random(n) < 0.3).astype(float))(x, chance)
     assert np.abs(nobody).mean() < 0.05
+
+
+def _shop(*, amounts: bool, seed: int = 5) -> Sample:
+    """Who bought often buys again; a contact makes all buy 40% oftener. The outcome: what was spent, or 0 and 1."""
+    random = np.random.default_rng(seed)
+    often, days = random.exponential(3, 4_000).round(), random.integers(1, 365, 4_000).astype(float)
+    treated = random.random(4_000) < 0.5
+    bought = random.random(4_000) < (0.04 + 0.02 * np.minimum(often, 5)) * np.where(treated, 1.4, 1)
+    x = np.column_stack([often, days])
+    outcome = np.where(bought, random.gamma(2, 25, 4_000), 0) if amounts else bought.astype(float)
+    return Sample(x, (x - x.mean(0)) / x.std(0), treated, outcome, np.full(4_000, 0.5))
+
+
+def test_a_proportional_effect_keeps_its_sum_and_follows_what_is_spent_anyway() -> None:
+    sample = _shop(amounts=True)
+    expected = proportional(sample)(sample)
+    gain = sample.outcome[sample.treated].mean() - sample.outcome[~sample.treated].mean()
+    assert expected.mean() == pytest.approx(gain, rel=1e-6)
+    assert np.corrcoef(expected, np.minimum(sample.trees[:, 0], 5))[0, 1] > 0.7
+
+
+def test_amounts_alone_are_drawn_to_a_proportional_effect() -> None:
+    rest = list(LEARNERS)[1:]
+    for amounts, names in ((True, [*LEARNERS]), (False, rest)):
+        sample = _shop(amounts=amounts)
+        made = scores(sample, sample)
+        assert list(made) == names
+    sample = _shop(amounts=True)
+    made = scores(sample, sample)
+    assert made["logit + level"] == pytest.approx((made["logit"] + proportional(sample)(sample)) / 2)
+    assert made["logit + level"] == pytest.approx(LEARNERS["logit + level"](sample, 0)(sample))
 
 
 def test_newton_finds_the_ridge_solution() -> None:

@@ -157,6 +157,20 @@ def mean_of_two(sample: Sample, seed: int = 0) -> Uplift:
     return lambda other: np.mean([part(other) for part in parts], axis=0)
 
 
+def proportional(sample: Sample, seed: int = 0) -> Uplift:
+    """An effect of the same share for everybody: the mean effect, more for who spends more anyway."""
+    level = _forest(sample.trees, sample.outcome, seed)
+    arms = [np.average(sample.outcome[arm], weights=sample.weight[arm]) for arm in (sample.treated, ~sample.treated)]
+    share = (arms[0] - arms[1]) / max(float(level(sample.trees).mean()), 1e-9)
+    return lambda other: level(other.trees) * share
+
+
+def mean_with_level(sample: Sample, seed: int = 0) -> Uplift:
+    """The regression drawn halfway to a proportional effect: of amounts, whose few large values drown a difference."""
+    parts = [learner(sample, seed) for learner in (logit, proportional)]
+    return lambda other: np.mean([part(other) for part in parts], axis=0)
+
+
 def response(sample: Sample, seed: int = 0) -> Uplift:
     """Who acts when contacted, whatever they would have done anyway: what uplift is to beat."""
     model = _forest(sample.trees[sample.treated], sample.outcome[sample.treated], seed)
@@ -170,6 +184,7 @@ def random(_sample: Sample, seed: int = 0) -> Uplift:
 #: What is chosen between, the steadiest first: what a contact changes is small, so the plainest effect on the richest
 #: picture of who acts anyway; then of two whose errors differ the mean.
 LEARNERS: dict[str, Learner] = {
+    "logit + level": mean_with_level,  # of amounts alone
     "logit": logit,
     "logit + S": mean_of_two,
     "linear": linear,
@@ -190,4 +205,6 @@ def scores(train: Sample, test: Sample, seed: int = 0) -> dict[str, Floats]:
         **{name: LEARNERS[name](train, seed)(test) for name in ("logit", "S", "T", "X")},
     }
     made["logit + S"] = (made["logit"] + made["S"]) / 2
-    return {name: made[name] for name in LEARNERS}
+    if not np.isin(train.outcome, (0.0, 1.0)).all():
+        made["logit + level"] = (made["logit"] + proportional(train, seed)(test)) / 2
+    return {name: made[name] for name in LEARNERS if name in made}

@@ -32,7 +32,7 @@ def choose(sample: Sample, seed: int = 0) -> str:
     one standard error of their difference (Breiman, Friedman, Olshen and Stone, "Classification and regression trees",
     1984), in which folds that share customers count as the fewer they are (Nadeau and Bengio, "Inference for the
     generalization error", 2003)."""
-    values: dict[str, list[float]] = {name: [] for name in LEARNERS}
+    values: dict[str, list[float]] = {}
     if len(sample) > CHOICE:
         sample = sample.of(np.random.default_rng(seed).permutation(len(sample))[:CHOICE])
     for repeat in range(_REPEATS):
@@ -40,10 +40,10 @@ def choose(sample: Sample, seed: int = 0) -> str:
         for fold in range(_FOLDS):
             rest, here = sample.of(folds != fold), sample.of(folds == fold)
             for name, expected in scores(rest, here, seed).items():
-                values[name].append(qini(expected, here.outcome, here.treated, here.weight))
-    best = max(LEARNERS, key=lambda name: float(np.mean(values[name])))
+                values.setdefault(name, []).append(qini(expected, here.outcome, here.treated, here.weight))
+    best = max(values, key=lambda name: float(np.mean(values[name])))
     shared = np.sqrt(1 / (_REPEATS * _FOLDS) + 1 / (_FOLDS - 1))
-    for name in LEARNERS:  # the steadiest first
+    for name in values:  # the steadiest first
         lead = np.subtract(values[best], values[name])
         if name == best or lead.mean() <= lead.std(ddof=1) * shared:
             return name
@@ -102,7 +102,7 @@ def compare(
                 results.setdefault("chosen", []).append(measured)
                 profits.append(_profit(order, test, cost))
     whole = effect_interval(sample.outcome, sample.treated) if experiment.random else _weighted(sample)
-    rows = [_row(name, arm, results[name]) for name in ("chosen", *LEARNERS, *BASELINES)]
+    rows = [_row(name, arm, results[name]) for name in ("chosen", *LEARNERS, *BASELINES) if name in results]
     most = max(set(chosen), key=chosen.count)
     rows[0]["learner"] = most
     lead = Figure.of([a[0] - b[0] for a, b in zip(results["chosen"], results["OLS T"], strict=True)])
