@@ -102,6 +102,8 @@ def test_hillstroms_other_outcomes_stay_out(data: Path) -> None:
 
 def test_control_is_recognised_or_asked_for() -> None:
     assert read(coupon().with_columns(coupon=pl.col("coupon") == "20% off"), control=None).control == "false"
+    said = pl.when(pl.col("coupon") == "20% off").then(pl.lit("ja")).otherwise(pl.lit("nein"))
+    assert read(coupon().with_columns(coupon=said), control=None).control == "nein"
     with pytest.raises(InvalidRequest, match="left alone"):
         read(coupon().with_columns(coupon=pl.col("coupon").replace("nothing", "leaflet")), control=None)
     with pytest.raises(InvalidRequest, match="never"):

@@ -37,7 +37,7 @@ _AFTER = re.compile(
 _CONTROLS = (
     "control",
     "none",
-    "no",
+    *("no", "n", "nein", "non", "não", "nee", "nej", "nie", "ne", "нет", "否", "无", "いいえ", "아니오"),
     "false",
     "f",
     "0",
