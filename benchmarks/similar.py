@@ -36,11 +36,11 @@ class ContentKnn:
         rows = np.flatnonzero(view.sale[: view.n] != GONE)
         rows = rows[np.argsort(-popularity[rows], kind="stable")]
         first, _ = equal_rows(view.content[rows])
-        self._rows, self._view = rows[first].astype(np.int32), view
+        self._rows, self._view, self._all = rows[first].astype(np.int32), view, view.content
         self._content = view.content[self._rows]
 
     def __call__(self, row: int, k: int) -> Ints:
-        view, cosine = self._view, self._content @ self._view.content[row]  # type: ignore[index]
+        view, cosine = self._view, self._content @ self._all[row]
         shown, groups = [], {int(view.variant[row])} - {-1}
         for other in self._rows[np.argsort(-cosine, kind="stable")].tolist():
             group = int(view.variant[other])

@@ -12,6 +12,7 @@ import orjson
 import polars as pl
 
 from shelfwise import schema
+from shelfwise.intake.attributes import Attribute, put_attribute
 from shelfwise.intake.fields import STATUS_COLUMNS, SYNONYMS
 from shelfwise.intake.ids import changed, is_damaged_gtin, is_damaged_id
 from shelfwise.intake.images import Photos
@@ -37,14 +38,12 @@ from shelfwise.intake.values import (
     clean_text,
     encoded_once,
     lowest_price,
-    normalise_unit,
     parse_money,
     parse_number,
 )
-from shelfwise.schema import MAX_ATTRIBUTES, MAX_ID, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
+from shelfwise.schema import MAX_ATTRIBUTES, MAX_TEXT, MAX_TITLE, PRODUCT_COLUMNS, Availability, Status
 
 #: Attributes that hold a measure, whose unit is written one way.
-_MEASURES = ("size", "weight", "volume", "length", "width", "height", "measure", "dimension", "capacity", "package")
 _LIMITS = {"title": MAX_TITLE, "description": MAX_TEXT, **dict.fromkeys(("brand", "product_type"), MAX_TITLE)}
 #: Fields of a product that are made of several of a feed's.
 _MADE_OF = {
@@ -472,15 +471,15 @@ class Cleaner:
     # What no field takes
 
     def _attributes(self, line: int, row: Row) -> str:
-        """As JSON: texts cleaned, numbers and booleans kept, lists joined by " | "."""
-        made: dict[str, str | float | bool] = {}
+        """As JSON."""
+        made: dict[str, Attribute] = {}
         for key, value in row.items():
             if key in self._taken or (key in self._status and self._understood(key, value)):
                 continue
             name = plain_name(clean_text(key)) if " " in key or ":" in key else key
             self.keys.add(name)
             if value is not None and value != "":
-                self._attribute(made, name, value)
+                put_attribute(made, name, value)
         if len(made) > MAX_ATTRIBUTES:
             why = f"over {MAX_ATTRIBUTES:,} attributes; the rest is left out"
             self._findings.add("many_attributes", "mended", why, [(line, f"{len(made):,}")])
@@ -490,26 +489,6 @@ class Cleaner:
 
     def _understood(self, key: str, value: Any) -> bool:
         return status_in(own_name(key), value_text(value)) is not None
-
-    def _attribute(self, made: dict[str, str | float | bool], key: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for name, part in value.items():
-                self._attribute(made, f"{key}.{name}", part)
-            return
-        key = clean_text(key, markup=False)[:MAX_ID]
-        if not key:
-            return
-        if isinstance(value, bool):
-            made[key] = value
-        elif isinstance(value, int | float):
-            made[key] = value if abs(value) <= 1e15 else str(value)
-        else:
-            parts = value if isinstance(value, list) else [value]
-            text = " | ".join(part for part in (clean_text(value_text(part)) for part in parts) if part)[:MAX_TEXT]
-            if any(word in key.lower() for word in _MEASURES):
-                text = normalise_unit(text)
-            if text:
-                made[key] = text
 
 
 def _first(value: Any) -> str:

@@ -61,8 +61,8 @@ def rows(sheet: Sheet) -> Rows:
     def parent(row: Row) -> str:
         named = next((text for column in parts.parents if (text := value_text(row.get(column)).strip())), "")
         name = value_text(row.get(parts.id)).strip()
-        found = known.get(named, named) or parent_of.get(name, "")
-        return "" if found == name else found
+        whole = known.get(named, named) or parent_of.get(name, "")
+        return "" if whole == name else whole
 
     if not any(parent(row) in known for _, row in sheet.rows()):
         yield from ((line, dict(row), row) for line, row in sheet.rows())  # such a column says something else
@@ -86,12 +86,12 @@ class _Columns:
     @classmethod
     def of(cls, header: Iterable[str]) -> _Columns:
         header = list(header)
-        told = resolve(Path(), header, None, _TOLD_BY)
+        columns = resolve(Path(), header, None, _TOLD_BY)
 
         def called(names: Collection[str]) -> tuple[str, ...]:
             return tuple(one for one in header if plain_name(one) in names or own_name(one) in names)
 
-        return cls(told["id"].name, called(SYNONYMS["id"]), called(_PARENT), called(_CHILDREN))
+        return cls(columns["id"].name, called(SYNONYMS["id"]), called(_PARENT), called(_CHILDREN))
 
 
 def _inherited(row: Row, parent: Row) -> Row:

@@ -55,24 +55,24 @@ class _Markets:
     @classmethod
     def of(cls, sheet: Sheet) -> _Markets:
         """Raises UnreadableFile where the market named is none of the file's."""
-        found = {plain_name(match[1]): match[1] for name in sheet.header if (match := _MARKET.match(name.strip()))}
+        markets = {plain_name(match[1]): match[1] for name in sheet.header if (match := _MARKET.match(name.strip()))}
         wanted = plain_name(sheet.market)
-        if wanted and wanted not in found:
+        if wanted and wanted not in markets:
             raise UnreadableFile(
-                sheet.path, f"has no market {sheet.market!r}; its markets: {', '.join(found.values())}", line=1
+                sheet.path, f"has no market {sheet.market!r}; its markets: {', '.join(markets.values())}", line=1
             )
-        if found and not wanted:
+        if markets and not wanted:
             why = (
-                "prices by market: the shop's own price holds, and who is sold in any market is shown. Take one "
-                f'market\'s with --map "market=={next(iter(found.values()))}"'
+                "prices by market: the shop's own price holds, and what is sold in any market is shown. Take one "
+                f'market\'s with --map "market=={next(iter(markets.values()))}"'
             )
-            sheet.findings.add("markets", "note", why, [(0, name) for name in found.values()], count=len(found))
-        return cls(tuple(found), wanted)
+            sheet.findings.add("markets", "note", why, [(0, name) for name in markets.values()], count=len(markets))
+        return cls(tuple(markets), wanted)
 
     def sold(self, product: Row) -> bool:
         """Whether a product is sold in the market, or in any where none was named. Who says nothing is."""
-        asked = (self.named,) if self.named else self.all
-        said = [word for name in asked if (word := product.get(f"included_{name}", ""))]
+        names = (self.named,) if self.named else self.all
+        said = [word for name in names if (word := product.get(f"included_{name}", ""))]
         return not said or any(word.casefold() != "false" for word in said)
 
     def price(self, row: Row, name: str) -> str:

@@ -12,20 +12,14 @@ from typing import Any
 
 import pytest
 from events_of import counts
+from products_of import load
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake.report import QualityReport
 from shelfwise.schema import Product, now
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
 CSV = "id,title,price\n1,Cup,3\n"
-
-
-def load(shop: Shop, folder: Path, text: str | bytes, name: str = "f.csv") -> tuple[QualityReport, dict[str, Product]]:
-    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    report = shop.load_products(folder / name)
-    return report, shop.store.products(shop.store.product_ids())
 
 
 def packed(**files: str) -> bytes:

@@ -10,9 +10,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from products_of import load
 
-from shelfwise.intake.report import QualityReport
-from shelfwise.schema import Product, now
+from shelfwise.schema import now
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
@@ -58,12 +58,6 @@ LIGHTSPEED = """Internal_ID;Visible;Brand;US_Title_Short;NL_Title_Short;Internal
 101;N;Acme;Secret;Geheim;203;Default;10;0;Y;Y;4;SEC;Shirts
 103;Y;Acme;Card;Kaart;205;Default;3;0;N;N;0;CARD;Cards
 """
-
-
-def load(shop: Shop, folder: Path, text: str, name: str = "f.csv") -> tuple[QualityReport, dict[str, Product]]:
-    (folder / name).write_text(text, "utf-8")
-    report = shop.load_products(folder / name)
-    return report, shop.store.products(shop.store.product_ids())
 
 
 @pytest.mark.parametrize(

@@ -10,18 +10,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from products_of import load
 
 from shelfwise.intake.report import QualityReport
-from shelfwise.schema import Product, now
+from shelfwise.schema import now
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
-
-
-def load(shop: Shop, folder: Path, text: str, name: str = "f.csv") -> tuple[QualityReport, dict[str, Product]]:
-    (folder / name).write_text(text, "utf-8")
-    report = shop.load_products(folder / name)
-    return report, shop.store.products(shop.store.product_ids())
 
 
 def events(shop: Shop, folder: Path, text: str, name: str = "f.csv") -> tuple[QualityReport, list[tuple[str, str]]]:

@@ -9,21 +9,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from products_of import load
 
 from shelfwise.errors import UnreadableFile
-from shelfwise.intake.report import QualityReport
-from shelfwise.schema import Product, now
+from shelfwise.schema import now
 from shelfwise.shop import Shop
 
 NewShop = Callable[..., Shop]
-
-
-def load(
-    shop: Shop, folder: Path, text: str, name: str = "f.csv", **options: object
-) -> tuple[QualityReport, dict[str, Product]]:
-    (folder / name).write_text(text, "utf-8")
-    report = shop.load_products(folder / name, **options)  # type: ignore[arg-type]
-    return report, shop.store.products(shop.store.product_ids())
 
 
 @pytest.mark.parametrize(
